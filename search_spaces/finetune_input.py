@@ -1,0 +1,16 @@
+"""`finetune` and what the network sees: stem, input size, interpolation. Made for a GPU.
+
+The larger maps cost 4 to 16 times the arithmetic of `finetune` on 32x32 images.
+"""
+
+from deepsight.space import choice
+from search_spaces import finetune
+
+FIXED = finetune.FIXED
+
+SPACE = {
+    **finetune.SPACE,
+    "model.stem": choice("imagenet", "no_pool", "cifar"),
+    "data.image_size": choice(0, 64, 96),
+    "data.interpolation": choice("bilinear", "bicubic"),
+}
