@@ -1,0 +1,142 @@
+"""Checkpoints that are whole or absent: written aside, hashed, renamed; loaded as data only.
+
+A checkpoint is a file of `torch.save` followed by 40 bytes: a mark and the SHA-256 of all that
+stands before it. Plain ``torch.load(path, weights_only=True)`` opens it too, but checks nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+
+MARK = b"sha256\r\n"
+TRAILER = len(MARK) + hashlib.sha256().digest_size
+SUFFIX = ".pt"
+PREVIOUS = ".previous"
+
+
+class CheckpointError(ValueError):
+    """A file that is missing, torn, altered or not a checkpoint."""
+
+
+class _Hashing:
+    """A binary file that keeps the hash of what went through it: saves a second pass."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.sha256 = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.sha256.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def previous(path: Path) -> Path:
+    """Where the checkpoint that `path` replaced is kept."""
+    return path.with_name(path.name + PREVIOUS)
+
+
+def save(
+    path: Path, state: Mapping[str, Any], row: Mapping[str, Any], *, durable: bool = True
+) -> None:
+    """Write a checkpoint to `path` atomically and keep the one that was there as `previous`.
+
+    Args:
+        path: The file; its folder exists.
+        state: Tensors and plain values, nested in dictionaries, lists and tuples.
+        row: The results row that belongs to the state, so that a crash between writing the two
+            loses neither.
+        durable: Whether to wait until the disk has it.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            hashing = _Hashing(file)
+            torch.save({"state": dict(state), "row": dict(row)}, hashing)  # type: ignore[arg-type]
+            file.write(MARK + hashing.sha256.digest())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        if path.exists():
+            path.replace(previous(path))
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    if durable:
+        _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the renames in `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def load(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The state (tensors on the CPU) and the results row of the checkpoint at `path`.
+
+    Raises:
+        CheckpointError: If it is missing, its hash does not fit, or it holds more than data.
+    """
+    try:
+        with path.open("rb") as file:
+            _check_hash(file, path)
+            file.seek(0)
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}).") from error
+    except (RuntimeError, pickle.UnpicklingError) as error:
+        raise CheckpointError(f"{path}: is no checkpoint ({error}).") from error
+    if not isinstance(content, dict) or set(content) != {"state", "row"}:
+        raise CheckpointError(f"{path}: is no checkpoint (state and row expected).")
+    return content["state"], content["row"]
+
+
+def verify(path: Path) -> bool:
+    """Whether `path` is there and its hash fits."""
+    try:
+        with path.open("rb") as file:
+            _check_hash(file, path)
+    except (OSError, CheckpointError):
+        return False
+    return True
+
+
+def _check_hash(file: IO[bytes], path: Path) -> None:
+    left = file.seek(0, os.SEEK_END) - TRAILER
+    file.seek(0)
+    sha256 = hashlib.sha256()
+    while left > 0:
+        block = file.read(min(left, 1 << 20))
+        if not block:
+            break
+        sha256.update(block)
+        left -= len(block)
+    if file.read() != MARK + sha256.digest():
+        raise CheckpointError(f"{path}: is torn or altered (its SHA-256 does not fit).")
+
+
+def newest(directory: Path) -> Path | None:
+    """The newest checkpoint in `directory` that verifies; None if there is none.
+
+    A file counts as newer than what it replaced whatever the clocks of the nodes that wrote
+    them say; among the rest the time of writing decides.
+    """
+    for suffix in (SUFFIX, SUFFIX + PREVIOUS):
+        files = [p for p in directory.glob(f"*{suffix}") if not p.name.startswith(".")]
+        for path in sorted(files, key=lambda p: (p.stat().st_mtime_ns, p.name), reverse=True):
+            if verify(path):
+                return path
+    return None

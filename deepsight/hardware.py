@@ -1,0 +1,101 @@
+"""Device, precision, memory format and threads, chosen from the machine. Light: no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib.metadata
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from deepsight.config import HardwareConfig
+
+BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
+"""CPU flags of bfloat16 dot products; without them bf16 is emulated and slower than fp32."""
+BF16_CAPABILITY = 8.0
+"""First CUDA compute capability (Ampere) with bfloat16 tensor cores."""
+TENSOR_CORES = 7.0
+"""First CUDA compute capability (Volta) with tensor cores, which want channels_last."""
+
+
+def choose_hardware(config: HardwareConfig, cpus_per_trial: float) -> HardwareConfig:
+    """`config` with every "auto" (and 0 threads) replaced by what suits this machine.
+
+    bf16 and channels_last belong together on a CPU: either alone gains little (docs/training.md).
+
+    Args:
+        config: What was asked; whatever is not "auto" stays.
+        cpus_per_trial: CPU cores of one trial, possibly a fraction.
+    """
+    capability = cuda_capability()
+    device = config.device
+    if device == "auto":
+        device = "cpu" if capability is None else "cuda"
+    if device == "cuda":
+        fast_bf16 = (capability or 0.0) >= BF16_CAPABILITY
+        tensor_cores = (capability or 0.0) >= TENSOR_CORES
+    else:
+        fast_bf16 = bool(BF16_FLAGS & cpu_flags())
+        tensor_cores = False
+    precision = config.precision
+    if precision == "auto":
+        precision = "bf16" if fast_bf16 else "fp32"
+    memory_format = config.memory_format
+    if memory_format == "auto":
+        wanted = tensor_cores or (device == "cpu" and precision == "bf16")
+        memory_format = "channels_last" if wanted else "contiguous"
+    return dataclasses.replace(
+        config,
+        device=device,
+        precision=precision,
+        memory_format=memory_format,
+        threads=config.threads or max(1, int(cpus_per_trial)),
+    )
+
+
+def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
+    """The instruction sets of the CPU; empty where the file does not exist."""
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return frozenset()
+    for line in lines:
+        key, _, value = line.partition(":")
+        if key.strip() in ("flags", "Features"):
+            return frozenset(value.split())
+    return frozenset()
+
+
+def cuda_capability(environment: Mapping[str, str] = os.environ) -> float | None:
+    """The smallest compute capability of the visible GPUs; None if torch will see none."""
+    if environment.get("CUDA_VISIBLE_DEVICES", "all").strip() in ("", "-1"):
+        return None
+    return None if _torch_without_cuda() else parse_capabilities(_ask_driver())
+
+
+def parse_capabilities(text: str) -> float | None:
+    """The smallest number among the lines that `nvidia-smi` printed; None without any."""
+    numbers = [line.strip() for line in text.splitlines()]
+    found = [float(n) for n in numbers if n.replace(".", "", 1).isdigit()]
+    return min(found, default=None)
+
+
+@functools.lru_cache(maxsize=1)
+def _ask_driver() -> str:
+    command = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return answer.stdout
+
+
+@functools.lru_cache(maxsize=1)
+def _torch_without_cuda() -> bool:
+    """Whether the installed torch is a CPU build, told by its version (``2.15.0+cpu``)."""
+    try:
+        return importlib.metadata.version("torch").endswith("+cpu")
+    except importlib.metadata.PackageNotFoundError:
+        return True
