@@ -1,0 +1,192 @@
+"""What the lines and fields of the run format must be: the rules that writer and reader share.
+
+`docs/run_format.md` describes them for people. Nothing here opens a file; `deepsight.run_store`
+does, and is what everybody else imports.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from deepsight.config import UserError
+from deepsight.space import from_json
+
+SCHEMA_VERSION = 1
+HEADER_FILE = "study.json"
+TRIALS_FILE = "trials.jsonl"
+RESULTS_FILE = "results.jsonl"
+ENDED_STATES = ("completed", "stopped", "diverged", "failed")
+STATES = ("running", *ENDED_STATES)
+TRIAL_COLUMNS = (
+    "trial_id", "state", "explorer", "budget", "num_epochs", "last", "best",
+    "started", "ended", "error",
+)  # fmt: skip
+"""What `Study.trials` holds beside the hyperparameters, which therefore cannot have these names."""
+
+TRIAL_ID = re.compile(r"t[0-9]{4,}", re.ASCII)
+
+
+class StudyFormatError(UserError):
+    """A file of a study does not say what the run format says; the cause names ``file:line``."""
+
+
+class StorageError(UserError):
+    """The disk refused to take or to give what the study needs."""
+
+    exit_code = 4
+
+
+def trial_id(number: int) -> str:
+    """The name of trial `number`, counted from 0: ``t0000``."""
+    return f"t{number:04d}"
+
+
+def trial_path(directory: Path, trial_id: str) -> Path:
+    """Where the files of one trial lie: ``<study>/trials/<id>``.
+
+    Raises:
+        ValueError: If `trial_id` is not a ``t`` and at least four digits; it names a folder.
+    """
+    if not TRIAL_ID.fullmatch(trial_id):
+        raise ValueError(f"a trial id is a t and at least four digits, got {trial_id!r}")
+    return directory / "trials" / trial_id
+
+
+def _plain(value: Any) -> Any:
+    """`value` as JSON holds it: not-a-number and infinities become None, arrays become lists."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if hasattr(value, "tolist"):  # numpy and torch, without importing either
+        return _plain(value.tolist())
+    if isinstance(value, Path):
+        return str(value)
+    raise ValueError(f"a {type(value).__name__} is not a number, a text or a list of them")
+
+
+def plain_object(where: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` as JSON holds them: no not-a-number, no infinity, no arrays.
+
+    Raises:
+        ValueError: If a value has no JSON form; says where and which.
+    """
+    plain = {}
+    for name, value in values.items():
+        try:
+            plain[name] = _plain(value)
+        except ValueError as error:
+            raise ValueError(f"{where}: {name}: {error}") from None
+    return plain
+
+
+def damaged(where: str, what: str) -> NoReturn:
+    """Raise the error for a damaged file: `where` is ``file:line``."""
+    raise StudyFormatError(
+        f"{where}: {what}.", "Restore the file from a copy; docs/run_format.md says how it looks."
+    )
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
+"""Strict JSON: a bare NaN or Infinity is a ValueError."""
+
+_HEADER_TYPES: dict[str, type] = {
+    "schema_version": int, "name": str, "metric": str, "mode": str, "max_epochs": int,
+    "rungs": list, "fixed": dict, "space": dict,
+}  # fmt: skip
+
+
+def check_header(header: Mapping[str, Any], where: str) -> None:
+    """Refuse a header without the fields that reading leans on; all others are optional."""
+    version = header.get("schema_version")
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise StudyFormatError(
+            f"{where}: schema_version {version} is newer than {SCHEMA_VERSION}, "
+            "the newest that this deepsight reads.",
+            "Read it with the version of deepsight that wrote it (in its field versions), or a "
+            "newer one.",
+        )
+    for name, kind in _HEADER_TYPES.items():
+        if type(header.get(name)) is not kind:
+            damaged(where, f"{name} must be of type {kind.__name__}, got {header.get(name)!r}")
+    if not all(_is(rung, int) for rung in header["rungs"]):
+        damaged(where, f"rungs must be whole numbers of epochs, got {header['rungs']!r}")
+    if header["mode"] not in ("max", "min"):
+        damaged(where, f"mode must be max or min, got {header['mode']!r}")
+    try:
+        space = from_json(header["space"])
+    except UserError as error:
+        damaged(where, error.cause.rstrip("."))
+    taken = sorted(set(space) & set(TRIAL_COLUMNS))
+    if taken:
+        raise StudyFormatError(
+            f"{where}: a hyperparameter cannot be named {' or '.join(taken)}.",
+            "Name it otherwise, as in user.state.",
+        )
+
+
+def _is(value: object, kinds: type | tuple[type, ...]) -> bool:
+    return isinstance(value, kinds) and not isinstance(value, bool)
+
+
+def apply_event(where: str, line: dict[str, Any], trials: dict[str, dict[str, Any]]) -> None:
+    """Take one line of ``trials.jsonl`` into `trials`, the fields of `TrialRecord` by trial id."""
+    name, event = line["trial_id"], line.pop("event", None)
+    if not _is(line.get("time"), (int, float)):
+        damaged(where, "time must be a number")
+    time, trial = line.pop("time"), trials.get(name)
+    if event == "started":
+        _check_started(where, line, trial)
+        if trial is None:
+            known = {k: line.pop(k) for k in ("trial_id", "config", "explorer", "budget")}
+            trials[name] = known | {"started": time, "rows": [], "extra": line}
+    elif event == "ended":
+        if trial is None or "state" in trial:
+            damaged(where, f"trial {name} ends but is not running")
+        if line.get("state") not in ENDED_STATES:
+            damaged(where, f"state must be {' or '.join(ENDED_STATES)}, got {line.get('state')!r}")
+        trial |= {"ended": time, "state": line.pop("state"), "error": line.pop("error", None)}
+        trial["extra"] |= {k: v for k, v in line.items() if k != "trial_id"}
+    else:
+        damaged(where, f"event must be started or ended, got {event!r}")
+
+
+def _check_started(where: str, line: Mapping[str, Any], trial: Mapping[str, Any] | None) -> None:
+    if not isinstance(line.get("config"), dict) or not isinstance(line.get("explorer"), bool):
+        damaged(where, "config must be an object and explorer true or false")
+    if not _is(line.get("budget"), int):
+        damaged(where, "budget must be a whole number of epochs")
+    if trial is not None and ("state" in trial or trial["config"] != line["config"]):
+        damaged(where, f"trial {line['trial_id']} starts again after its end or otherwise")
+
+
+def apply_result(where: str, line: dict[str, Any], trials: dict[str, dict[str, Any]]) -> None:
+    """Take one line of ``results.jsonl`` into the `rows` of its trial.
+
+    A row whose epoch was there already says that the trial went back to an earlier checkpoint:
+    it replaces that row and all later ones.
+    """
+    trial = trials.get(line["trial_id"])
+    if trial is None:
+        damaged(where, f"a result of trial {line['trial_id']}, which never started")
+    if not _is(line.get("epoch"), int) or line["epoch"] < 1:
+        damaged(where, f"epoch must be a whole number from 1, got {line.get('epoch')!r}")
+    if not _is(line.get("time"), (int, float)):
+        damaged(where, "time must be a number")
+    rows = trial["rows"]
+    while rows and rows[-1]["epoch"] >= line["epoch"]:
+        rows.pop()
+    rows.append(line)
