@@ -299,7 +299,7 @@ PARAMS: dict[str, dataclasses.Field[Any]] = _declared(SECTIONS)
 STUDY_PARAMS: dict[str, dataclasses.Field[Any]] = _declared(STUDY_SECTIONS)
 """Every study setting by its dotted name."""
 
-DEFAULTS: dict[str, Value] = {name: f.default for name, f in PARAMS.items()}
+DEFAULTS: dict[str, Value] = {name: f.default for name, f in PARAMS.items()}  # type: ignore[misc]
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
