@@ -101,8 +101,8 @@ class Study:
         return float(value) if isinstance(value, int | float) else None
 
     def has_full_budget(self, record: TrialRecord) -> bool:
-        """Whether the trial completed all the epochs that this study gives to any."""
-        return record.state == "completed" and record.budget >= self.max_epochs
+        """Whether the trial completed as many epochs as this study gives to any."""
+        return record.state == "completed" and record.num_epochs >= self.max_epochs
 
     def incumbent(self) -> TrialRecord | None:
         """The trial with the best score among those of full budget; the earliest among equals.

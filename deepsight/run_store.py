@@ -104,7 +104,7 @@ def open_study(directory: Path) -> StudyWriter:
     except BaseException:
         writer.close()
         raise
-    writer.known = {record.trial_id: record.state for record in study.records}
+    writer.resume(study)
     return writer
 
 
@@ -114,6 +114,7 @@ class StudyWriter:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.known: dict[str, str] = {}  # state by trial id
+        self._latest = 0.0  # seconds since the epoch
         try:
             self._trials = (directory / TRIALS_FILE).open("r+b", buffering=0)
             self._results = (directory / RESULTS_FILE).open("r+b", buffering=0)
@@ -165,7 +166,7 @@ class StudyWriter:
         trial_path(self.directory, trial_id)
         if self.known.get(trial_id, "running") != "running":
             raise ValueError(f"trial {trial_id} has ended and cannot start again")
-        line = {"trial_id": trial_id, "event": "started", "time": _stamp(time), "config": config,
+        line = {"trial_id": trial_id, "event": "started", "time": self._stamp(time), "config": config,
                 "explorer": bool(explorer), "budget": int(budget)}  # fmt: skip
         self._append(self._trials, line)
         self.known[trial_id] = "running"
@@ -181,7 +182,7 @@ class StudyWriter:
             raise ValueError(f"trial {trial_id} has not started")
         if type(row.get("epoch")) is not int:
             raise ValueError(f"a result needs an int named epoch, got {row.get('epoch')!r}")
-        line = {"trial_id": trial_id, "epoch": row["epoch"], "time": _stamp(row.get("time"))}
+        line = {"trial_id": trial_id, "epoch": row["epoch"], "time": self._stamp(row.get("time"))}
         self._append(self._results, line | {k: v for k, v in row.items() if k not in line})
 
     def ended(
@@ -192,7 +193,7 @@ class StudyWriter:
             raise ValueError(f"a trial ends as {' or '.join(ENDED_STATES)}, got {state!r}")
         if self.known.get(trial_id) != "running":
             raise ValueError(f"trial {trial_id} is not running")
-        line = {"trial_id": trial_id, "event": "ended", "time": _stamp(time), "state": state,
+        line = {"trial_id": trial_id, "event": "ended", "time": self._stamp(time), "state": state,
                 "error": error}  # fmt: skip
         self._append(self._trials, line)
         self.known[trial_id] = state
@@ -214,10 +215,24 @@ class StudyWriter:
                 file.truncate(whole)
                 os.fsync(file.fileno())
 
+    def resume(self, study: Study) -> None:
+        """Take up where `study`, this writer's own, was left."""
+        self.known = {record.trial_id: record.state for record in study.records}
+        times = [t for r in study.records for t in (r.started, r.ended or 0.0)]
+        times += [r.rows[-1]["time"] for r in study.records if r.rows]
+        self._latest = max(times, default=0.0)
+
     def close(self) -> None:
         """Release the files and the lock; what was written is on the disk already."""
         self._trials.close()
         self._results.close()
+
+    def _stamp(self, time: float | None) -> float:
+        """`time`, or now; never before the last event, so that times keep the order of events."""
+        if time is None:
+            time = max(clock.time(), self._latest)
+        self._latest = max(self._latest, time)
+        return round(time, 3)
 
     def _append(self, file: Any, line: Mapping[str, Any]) -> None:
         """One line, whole and on the disk, or none of it."""
@@ -234,10 +249,6 @@ class StudyWriter:
             with contextlib.suppress(OSError):
                 file.truncate(end)
             raise _storage_error(self.directory, error) from error
-
-
-def _stamp(time: float | None) -> float:
-    return round(clock.time() if time is None else float(time), 3)
 
 
 def _replace(path: Path, content: Mapping[str, Any]) -> None:
