@@ -1,0 +1,275 @@
+"""What a study has come to so far: ``python -m analysis.summary runs/<study>``.
+
+From the study's files alone: neither Ray nor torch is imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from deepsight.config import UserError, Value
+from deepsight.run_store import STATES, Study, TrialRecord, load_study
+
+
+@dataclass(frozen=True)
+class TrialScore:
+    """One trial's standing."""
+
+    trial_id: str
+    state: str
+    explorer: bool
+    num_epochs: int
+    score: float | None
+    """The metric after the last epoch."""
+    full_budget: bool
+    config: dict[str, Value]
+    """Searched hyperparameters only; None where inactive."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The numbers of `summary_lines`."""
+
+    name: str
+    directory: str
+    metric: str
+    mode: str
+    max_epochs: int
+    trials_asked: int | None
+    states: dict[str, int]
+    """Number of trials by state."""
+    num_explorers: int
+    num_epochs: int
+    """Epochs that have a result, over all trials."""
+    elapsed_s: float
+    """From the first trial's start to the last thing recorded (pauses before a resume included)."""
+    training_s: float | None
+    """Sum of ``wall_s`` over all epochs; None where the trainable does not report it."""
+    incumbent: TrialScore | None
+    baseline: TrialScore | None
+    """The first trial, whose config is the defaults."""
+    changed: list[str]
+    """Hyperparameters in which the incumbent differs from the baseline."""
+    target: float | None
+    """Minimum viable value of the metric."""
+    target_gap: float | None
+    """How far the incumbent is beyond the target; negative: short of it."""
+    first_error: str | None
+    """The first failed trial and what it said."""
+
+    @property
+    def target_met(self) -> bool | None:
+        """Whether the incumbent reaches the target; None without either."""
+        return None if self.target_gap is None else self.target_gap >= 0
+
+
+def compute_summary(study: Study) -> Summary:
+    """The numbers of a study, finished or not.
+
+    Args:
+        study: What `deepsight.run_store.load_study` returns.
+    """
+    best = study.incumbent()
+    incumbent = _trial_score(study, best) if best else None
+    baseline = _trial_score(study, study.records[0]) if study.records else None
+    target = study.header.get("target")
+    rows = [row for record in study.records for row in record.rows]
+    walls = [row["wall_s"] for row in rows if isinstance(row.get("wall_s"), int | float)]
+    failed = [r for r in study.records if r.state == "failed"]
+    return Summary(
+        name=study.header["name"],
+        directory=str(study.directory),
+        metric=study.metric,
+        mode=study.mode,
+        max_epochs=study.max_epochs,
+        trials_asked=study.header.get("trials"),
+        states={s: sum(r.state == s for r in study.records) for s in STATES},
+        num_explorers=sum(r.explorer for r in study.records),
+        num_epochs=len(rows),
+        elapsed_s=_elapsed(study),
+        training_s=math.fsum(walls) if walls else None,
+        incumbent=incumbent,
+        baseline=baseline,
+        changed=_changed(incumbent, baseline),
+        target=target,
+        target_gap=_beyond(study.mode, incumbent.score if incumbent else None, target),
+        first_error=f"{failed[0].trial_id}: {failed[0].error}" if failed else None,
+    )
+
+
+def _trial_score(study: Study, record: TrialRecord) -> TrialScore:
+    return TrialScore(
+        trial_id=record.trial_id,
+        state=record.state,
+        explorer=record.explorer,
+        num_epochs=record.num_epochs,
+        score=study.score(record),
+        full_budget=study.has_full_budget(record),
+        config={name: record.config.get(name) for name in study.space},
+    )
+
+
+def _elapsed(study: Study) -> float:
+    if not study.records:
+        return 0.0
+    times = [r.ended or r.started for r in study.records]
+    times += [r.rows[-1]["time"] for r in study.records if r.rows]
+    return max(0.0, max(times) - min(r.started for r in study.records))
+
+
+def _changed(incumbent: TrialScore | None, baseline: TrialScore | None) -> list[str]:
+    if incumbent is None or baseline is None:
+        return []
+    return [n for n, value in incumbent.config.items() if value != baseline.config[n]]
+
+
+def _beyond(mode: str, value: float | None, reference: float | None) -> float | None:
+    """How much better `value` is than `reference`, in the metric's unit."""
+    if value is None or reference is None:
+        return None
+    return value - reference if mode == "max" else reference - value
+
+
+def summary_lines(summary: Summary) -> list[str]:
+    """The summary in words, a line each, without the incumbent's config."""
+    asked = f" of {summary.trials_asked}" if summary.trials_asked is not None else ""
+    training = ""
+    if summary.training_s is not None:
+        training = f", {_duration(summary.training_s)} of training"
+    states = [f"{count} {state}" for state, count in summary.states.items() if count]
+    lines = [
+        f"{summary.name}: {sum(summary.states.values())}{asked} trials, "
+        f"{summary.num_epochs} epochs in {_duration(summary.elapsed_s)}{training}",
+        f"trials     {', '.join(states) or 'none yet'}; {summary.num_explorers} explorers",
+    ]
+    if summary.first_error:
+        lines.append(f"failed     {summary.first_error.splitlines()[0]}")
+    lines.append(f"incumbent  {_incumbent_line(summary)}")
+    lines.append(f"defaults   {_baseline_line(summary)}")
+    if summary.target is not None:
+        lines.append(f"target     {_target_line(summary)}")
+    return lines
+
+
+def _incumbent_line(summary: Summary) -> str:
+    trial = summary.incumbent
+    if trial is None:
+        return f"none: no trial has a {summary.metric} yet"
+    note = f"selected on {summary.metric} of one seed"
+    if not trial.full_budget:
+        note += f", no trial completed {summary.max_epochs} epochs yet"
+    return f"{trial.trial_id}  {_score(summary.metric, trial)} ({note})"
+
+
+def _baseline_line(summary: Summary) -> str:
+    trial = summary.baseline
+    if trial is None:
+        return "none: no trial has started"
+    line = f"{trial.trial_id}  {_score(summary.metric, trial)}"
+    best = summary.incumbent
+    if best is None or trial.trial_id == best.trial_id:
+        return line + (" (they are the incumbent)" if best else "")
+    gain = _beyond(summary.mode, best.score, trial.score)
+    if gain is None or trial.num_epochs != best.num_epochs:
+        return line + f" ({trial.state}; not comparable with the incumbent)"
+    return line + f" (the incumbent is better by {gain:.4g})"
+
+
+def _target_line(summary: Summary) -> str:
+    stated = f"minimum viable {summary.metric} {summary.target:g}"
+    if summary.target_gap is None:
+        return f"{stated}: unknown, there is no incumbent"
+    if summary.target_met:
+        return f"{stated}: met, {summary.target_gap:.4g} beyond it"
+    return f"{stated}: missed by {-summary.target_gap:.4g}"
+
+
+def _score(metric: str, trial: TrialScore) -> str:
+    value = "none" if trial.score is None else f"{trial.score:.4f}"
+    return f"{metric} {value} after {trial.num_epochs} epochs"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _value(value: Value) -> str:
+    if value is None:
+        return "inactive"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def config_table(summary: Summary) -> Table:
+    """The incumbent's hyperparameters beside the defaults', a star where they differ."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("", "hyperparameter", "incumbent", "defaults"):
+        table.add_column(title, overflow="fold")
+    assert summary.incumbent is not None
+    assert summary.baseline is not None
+    for name, value in summary.incumbent.config.items():
+        starred = name in summary.changed
+        cells = ("*" if starred else "", name, _value(value), _value(summary.baseline.config[name]))
+        table.add_row(*(Text(c) for c in cells), style="bold" if starred else "")
+    return table
+
+
+def to_json(summary: Summary) -> dict[str, Any]:
+    """The summary as plain values."""
+    return dataclasses.asdict(summary) | {"target_met": summary.target_met}
+
+
+def render(summaries: Sequence[Summary], console: Console) -> None:
+    """Print the summaries, one below the other."""
+    for index, summary in enumerate(summaries):
+        if index:
+            console.print()
+        for number, line in enumerate(summary_lines(summary)):
+            console.print(Text(line, style="" if number else "bold"), soft_wrap=True)
+        if summary.incumbent:
+            console.print(config_table(summary))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m analysis.summary", description=__doc__)
+    parser.add_argument("studies", nargs="+", metavar="STUDY", help="a study's directory")
+    parser.add_argument("--json", action="store_true", help="print a JSON list, one object a study")
+    options = parser.parse_args(arguments)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            summaries = [compute_summary(load_study(path)) for path in options.studies]
+        except UserError as error:
+            sys.stderr.write(f"error: {error.cause}\n{error.remedy}\n")
+            return error.exit_code
+    for warning in caught:
+        sys.stderr.write(f"warning: {warning.message}\n")
+    if options.json:
+        text = json.dumps([to_json(s) for s in summaries], indent=2, allow_nan=False)
+        sys.stdout.write(text + "\n")
+    else:
+        render(summaries, Console())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
