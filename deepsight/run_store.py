@@ -166,9 +166,9 @@ class StudyWriter:
         trial_path(self.directory, trial_id)
         if self.known.get(trial_id, "running") != "running":
             raise ValueError(f"trial {trial_id} has ended and cannot start again")
-        line = {"trial_id": trial_id, "event": "started", "time": self._stamp(time), "config": config,
-                "explorer": bool(explorer), "budget": int(budget)}  # fmt: skip
-        self._append(self._trials, line)
+        stated = {"config": config, "explorer": bool(explorer), "budget": int(budget)}
+        event = {"trial_id": trial_id, "event": "started", "time": self._stamp(time)}
+        self._append(self._trials, event | stated)
         self.known[trial_id] = "running"
 
     def result(self, trial_id: str, row: Mapping[str, Any]) -> None:
@@ -193,9 +193,8 @@ class StudyWriter:
             raise ValueError(f"a trial ends as {' or '.join(ENDED_STATES)}, got {state!r}")
         if self.known.get(trial_id) != "running":
             raise ValueError(f"trial {trial_id} is not running")
-        line = {"trial_id": trial_id, "event": "ended", "time": self._stamp(time), "state": state,
-                "error": error}  # fmt: skip
-        self._append(self._trials, line)
+        event = {"trial_id": trial_id, "event": "ended", "time": self._stamp(time)}
+        self._append(self._trials, event | {"state": state, "error": error})
         self.known[trial_id] = state
 
     def trial_directory(self, trial_id: str) -> Path:
