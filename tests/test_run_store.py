@@ -444,3 +444,68 @@ def test_importing_the_store_stays_light():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert not {"torch", "ray", "pandas", "numpy", "optuna"} & set(loaded.stdout.split())
+
+
+# --- kills, full disks, readers beside a writer ---------------------------------------------------
+
+WRITE_ON = """
+import sys
+from pathlib import Path
+from deepsight.run_store import open_study, trial_id
+with open_study(Path(sys.argv[1])) as writer:
+    for number in range(2, 100_000):
+        writer.started(trial_id(number), {"optim.lr": 0.1}, False, 3)
+        writer.result(trial_id(number), {"epoch": 1, "val_accuracy": 0.5, "pad": "x" * 5000})
+        writer.ended(trial_id(number), "completed")
+        print(number, flush=True)
+"""
+
+
+def test_a_killed_writer_leaves_a_study_that_reads_and_goes_on(study):
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITE_ON, str(study)], stdout=subprocess.PIPE, text=True
+    )
+    reads = 0
+    until = time.monotonic() + 1.0
+    for line in process.stdout:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("warnings.warn", lambda *_, **__: None)  # a line may be half there
+            loaded = load_study(study)
+        done = [r for r in loaded.records[2:] if r.state == "completed"]
+        assert all(len(r.rows) == 1 for r in done)
+        assert len(done) >= int(line) - 1
+        reads += 1
+        if time.monotonic() > until:
+            break
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    assert reads > 3
+    with open_study(study) as writer:
+        writer.result("t0001", {"epoch": 2, "val_accuracy": 0.5})
+    assert len(load_study(study).records) >= int(line) + 1
+
+
+FILL_UP = """
+import resource, sys
+from pathlib import Path
+from deepsight.run_store import StorageError, load_study, open_study
+directory = Path(sys.argv[1])
+with open_study(directory) as writer:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+    try:
+        for epoch in range(2, 100):
+            writer.result("t0001", {"epoch": epoch, "pad": "x" * 1000})
+    except StorageError as error:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        rows = load_study(directory).records[1].rows
+        assert rows[-1]["epoch"] == epoch - 1, (rows, epoch)
+        writer.result("t0001", {"epoch": epoch})
+        print(error.exit_code, load_study(directory).records[1].rows[-1]["epoch"] == epoch)
+"""
+
+
+def test_a_full_disk_is_a_storage_error_and_leaves_no_half_line(study):
+    command = [sys.executable, "-W", "error", "-c", FILL_UP, str(study)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["4", "True"]
