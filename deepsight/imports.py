@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import traceback
+from pathlib import Path
 from typing import Any
 
 from deepsight.config import UserError, is_import_path, unknown
@@ -40,9 +42,31 @@ def load_object(path: str) -> Any:
     return getattr(module, name)
 
 
+def call(path: str, function: Any, *args: Any) -> Any:
+    """Call what `load_object` found at `path`; an error in it becomes one line of cause.
+
+    Raises:
+        UserError: If the user's code raises; the traceback stays on ``__cause__``.
+    """
+    if not callable(function):
+        raise UserError(f"{path} is not a function.", "Name something that can be called.")
+    try:
+        return function(*args)
+    except UserError:
+        raise
+    except Exception as error:  # the user's code: whatever it raises is the cause
+        raise UserError(f"{path} raised {_described(error)}.", "Mend the function.") from error
+
+
 def _failed(module_name: str, error: Exception) -> UserError:
-    text = " ".join(str(error).split()) or "no message"
     return UserError(
-        f"importing {module_name} raised {type(error).__name__}: {text.rstrip('.')}.",
+        f"importing {module_name} raised {_described(error)}.",
         f"Mend it until python -c 'import {module_name}' works.",
     )
+
+
+def _described(error: Exception) -> str:
+    """Type, message and place of the innermost line, on one line."""
+    text = " ".join(str(error).split()).rstrip(".") or "no message"
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__}: {text} ({Path(frames[-1].filename).name}:{frames[-1].lineno})"

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache of the test session's own; an environment variable, so that workers share it."""
+    before = os.environ.get("DEEPSIGHT_CACHE")
+    path = tmp_path_factory.mktemp("cache")
+    os.environ["DEEPSIGHT_CACHE"] = str(path)
+    yield path
+    if before is None:
+        del os.environ["DEEPSIGHT_CACHE"]
+    else:
+        os.environ["DEEPSIGHT_CACHE"] = before
