@@ -1,0 +1,168 @@
+"""The command line of the search: reads wishes, prints results, turns errors into exit codes.
+
+Ray, torch and Optuna are imported only after everything that can be wrong has been checked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import NoReturn
+
+from deepsight.config import UserError, Value
+from deepsight.tune import driver
+from deepsight.tune.driver import Outcome
+from deepsight.tune.sources import load_experiment, load_space, space_names
+from deepsight.tune.study import (
+    StudyPlan,
+    describe,
+    parse_duration,
+    parse_set,
+    require_directory,
+    resolve_study,
+)
+
+EXIT_NO_SUCCESS = 1
+EXIT_USAGE = 2
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose errors are a cause and a remedy."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what `main` prints."""
+        raise UserError(f"{message}.", "See python -m deepsight.tune --help.")
+
+
+def make_parser() -> Parser:
+    """The flags, and no more than these."""
+    parser = Parser(
+        prog="python -m deepsight.tune",
+        description="Search hyperparameters of an image classifier.",
+        epilog="Progress goes to standard error; the last line of standard output is the study's "
+        "directory. Exit codes: 0 done, 1 no trial succeeded, 2 usage, configuration or data, "
+        "4 storage, 5 cluster, 130 or 143 stopped by a signal (go on with --resume).",
+    )
+    add = parser.add_argument
+    add("--space", metavar="NAME|PATH", help=f"what varies: {', '.join(space_names())}, or a file")
+    add("--experiment", metavar="FILE", help="YAML file that describes the study")
+    add("--set", metavar="NAME=VALUE", action="append", default=[], dest="sets",
+        help="any hyperparameter or setting by its dotted name; pins a searched one")  # fmt: skip
+    add("--data", metavar="NAME", help="toy_objects, digits, cifar10, cifar100 or folder:PATH")
+    add("--trials", metavar="N", help="trials in all")
+    add("--time-limit", metavar="30m", help="no new epochs after this time")
+    add("--name", metavar="NAME", help="the study's name; default: space, date and time")
+    add("--resume", metavar="runs/STUDY", help="go on with an interrupted study")
+    add("--address", metavar="ADDRESS", help="an existing Ray cluster")
+    add("--dry-run", action="store_true", help="print the resolved study and three samples")
+    add("--verbose", action="store_true", help="log more")
+    return parser
+
+
+def plan_from_flags(flags: argparse.Namespace) -> StudyPlan:
+    """Resolve what the flags ask for.
+
+    Raises:
+        UserError: If they ask for what does not exist or contradict each other.
+    """
+    experiment = load_experiment(flags.experiment) if flags.experiment else {}
+    space_name = flags.space or experiment.get("space")
+    if not space_name:
+        raise UserError("nothing to search.", f"Give --space: {', '.join(space_names())}.")
+    space, fixed = load_space(str(space_name))
+    direct: dict[str, Value] = {}
+    if flags.data:
+        direct["data.name"] = flags.data
+    direct |= _changes(flags)
+    sets = dict(parse_set(text) for text in flags.sets)
+    stem = Path(str(flags.experiment or space_name)).stem
+    name = flags.name or experiment.get("name") or f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
+    return resolve_study(str(name), space, fixed, experiment.get("values", {}), direct, sets)
+
+
+def _changes(flags: argparse.Namespace) -> dict[str, Value]:
+    """The study settings that have flags of their own."""
+    changes: dict[str, Value] = {}
+    if flags.trials:
+        changes["study.trials"] = parse_set(f"study.trials={flags.trials}")[1]
+    if flags.time_limit:
+        changes["study.time_limit_s"] = parse_duration(flags.time_limit)
+    return changes
+
+
+def _resume_changes(flags: argparse.Namespace) -> dict[str, Value]:
+    """What may change when a study goes on: how long it goes on.
+
+    Raises:
+        UserError: If anything else is asked for.
+    """
+    sets = dict(parse_set(text) for text in flags.sets)
+    allowed = ("study.trials", "study.time_limit_s")
+    refused = [f"--{n}" for n in ("space", "experiment", "data", "name") if getattr(flags, n)]
+    refused += [f"--set {name}" for name in sets if name not in allowed]
+    if refused:
+        raise UserError(
+            f"{refused[0]} cannot change a study that has begun.",
+            "With --resume only --trials and --time-limit may change; or start a new study.",
+        )
+    return {n.removeprefix("study."): v for n, v in (_changes(flags) | sets).items()}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    try:
+        flags = make_parser().parse_args(arguments)
+        level = logging.DEBUG if flags.verbose else logging.INFO
+        logging.getLogger("deepsight").setLevel(level)
+        return _run(flags)
+    except UserError as error:
+        sys.stderr.write(f"error: {error.cause}\n{error.remedy}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(flags: argparse.Namespace) -> int:
+    if flags.resume:
+        directory = require_directory(flags.resume, ["study.json", "trials.jsonl"])
+        changes = _resume_changes(flags)
+        return report(
+            driver.resume_study(directory, address=flags.address, show_progress=True, **changes)
+        )
+    plan = plan_from_flags(flags)
+    if flags.dry_run:
+        sys.stdout.write(describe(plan) + "\n")
+        return 0
+    return report(driver.run_study(plan, address=flags.address, show_progress=True))
+
+
+def report(outcome: Outcome) -> int:
+    """Say how the study ended, print its directory last, and return the exit code."""
+    say = sys.stderr.write
+    progress = outcome.progress
+    shown = _shortest(outcome.directory)
+    code = 0
+    if progress is None:
+        say("stopped before the search began\n")
+        return 128 + (outcome.signal or 2)
+    if outcome.signal:
+        say(f"stopped; go on with: python -m deepsight.tune --resume {shown}\n")
+        code = 128 + outcome.signal
+    elif not progress.ended["completed"] + progress.ended["stopped"]:
+        say(f"no trial succeeded; the last error: {progress.last_error or 'all diverged'}\n")
+        code = EXIT_NO_SUCCESS
+    elif outcome.unfinished:
+        say(f"time is up; go on with: python -m deepsight.tune --resume {shown}\n")
+    sys.stdout.write(f"{shown}\n")
+    sys.stdout.flush()
+    return code
+
+
+def _shortest(directory: Path) -> Path:
+    here = Path.cwd()
+    return directory.relative_to(here) if directory.is_relative_to(here) else directory

@@ -1,0 +1,111 @@
+"""What is settled before Ray starts: hardware, data, weights, and the header of the study.
+
+Light: importing it imports neither Ray nor torch nor Optuna, so that a mistake is named at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from deepsight.config import TrialConfig, UserError, trial_config
+from deepsight.hardware import choose_hardware
+from deepsight.imports import load_object
+from deepsight.space import Choice
+from deepsight.training import prepare
+from deepsight.tune.study import StudyPlan, plan_to_json
+
+PACKAGES = ("ray", "torch", "torchvision", "optuna", "numpy", "albumentations")
+"""Whose versions a study records."""
+
+
+def with_hardware(plan: StudyPlan) -> StudyPlan:
+    """`plan` with every ``hardware.*`` decided for this machine."""
+    if plan.own_trainable:
+        return plan
+    asked = trial_config(plan.full_config(plan.default_config())).hardware
+    chosen = choose_hardware(asked, plan.resources.cpus_per_trial)
+    decided = {f"hardware.{k}": v for k, v in dataclasses.asdict(chosen).items()}
+    return dataclasses.replace(plan, fixed=dict(plan.fixed) | decided)
+
+
+def check_plan(plan: StudyPlan, local: bool = True) -> None:
+    """Find what cannot work, in a second or two and before Ray starts.
+
+    Raises:
+        UserError: If data, weights, a trainable or the resources asked for cannot be had.
+    """
+    if plan.own_trainable:
+        load_object(plan.settings.trainable)
+    else:
+        prepare.check(variants(plan))
+    wanted = plan.resources.cpus_per_trial
+    if local and wanted > local_cpus(plan):
+        raise UserError(
+            f"a trial wants {wanted:g} CPUs, the study has {local_cpus(plan)}.",
+            "Lower resources.cpus_per_trial or raise resources.cpus.",
+        )
+
+
+def variants(plan: StudyPlan) -> list[TrialConfig]:
+    """One config for every value of a searched name that decides about data or weights."""
+    base = plan.full_config(plan.default_config())
+    flats = [base]
+    for name, domain in plan.space.items():
+        if isinstance(domain, Choice) and name in ("model.name", "model.weights", "data.name"):
+            flats = [flat | {name: value} for flat in flats for value in domain.values]
+    return [trial_config(flat) for flat in flats]
+
+
+def prepare_all(plan: StudyPlan) -> dict[str, Any]:
+    """Make data and weights available; returns the ``data`` field of the header."""
+    return {} if plan.own_trainable else prepare.prepare(variants(plan))
+
+
+def local_cpus(plan: StudyPlan) -> int:
+    """CPU cores that the study may use on this machine."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return plan.resources.cpus or available or 1
+
+
+def make_header(plan: StudyPlan, data: dict[str, Any]) -> dict[str, Any]:
+    """All fields of ``study.json`` (docs/run_format.md)."""
+    hardware = {k: v for k, v in plan.fixed.items() if k.startswith("hardware.")}
+    return plan_to_json(plan) | {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "data": data,
+        "resources": dataclasses.asdict(plan.resources) | {"local_cpus": local_cpus(plan)},
+        "hardware": {k.removeprefix("hardware."): v for k, v in hardware.items()},
+        "device": hardware.get("hardware.device", "cpu"),
+        "git": _git_state(),
+        "versions": {"python": platform.python_version(), "deepsight": _version("deepsight")}
+        | {name: _version(name) for name in PACKAGES},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git_state() -> dict[str, Any] | None:
+    """Commit of the code that runs and whether it was changed since; None outside a repository."""
+    here = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(here), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout
+
+    try:
+        commit, changes = git("rev-parse", "HEAD"), git("status", "--porcelain", "-uno")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"commit": commit.strip(), "dirty": bool(changes.strip())}

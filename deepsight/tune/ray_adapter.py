@@ -1,0 +1,156 @@
+"""Ray Tune's interfaces over `deepsight.tune.search.Search`: thin, and the only place for them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+
+from deepsight.tune.order import Order
+from deepsight.tune.search import Search
+from deepsight.tune.searcher import Proposal
+
+OrderMaker = Callable[[Proposal, int], Order]
+"""Builds a worker's order from a proposal and the number of epochs on record."""
+
+
+class Seam:
+    """What the adapters share: the search, Ray's names for its trials, and the first error."""
+
+    def __init__(self, search: Search, make_order: OrderMaker, slots: int = 1) -> None:
+        self.search = search
+        self.make_order = make_order
+        self.slots = slots
+        """Trials at a time."""
+        self.ids: dict[str, str] = {}
+        """Our trial id by Ray's, while the trial runs."""
+        self.error: BaseException | None = None
+        """What our own code raised inside Ray, which would wrap it in a text."""
+
+    def guard(self, act: Callable[[], Any]) -> Any:
+        """Do `act`; an error in it stops the search and is kept for the driver to raise."""
+        try:
+            return act()
+        except BaseException as error:
+            self.error = self.error or error
+            self.search.stopping = True
+            raise
+
+    def end(self, ray_id: str) -> None:
+        """Forget a trial that no longer runs."""
+        self.ids.pop(ray_id, None)
+
+
+class RaySearcher(Searcher):  # type: ignore[misc]
+    """Hands out orders while a slot is free."""
+
+    def __init__(self, seam: Seam) -> None:
+        super().__init__()  # no metric: workers answer with texts
+        self._seam = seam
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next order; None while all slots are taken, so that no proposal is made too early."""
+        return self._seam.guard(lambda: self._suggest(trial_id))  # type: ignore[no-any-return]
+
+    def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        seam = self._seam
+        if seam.search.exhausted:
+            return Searcher.FINISHED  # type: ignore[no-any-return]
+        if len(seam.ids) >= seam.slots:
+            return None
+        proposal = seam.search.next()
+        if proposal is None:
+            return None
+        seam.ids[trial_id] = proposal.trial_id
+        order = seam.make_order(proposal, seam.search.epochs_of(proposal.trial_id))
+        return order.to_ray()
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Nothing: `RayScheduler` saw the trial's last epoch, `Failures` its death."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the study's record is the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: the study's record is the state."""
+
+
+class RayScheduler(TrialScheduler):  # type: ignore[misc]
+    """Brings every answer of a worker to the search, and its decision back to Ray."""
+
+    def __init__(self, seam: Seam) -> None:
+        super().__init__()
+        self._seam = seam
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Record the epoch and decide."""
+        goes_on = self._seam.guard(lambda: self._result(trial.trial_id, result))
+        return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP  # type: ignore
+
+    def _result(self, ray_id: str, result: dict[str, Any]) -> bool:
+        search, trial_id = self._seam.search, self._seam.ids[ray_id]
+        if "error" in result:
+            search.failed(trial_id, result["error"])
+        elif "row" in result:
+            if search.result(trial_id, json.loads(result["row"])):
+                return True
+        elif result.get("finished"):
+            search.finished(trial_id)
+        self._seam.end(ray_id)
+        return False
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """Nothing to prepare."""
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        """Nothing: `Failures` hears of it too, with the error."""
+
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        """Nothing: `on_trial_result` decided it."""
+
+    def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
+        """Nothing: a trial that never ran stays on record as unfinished."""
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """The oldest trial that waits."""
+        for trial in tune_controller.get_trials():
+            if trial.status == Trial.PENDING:
+                return trial
+        return None
+
+    def debug_string(self) -> str:
+        """Ray prints this when it is asked to talk."""
+        return "DeepSight"
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the study's record is the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: the study's record is the state."""
+
+
+class Failures(Callback):  # type: ignore[misc]
+    """Records trials whose process died for good."""
+
+    def __init__(self, seam: Seam) -> None:
+        self._seam = seam
+
+    def on_trial_error(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """The worker is gone and Ray will not start it again."""
+        trial_id = self._seam.ids.get(trial.trial_id)
+        if trial_id is None:
+            return
+        reason = " ".join(str(trial.get_pickled_error() or "no reason given").split())
+        self._seam.end(trial.trial_id)
+        self._seam.guard(
+            lambda: self._seam.search.failed(trial_id, f"its process died: {reason[:500]}")
+        )

@@ -1,0 +1,243 @@
+"""One search: proposes, records, decides. No Ray, no clock of its own, no files but the record's.
+
+Ray's callbacks (`deepsight.tune.ray_adapter`) and tests drive the same object; a resumed search is
+the same object again after it has been shown the record.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from deepsight.config import Value
+from deepsight.run_store import Study, StudyWriter
+from deepsight.tune.scheduler import SCHEDULERS
+from deepsight.tune.searcher import Proposal, Searcher
+from deepsight.tune.study import StudyPlan
+
+
+class Observer(Protocol):
+    """Someone who watches a search: progress on the terminal, TensorBoard."""
+
+    def started(self, proposal: Proposal) -> None:
+        """A trial was given out (again, after a resume)."""
+
+    def reported(self, proposal: Proposal, row: Mapping[str, Any]) -> None:
+        """A trial finished an epoch."""
+
+    def ended(self, proposal: Proposal, state: str, error: str | None) -> None:
+        """A trial will not be given out again."""
+
+
+@dataclass
+class Live:
+    """A trial that has begun and not ended."""
+
+    proposal: Proposal
+    epochs: int = 0
+    """Epochs on record."""
+    value: float | None = None
+    """The metric after the last of them."""
+
+
+@dataclass
+class Progress:
+    """What has happened so far."""
+
+    ended: dict[str, int] = field(
+        default_factory=lambda: {"completed": 0, "stopped": 0, "diverged": 0, "failed": 0}
+    )
+    epochs: int = 0
+    best: float | None = None
+    """Best metric at the full budget."""
+    best_trial: str | None = None
+    last_error: str | None = None
+
+    @property
+    def num_ended(self) -> int:
+        """Trials that ended, in whatever state."""
+        return sum(self.ended.values())
+
+
+class Search:
+    """The state of one search."""
+
+    def __init__(
+        self,
+        plan: StudyPlan,
+        searcher: Searcher,
+        writer: StudyWriter,
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        """Begin with nothing tried; `replay` shows an earlier run's record."""
+        self.plan = plan
+        self.searcher = searcher
+        self.scheduler = SCHEDULERS[plan.settings.scheduler](
+            plan.rungs, plan.settings.reduction_factor
+        )
+        self.writer = writer
+        self.observers = list(observers)
+        self.progress = Progress()
+        self.live: dict[str, Live] = {}
+        self.stopping = False
+        """Set from outside: running trials end after their epoch and stay resumable."""
+        self._waiting: list[Proposal] = []
+        self._next_number = 0
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether no trial will be given out any more."""
+        return self.stopping or not (self._waiting or self._next_number < self.plan.settings.trials)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the study has trials that did not end or were never begun."""
+        return bool(self.live) or self._next_number < self.plan.settings.trials
+
+    def epochs_of(self, trial_id: str) -> int:
+        """Epochs of a live trial that are on record."""
+        return self.live[trial_id].epochs
+
+    def next(self) -> Proposal | None:
+        """The next trial, None when there is none: unfinished ones of an earlier run first."""
+        if self.exhausted:
+            return None
+        if self._waiting:
+            proposal = self._waiting.pop(0)
+        else:
+            proposal = self.searcher.propose(self._next_number)
+            self._next_number += 1
+            self.writer.started(
+                proposal.trial_id, proposal.config, proposal.explorer, proposal.budget
+            )
+            self.live[proposal.trial_id] = Live(proposal)
+        for observer in self.observers:
+            observer.started(proposal)
+        return proposal
+
+    def result(self, trial_id: str, row: Mapping[str, Any]) -> bool:
+        """Record one epoch of a trial and decide whether it goes on.
+
+        Args:
+            trial_id: A live trial.
+            row: The epoch's metrics with ``epoch``; an epoch already on record is not recorded
+                again.
+
+        Returns:
+            Whether the trial trains another epoch now.
+        """
+        live = self.live[trial_id]
+        if int(row["epoch"]) <= live.epochs:
+            return not self.stopping
+        if self.plan.settings.metric not in row:
+            self.failed(trial_id, _no_metric(self.plan.settings.metric, row))
+            return False
+        self.writer.result(trial_id, row)
+        for observer in self.observers:
+            observer.reported(live.proposal, row)
+        state = self._learn(live, row)
+        if state:
+            self._end(live, state)
+        return not (state or self.stopping)
+
+    def finished(self, trial_id: str) -> None:
+        """Record that a trainable had nothing more to do before its budget was spent."""
+        live = self.live[trial_id]
+        if live.epochs:
+            self._end(live, "completed")
+        else:
+            self._end(live, "failed", "the trainable ended without a single epoch")
+
+    def failed(self, trial_id: str, error: str) -> None:
+        """Record that a trial raised or died."""
+        self._end(self.live[trial_id], "failed", error)
+
+    def _learn(self, live: Live, row: Mapping[str, Any]) -> str | None:
+        """Tell searcher and scheduler about an epoch; the state if the trial ends with it."""
+        proposal, settings = live.proposal, self.plan.settings
+        value = row.get(settings.metric)
+        live.epochs = int(row["epoch"])
+        self.progress.epochs += 1
+        if not isinstance(value, int | float) or not math.isfinite(value):
+            return "diverged"
+        live.value = float(value)
+        self.searcher.report(proposal.number, live.epochs, live.value)
+        score = live.value if settings.mode == "max" else -live.value
+        goes_on = self.scheduler.goes_on(proposal.trial_id, live.epochs, score)
+        if live.epochs >= proposal.budget:
+            return "completed"
+        return None if goes_on or proposal.explorer else "stopped"
+
+    def _end(self, live: Live, state: str, error: str | None = None) -> None:
+        proposal = live.proposal
+        self.searcher.ended(proposal.number, state, live.epochs, live.value)
+        self.writer.ended(proposal.trial_id, state, error)
+        self._count(live, state, error)
+        del self.live[proposal.trial_id]
+        for observer in self.observers:
+            observer.ended(proposal, state, error)
+
+    def _count(self, live: Live, state: str, error: str | None) -> None:
+        progress, settings = self.progress, self.plan.settings
+        progress.ended[state] += 1
+        progress.last_error = error or progress.last_error
+        if state == "completed" and live.epochs >= settings.max_epochs and live.value is not None:
+            sign = 1 if settings.mode == "max" else -1
+            if progress.best is None or sign * live.value > sign * progress.best:
+                progress.best, progress.best_trial = live.value, live.proposal.trial_id
+
+    def replay(self, study: Study) -> None:
+        """Show searcher and scheduler an earlier run's record, event by event as it happened.
+
+        Trials that had not ended wait to be given out again, first of all. Where a crash came
+        between a trial's last epoch and the line that it ended, that line is written now.
+        """
+        decided: dict[str, str] = {}
+        for _, _, trial_id, event in sorted(_events(study), key=lambda e: e[:2]):
+            if event["event"] == "started":
+                proposal = Proposal(
+                    int(trial_id[1:]), event["config"], event["explorer"], event["budget"]
+                )
+                self.searcher.restore(proposal)
+                self.live[trial_id] = Live(proposal)
+                self._next_number = max(self._next_number, proposal.number + 1)
+            elif event["event"] == "result":
+                state = self._learn(self.live[trial_id], event["row"])
+                if state:
+                    decided[trial_id] = state
+            else:
+                live = self.live.pop(trial_id)
+                self.searcher.ended(live.proposal.number, event["state"], live.epochs, live.value)
+                self._count(live, event["state"], event["error"])
+        for trial_id in [t for t in decided if t in self.live]:
+            self._end(self.live[trial_id], decided[trial_id])
+        self._waiting = [live.proposal for live in self.live.values()]
+
+
+def _no_metric(metric: str, row: Mapping[str, Any]) -> str:
+    return (
+        f"the trainable reports no {metric!r}, which study.metric names; it reports "
+        + ", ".join(sorted(row))
+    )
+
+
+def _events(study: Study) -> Iterable[tuple[float, int, str, Mapping[str, Any]]]:
+    """Everything on record as ``(time, order, trial_id, event)``."""
+    order = 0
+    for record in study.records:
+        config: Mapping[str, Value] = record.config
+        yield record.started, order, record.trial_id, {
+            "event": "started", "config": config,
+            "explorer": record.explorer, "budget": record.budget,
+        }  # fmt: skip
+        order += 1
+        for row in record.rows:
+            yield float(row["time"]), order, record.trial_id, {"event": "result", "row": row}
+            order += 1
+        if record.ended is not None:
+            yield record.ended, order, record.trial_id, {
+                "event": "ended", "state": record.state, "error": record.error,
+            }  # fmt: skip
+            order += 1

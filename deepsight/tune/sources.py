@@ -1,0 +1,109 @@
+"""Where a plan comes from: spaces by name or path, experiments as YAML files."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import search_spaces
+from deepsight.config import UserError, unknown
+from deepsight.space import Domain
+
+EXPERIMENT_KEYS = ("name", "description", "space", "fixed", "study", "resources")
+"""What an experiment file may hold: a name, a text, a space, and three tables of values."""
+
+
+def space_names() -> list[str]:
+    """The spaces that come with DeepSight."""
+    folder = Path(search_spaces.__path__[0])
+    return sorted(p.stem for p in folder.glob("*.py") if not p.stem.startswith("_"))
+
+
+def load_space(name: str) -> tuple[Mapping[str, Domain], Mapping[str, object]]:
+    """``SPACE`` and ``FIXED`` of a space by name, or of a Python file by path.
+
+    Raises:
+        UserError: If there is no such space or it cannot be read.
+    """
+    if name in space_names():
+        module: Any = importlib.import_module(f"search_spaces.{name}")
+    elif name.endswith(".py") or "/" in name:
+        module = _module_of(Path(name))
+    else:
+        raise unknown("space", name, [*space_names(), "PATH.py"])
+    space = getattr(module, "SPACE", None)
+    fixed = getattr(module, "FIXED", {})
+    if not isinstance(space, Mapping) or not space or not isinstance(fixed, Mapping):
+        raise UserError(
+            f"space {name} declares no SPACE.",
+            "It needs a dictionary SPACE of domains and may have a dictionary FIXED of values.",
+        )
+    return space, fixed
+
+
+def _module_of(path: Path) -> object:
+    if not path.is_file():
+        raise UserError(f"no space at {path}.", f"Known spaces: {', '.join(space_names())}.")
+    spec = importlib.util.spec_from_file_location(f"_space_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"{path} is no Python file.", "A space is a .py file.")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever the user's file raises is the user's to mend
+        raise UserError(
+            f"space {path} cannot be read: {type(error).__name__}: {error}.",
+            "It is run as Python; import the domains from deepsight.space.",
+        ) from error
+    return module
+
+
+def load_experiment(name: str) -> dict[str, Any]:
+    """An experiment file, by path or by its name in ``experiments/``.
+
+    Returns:
+        The keys of `EXPERIMENT_KEYS` that it has, ``values`` holding ``fixed``, ``study`` and
+        ``resources`` as one table of dotted names.
+
+    Raises:
+        UserError: If it is missing, unreadable, or holds anything else.
+    """
+    path = _find_experiment(name)
+    try:
+        read = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"experiment {path} cannot be read: {reason}.", "It is a YAML file of key: value."
+        ) from error
+    if not isinstance(read, dict):
+        raise UserError(
+            f"experiment {path} holds no table.", f"Its keys: {', '.join(EXPERIMENT_KEYS)}."
+        )
+    for key in read:
+        if key not in EXPERIMENT_KEYS:
+            raise unknown(f"key in {path}:", str(key), EXPERIMENT_KEYS)
+    values: dict[str, object] = {}
+    for table, prefix in (("fixed", ""), ("study", "study."), ("resources", "resources.")):
+        entries = read.get(table) or {}
+        if not isinstance(entries, dict):
+            raise UserError(f"{table} in {path} is no table.", "Indent name: value under it.")
+        values |= {f"{prefix}{key}": value for key, value in entries.items()}
+    return {**read, "values": values}
+
+
+def _find_experiment(name: str) -> Path:
+    bundled = Path(search_spaces.__path__[0]).parent / "experiments"
+    for path in (Path(name), bundled / name, bundled / f"{name}.yaml"):
+        if path.is_file():
+            return path
+    known = sorted(p.stem for p in bundled.glob("*.yaml"))
+    raise UserError(
+        f"no experiment file {name}.",
+        f"Give a path, or one of: {', '.join(known)}." if known else "Give a path.",
+    )

@@ -1,0 +1,254 @@
+"""What a study will be: every source of settings resolved by one pure function.
+
+Defaults (`deepsight.config`) give way to the space's ``FIXED``, that to the experiment's
+``fixed``, that to flags and ``--set``. A value given for a searched hyperparameter pins it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deepsight.config import (
+    DEFAULTS,
+    PARAMS,
+    STUDY_PARAMS,
+    ResourceSettings,
+    StudySettings,
+    UserError,
+    Value,
+    check_value,
+    study_settings,
+    trial_config,
+)
+from deepsight.space import Domain, check_space, default_point, from_json, sample, to_json
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""What a study may be called: it becomes a directory's name."""
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """A study as it was asked for; nothing is read from elsewhere later."""
+
+    name: str
+    space: Mapping[str, Domain]
+    fixed: Mapping[str, Value]
+    """Every hyperparameter that is not searched."""
+    settings: StudySettings
+    resources: ResourceSettings
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """Epochs at which trials are compared, the full budget last."""
+        s = self.settings
+        return make_rungs(s.min_epochs, s.max_epochs, s.reduction_factor)
+
+    @property
+    def own_trainable(self) -> bool:
+        """Whether a trainable of the user's replaces DeepSight's."""
+        return bool(self.settings.trainable)
+
+    def default_config(self) -> dict[str, Value]:
+        """The first trial: defaults for everything searched (values for `space` only)."""
+        return default_point(self.space, self.fixed, {} if self.own_trainable else DEFAULTS)
+
+    def full_config(self, point: Mapping[str, Value]) -> dict[str, Value]:
+        """All hyperparameters of a trial: the fixed ones and `point`."""
+        return dict(self.fixed) | dict(point)
+
+
+def make_rungs(min_epochs: int, max_epochs: int, reduction_factor: int) -> tuple[int, ...]:
+    """`min_epochs` times powers of `reduction_factor` below `max_epochs`, then `max_epochs`.
+
+    >>> make_rungs(1, 9, 3)
+    (1, 3, 9)
+    """
+    rungs = []
+    level = min_epochs
+    while level < max_epochs:
+        rungs.append(level)
+        level *= reduction_factor
+    return (*rungs, max_epochs)
+
+
+def resolve_study(
+    name: str,
+    space: Mapping[str, Domain],
+    *layers: Mapping[str, object],
+) -> StudyPlan:
+    """Merge `layers` of dotted names, later ones winning, over the defaults.
+
+    Args:
+        name: The study's name.
+        space: What is searched.
+        layers: The space's ``FIXED``, the experiment's values, the flags, ``--set``.
+
+    Returns:
+        The plan; a name that is both in `space` and in a layer is pinned.
+
+    Raises:
+        UserError: If a name is unknown, a value is not allowed or nothing is left to search.
+    """
+    if not NAME.fullmatch(name):
+        raise UserError(
+            f"{name!r} is no name for a study.",
+            "Use letters, digits, dots, dashes and underscores.",
+        )
+    given: dict[str, object] = {}
+    for layer in layers:
+        given |= layer
+    settings, resources = study_settings({n: v for n, v in given.items() if n in STUDY_PARAMS})
+    own = bool(settings.trainable)
+    check_space(space, known=not own)
+    fixed: dict[str, Value] = {} if own else dict(DEFAULTS)
+    for key, value in given.items():
+        if key in STUDY_PARAMS:
+            continue
+        if key == "train.epochs":
+            raise UserError("train.epochs is the fidelity.", "Set study.max_epochs instead.")
+        fixed[key] = _own_value(key, value) if own else check_value(key, value)
+    if not own:
+        fixed["train.epochs"] = settings.max_epochs
+    searched = {key: domain for key, domain in space.items() if key not in given}
+    for key in searched:
+        fixed.pop(key, None)
+    if not searched:
+        raise UserError("nothing is left to search.", "Pin fewer hyperparameters.")
+    plan = StudyPlan(name, searched, fixed, settings, resources)
+    if not own:
+        trial_config(plan.full_config(plan.default_config()))
+    return plan
+
+
+def _own_value(name: str, value: object) -> Value:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise UserError(f"{name} must be a single value, got {value!r}.", "Nesting is not allowed.")
+
+
+def parse_set(text: str) -> tuple[str, Value]:
+    """Read ``NAME=VALUE`` with the type that the name declares (``optim.lr=1e-4`` is a float).
+
+    Raises:
+        UserError: If it has another form.
+    """
+    name, equals, raw = text.partition("=")
+    name, raw = name.strip(), raw.strip()
+    if not equals or not name:
+        raise UserError(f"--set {text!r} is not NAME=VALUE.", "Example: --set optim.lr=0.01.")
+    declared = PARAMS.get(name) or STUDY_PARAMS.get(name)
+    kind = type(declared.default) if declared else None
+    value: Value = raw
+    if kind is bool or kind is None:
+        value = {"true": True, "false": False}.get(raw.lower(), raw)
+    for number in [k for k in (int, float) if kind is k or kind is None]:
+        if isinstance(value, str):
+            try:
+                value = number(raw)
+            except ValueError:
+                continue
+    if declared:
+        check_value(name, value)
+    return name, value
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of ``90``, ``90s``, ``30m``, ``2h`` or ``1d``.
+
+    Raises:
+        UserError: If it has another form.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text.strip())
+    if not match or float(match[1]) <= 0:
+        raise UserError(f"{text!r} is no duration.", "Examples: 90s, 30m, 2h.")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}[match[2]]
+
+
+def plan_to_json(plan: StudyPlan) -> dict[str, Any]:
+    """The part of ``study.json`` that `plan_from_json` rebuilds the plan from."""
+    s = plan.settings
+    return {
+        "name": plan.name,
+        "metric": s.metric,
+        "mode": s.mode,
+        "target": s.target,
+        "trials": s.trials,
+        "max_epochs": s.max_epochs,
+        "rungs": list(plan.rungs),
+        "reduction_factor": s.reduction_factor,
+        "searcher": s.searcher,
+        "scheduler": s.scheduler,
+        "explore": s.explore,
+        "seeds": {"study": s.seed},
+        "settings": {
+            f"{section}.{key}": value
+            for section, values in (("study", s), ("resources", plan.resources))
+            for key, value in dataclasses.asdict(values).items()
+        },
+        "fixed": dict(plan.fixed),
+        "space": to_json(plan.space),
+    }
+
+
+def plan_from_json(header: Mapping[str, Any], **changes: Value) -> StudyPlan:
+    """The plan of a stored study, with ``study.*`` settings changed (``trials=48``)."""
+    settings, resources = study_settings(header["settings"])
+    return StudyPlan(
+        str(header["name"]),
+        from_json(header["space"]),
+        dict(header["fixed"]),
+        dataclasses.replace(settings, **changes),  # type: ignore[arg-type]
+        resources,
+    )
+
+
+def describe(plan: StudyPlan, samples: int = 3) -> str:
+    """The resolved plan and some random configs, as ``--dry-run`` prints them."""
+    s = plan.settings
+    rng = random.Random(s.seed)
+    drawn = [plan.default_config()]
+    drawn += [sample(plan.space, plan.fixed, rng) for _ in range(samples)]
+    default = DEFAULTS if not plan.own_trainable else {}
+    changed = {n: v for n, v in plan.fixed.items() if n not in default or v != default[n]}
+    lines = [
+        f"study      {plan.name}",
+        f"trials     {s.trials}, {s.explore:.0%} of them explorers",
+        f"budget     {s.max_epochs} epochs, rungs {', '.join(map(str, plan.rungs))}",
+        f"search     {s.searcher}, {s.scheduler}, {s.mode} {s.metric}",
+        "fixed      " + (_pairs(changed) or "nothing but defaults"),
+        "space",
+        *(f"  {name:28} {json.dumps(entry)}" for name, entry in to_json(plan.space).items()),
+        "first      " + _pairs(drawn[0]),
+        *(f"sample {i}   {_pairs(config)}" for i, config in enumerate(drawn[1:], start=1)),
+    ]
+    return "\n".join(lines)
+
+
+def _pairs(config: Mapping[str, Value]) -> str:
+    shown = {n: v for n, v in config.items() if v is not None}
+    return " ".join(
+        f"{n}={v:.4g}" if isinstance(v, float) else f"{n}={v}" for n, v in shown.items()
+    )
+
+
+def require_directory(text: str | Path, names: Sequence[str]) -> Path:
+    """`text` as an existing directory that holds all of `names`.
+
+    Raises:
+        UserError: If it does not.
+    """
+    path = Path(text)
+    missing = [n for n in names if not (path / n).exists()]
+    if not path.is_dir() or missing:
+        raise UserError(
+            f"{path} is not a study" + (f" ({missing[0]} is missing)." if path.is_dir() else "."),
+            "Give the directory that a search printed as its last line, as runs/NAME.",
+        )
+    return path
