@@ -1,0 +1,188 @@
+"""Domains, conditions and their JSON form."""
+
+import collections
+import json
+import math
+import random
+
+import pytest
+
+from deepsight.config import DEFAULTS, UserError
+from deepsight.space import (
+    Choice,
+    Int,
+    active,
+    check_space,
+    choice,
+    decide,
+    default_point,
+    from_json,
+    loguniform,
+    ordered,
+    randint,
+    sample,
+    to_json,
+    uniform,
+    when,
+)
+
+NESTED = {
+    "user.c": when("user.b", ["deep"], uniform(0, 1)),
+    "user.b": when("user.a", True, choice("flat", "deep")),
+    "user.a": choice(True, False),
+}
+DOMAINS = {
+    "uniform": uniform(-1, 2),
+    "loguniform": loguniform(1e-4, 1e-1),
+    "randint": randint(1, 5),
+    "log int": randint(1, 1000, log=True),
+    "choice": choice("a", "b", 3, None, True),
+    "one value": randint(4, 4),
+}
+
+
+@pytest.mark.parametrize("name", DOMAINS)
+def test_draws_and_middles_lie_inside(name):
+    domain, rng = DOMAINS[name], random.Random(0)
+    draws = [domain.sample(rng) for _ in range(2000)]
+    assert all(domain.contains(d) for d in draws)
+    assert domain.contains(domain.middle())
+    if isinstance(domain, Int) and domain.high < 10:
+        assert set(draws) == set(range(domain.low, domain.high + 1))
+
+
+def test_bounds_are_included_and_types_are_strict():
+    assert uniform(0, 1).contains(1)
+    assert not uniform(0, 1).contains(True)
+    assert not uniform(0, 1).contains("0.5")
+    assert not uniform(0, 1).contains(math.nan)
+    assert not randint(1, 5).contains(2.0)
+    assert not randint(1, 5).contains(True)
+    assert randint(1, 5).contains(5)
+    assert not choice(1, 2).contains(1.0)
+    assert not choice(1, 2).contains(True)
+
+
+def test_log_scales_are_uniform_in_the_logarithm():
+    rng = random.Random(0)
+    draws = [loguniform(1e-4, 1e-1).sample(rng) for _ in range(30_000)]
+    decades = collections.Counter(math.floor(math.log10(d)) for d in draws)
+    assert all(0.32 < decades[d] / 30_000 < 0.347 for d in (-4, -3, -2))
+    assert loguniform(1e-4, 1e-2).middle() == pytest.approx(1e-3)
+
+
+def test_log_ints_have_the_probabilities_of_optuna():
+    """P(k) is proportional to log((k + 1/2) / (k - 1/2))."""
+    rng = random.Random(0)
+    counts = collections.Counter(randint(1, 8, log=True).sample(rng) for _ in range(40_000))
+    for k in range(1, 9):
+        expected = math.log((k + 0.5) / (k - 0.5)) / math.log(8.5 / 0.5)
+        assert counts[k] / 40_000 == pytest.approx(expected, abs=0.01)
+
+
+def test_nested_conditions():
+    assert ordered(NESTED) == ["user.a", "user.b", "user.c"]
+    assert active({"user.a": True, "user.b": "deep", "user.c": 0.5}, NESTED) == ordered(NESTED)
+    assert active({"user.a": True, "user.b": "flat"}, NESTED) == ["user.a", "user.b"]
+    # a parent that is itself inactive satisfies nothing, whatever value was left in the config
+    assert active({"user.a": False, "user.b": "deep", "user.c": 0.5}, NESTED) == ["user.a"]
+
+
+def test_samples_are_null_exactly_where_inactive():
+    rng, seen = random.Random(0), set()
+    for _ in range(200):
+        drawn = sample(NESTED, {}, rng)
+        assert list(drawn) == list(NESTED)
+        live = active(drawn, NESTED)
+        assert {n for n in NESTED if drawn[n] is not None} == set(live)
+        seen.add(tuple(live))
+    assert len(seen) == 3
+    assert sample(NESTED, {}, random.Random(7)) == sample(NESTED, {}, random.Random(7))
+
+
+def test_conditions_read_what_is_fixed():
+    space = {"optim.momentum": when("optim.name", "sgd", uniform(0.5, 0.9))}
+    assert sample(space, {"optim.name": "adamw"}, random.Random(0)) == {"optim.momentum": None}
+    assert sample(space, {"optim.name": "sgd"}, random.Random(0))["optim.momentum"] >= 0.5
+    names = [name for name, _, _ in decide(space, {"optim.name": "adamw"})]
+    assert names == []
+
+
+def test_circles_are_refused():
+    circle = {
+        "user.a": when("user.b", 1, choice(1, 2)),
+        "user.b": when("user.a", 1, choice(1, 2)),
+    }
+    with pytest.raises(UserError, match="circle: user.a, user.b"):
+        check_space(circle)
+    with pytest.raises(UserError, match="circle"):
+        check_space({"user.a": when("user.a", 1, choice(1, 2))})
+
+
+@pytest.mark.parametrize(
+    ("space", "cause"),
+    [
+        ({"optim.lr": 0.1}, "no domain"),
+        ({"optim.lr": uniform(1, 0)}, "out of order"),
+        ({"optim.lr": loguniform(0, 1)}, "not positive"),
+        ({"optim.lr": uniform(0.1, 1000)}, "must lie in"),
+        ({"optim.lr": choice("fast")}, "must be a float"),
+        ({"optim.l": uniform(0, 1)}, "unknown hyperparameter"),
+        ({"optim.name": choice()}, "distinct"),
+        ({"optim.name": choice("sgd", "sgd")}, "distinct"),
+        ({"train.epochs": randint(1, 9)}, "fidelity"),
+        ({"model.depth": uniform(1, 3)}, "must be an int"),
+        ({"optim.lr": when("optim.nam", "sgd", uniform(0.1, 1))}, "condition of optim.lr"),
+        ({"study.trials": randint(1, 3)}, "unknown hyperparameter"),
+    ],
+)
+def test_unsound_spaces_are_refused(space, cause):
+    with pytest.raises(UserError) as caught:
+        check_space(space)
+    assert cause in caught.value.cause
+
+
+def test_text_bounds_are_refused():
+    with pytest.raises(UserError, match="bounds must be numbers"):
+        check_space({"optim.lr": Int("1", "2")})
+
+
+def test_a_space_of_ones_own_needs_no_known_names():
+    space = {"x": uniform(-5, 5), "deep": when("x_kind", "a", randint(1, 3)), "x_kind": choice("a")}
+    check_space(space, known=False)
+    with pytest.raises(UserError):
+        check_space(space)
+
+
+def test_the_default_point():
+    space = {
+        "optim.lr": loguniform(1e-4, 1e-1),
+        "optim.batch_size": choice(8, 16),  # the default, 64, is not among them
+        "optim.momentum": when("optim.name", "sgd", uniform(0.8, 0.98)),
+        "user.width": randint(2, 5),
+    }
+    point = default_point(space, {"optim.name": "adamw"}, DEFAULTS)
+    assert point == {
+        "optim.lr": 1e-3, "optim.batch_size": 8, "optim.momentum": None, "user.width": 3,
+    }  # fmt: skip
+
+
+def test_json_round_trip():
+    space = NESTED | {f"user.{i}": domain for i, domain in enumerate(DOMAINS.values())}
+    stored = json.loads(json.dumps(to_json(space)))
+    assert from_json(stored) == space
+    assert stored["user.c"] == {
+        "type": "float", "low": 0.0, "high": 1.0, "log": False,
+        "when": {"name": "user.b", "in": ["deep"]},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("entry", [{}, {"type": "fuzzy"}, {"type": "float", "low": 1}, 3, None])
+def test_unreadable_entries_are_refused(entry):
+    with pytest.raises(UserError, match="space entry 'a'"):
+        from_json({"a": entry})
+
+
+def test_when_keeps_the_domain():
+    assert when("a", 1, choice("x")) == Choice(("x",), when("a", 1, choice("y")).condition)
+    assert when("a", (1, 2), randint(1, 9, log=True)).log
