@@ -233,10 +233,32 @@ def check_space(space: Space, known: bool = True) -> None:
         _check_domain(name, domain)
         if known:
             _check_known(name, domain)
-        condition = domain.condition
-        if condition and known and condition.name not in PARAMS | dict(space):
-            raise unknown(f"hyperparameter in the condition of {name}:", condition.name, PARAMS)
+        if domain.condition:
+            _check_condition(name, domain.condition, space, known)
     ordered(space)
+
+
+def _check_condition(name: str, condition: Condition, space: Space, known: bool) -> None:
+    """Refuse a condition on an unknown name, and one that can never hold."""
+    parent = space.get(condition.name)
+    if parent is None and not known:
+        return
+    if parent is None and condition.name not in PARAMS:
+        known_names = {*PARAMS, *space}
+        raise unknown(f"hyperparameter in the condition of {name}:", condition.name, known_names)
+    values = condition.values
+    if isinstance(parent, Choice):
+        possible = any(value in parent.values for value in values)
+    elif parent is not None:
+        possible = any(parent.contains(value) for value in values)
+    else:
+        possible = bool([check_value(condition.name, value) for value in values])
+    if not possible:
+        listed = " or ".join(map(repr, values))
+        raise UserError(
+            f"{name} can never be active: {condition.name} is never {listed}.",
+            f"Name values that {condition.name} can have.",
+        )
 
 
 def _check_domain(name: str, domain: Domain) -> None:
@@ -268,7 +290,7 @@ def _check_known(name: str, domain: Domain) -> None:
 
 
 def to_json(space: Space) -> dict[str, dict[str, object]]:
-    """The stored form: ``{"optim.lr": {"type": "float", "low": ..., "high": ..., "log": true}}``."""
+    """The stored form: ``{"optim.lr": {"type": "float", "low": 0.1, "high": 1, "log": true}}``."""
     kinds = {cls: kind for kind, cls in KINDS.items()}
     stored: dict[str, dict[str, object]] = {}
     for name, domain in space.items():

@@ -134,6 +134,15 @@ def test_circles_are_refused():
         ({"model.depth": uniform(1, 3)}, "must be an int"),
         ({"optim.lr": when("optim.nam", "sgd", uniform(0.1, 1))}, "condition of optim.lr"),
         ({"study.trials": randint(1, 3)}, "unknown hyperparameter"),
+        ({"optim.lr": when("optim.name", "sgdd", uniform(0.1, 1))}, "unknown optim.name 'sgdd'"),
+        ({"optim.lr": when("model.depth", [], uniform(0.1, 1))}, "never be active"),
+        (
+            {
+                "optim.momentum": when("optim.name", "sgd", uniform(0.5, 0.9)),
+                "optim.name": choice("adam", "adamw"),
+            },
+            "optim.momentum can never be active: optim.name is never 'sgd'",
+        ),
     ],
 )
 def test_unsound_spaces_are_refused(space, cause):
