@@ -1,0 +1,213 @@
+"""Where pretrained weights come from, and how they get there. Light: importing it needs no torch.
+
+Three sources: ``imagenet`` (torchvision's files, downloaded), ``embedded`` (trained here once by
+`deepsight.pretrain` on drawn objects of other classes) and a file of the user's own.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import logging
+import subprocess
+import sys
+import urllib.parse
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepsight.config import TrialConfig, UserError, Value, flatten, trial_config, unknown
+from deepsight.data.cache import cache_dir, locked, make_directory
+from deepsight.data.download import DownloadError, download, sha256_of, unreachable
+
+logger = logging.getLogger(__name__)
+
+EMBEDDED_DATA = ("toy_objects", "digits")
+"""Data sets that come with the package; their networks begin with embedded weights."""
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file on the network and the SHA-256 it must have."""
+
+    url: str
+    sha256: str
+
+
+IMAGENET = {
+    "resnet18": Download(
+        "https://download.pytorch.org/models/resnet18-f37072fd.pth",
+        "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec",
+    ),
+    "resnet50": Download(
+        "https://download.pytorch.org/models/resnet50-11ad3fa6.pth",
+        "11ad3fa62ca79e40addfd354a8ec4b7c75143b3038b8d2a807fbc68deab379ca",
+    ),
+}
+"""torchvision's weights: ResNet18 IMAGENET1K_V1, ResNet50 IMAGENET1K_V2."""
+
+_RECIPE: dict[str, Value] = {
+    "data.name": "deepsight.data.toy_objects:build_source_objects",
+    "model.weights": "none",
+    "optim.name": "adamw",
+    "optim.lr": 3e-3,
+    "optim.weight_decay": 0.05,
+    "optim.batch_size": 128,
+}
+
+RECIPES: dict[str, dict[str, Value]] = {
+    "resnet18": _RECIPE | {"model.name": "resnet18", "train.epochs": 12},
+    "resnet50": _RECIPE | {"model.name": "resnet50", "train.epochs": 4},
+    "resnet20_cifar": _RECIPE | {"model.name": "resnet20_cifar", "train.epochs": 12},
+}
+"""How `deepsight.pretrain` trains the embedded weights of each model that has some."""
+
+SOURCE_VERSION = 1
+"""Raise it when the drawn source objects change: weights made from the old ones are then unused."""
+
+
+def resolve_weights(config: TrialConfig) -> str:
+    """``model.weights`` with "auto" decided: "imagenet", "embedded", "none" or a file's path."""
+    chosen, name = config.model.weights, config.model.name
+    if chosen != "auto":
+        return chosen
+    if config.data.name in EMBEDDED_DATA:
+        return "embedded" if name in RECIPES else "none"
+    return "imagenet" if name in IMAGENET else "none"
+
+
+def weights_file(config: TrialConfig) -> Path | None:
+    """Where the weights of this trial are, or will be once made; None without any.
+
+    Raises:
+        UserError: If there are no such weights for this model.
+    """
+    kind, name = resolve_weights(config), config.model.name
+    if kind == "none":
+        return None
+    known = {"imagenet": list(IMAGENET), "embedded": list(RECIPES)}
+    if kind not in known:
+        return Path(kind).expanduser()
+    if name not in known[kind]:
+        raise UserError(
+            f"there are no {kind} weights for {name}.",
+            f"They exist for {', '.join(known[kind])}; set model.weights=none or give a file.",
+        )
+    if kind == "embedded":
+        return embedded_file(name)
+    return _folder() / Path(urllib.parse.urlsplit(IMAGENET[name].url).path).name
+
+
+def embedded_file(name: str) -> Path:
+    """The cache file of a model's embedded weights; its name changes with the recipe."""
+    recipe = flatten(trial_config(RECIPES[name]))
+    relevant = {k: v for k, v in recipe.items() if not k.startswith("hardware.")}
+    text = json.dumps([SOURCE_VERSION, relevant], sort_keys=True)
+    return _folder() / f"embedded-{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.pt"
+
+
+def check_weights(config: TrialConfig) -> None:
+    """Check within two seconds whether `require_weights` has a chance.
+
+    Raises:
+        UserError: If a file is missing, or must be downloaded and its host is out of reach.
+    """
+    path = weights_file(config)
+    if path is None or path.is_file():
+        return
+    kind = resolve_weights(config)
+    if kind == "imagenet":
+        source = IMAGENET[config.model.name]
+        if reason := unreachable(source.url):
+            raise _unavailable(source, path, reason)
+    elif kind != "embedded":
+        raise _missing(path)
+
+
+def require_weights(config: TrialConfig) -> Path | None:
+    """Make the weights of this trial available and say on the logger what takes time.
+
+    Raises:
+        UserError: If they cannot be had.
+    """
+    path = weights_file(config)
+    if path is None:
+        return None
+    kind = resolve_weights(config)
+    if kind == "imagenet":
+        fetch(IMAGENET[config.model.name], path)
+    elif not path.is_file():
+        if kind != "embedded":
+            raise _missing(path)
+        _pretrain(config.model.name, path)
+    return path
+
+
+def fetch(source: Download, path: Path) -> None:
+    """Make `source` available at `path`: whole or not at all, and the one expected.
+
+    Raises:
+        UserError: If it cannot be downloaded, or the file is not the one expected.
+    """
+    if not path.is_file():
+        with locked(path.with_name(f".{path.name}.lock")):
+            if not path.is_file():
+                try:
+                    download(source.url, path, source.sha256)
+                except DownloadError as error:
+                    raise _unavailable(source, path, str(error)) from error
+    stat = path.stat()
+    if _sha256(path, stat.st_size, stat.st_mtime_ns) != source.sha256:
+        raise UserError(
+            f"{path} is damaged: its SHA-256 is not {source.sha256}.",
+            "Delete it, so that it is downloaded again.",
+        )
+
+
+@functools.lru_cache(maxsize=8)
+def _sha256(path: Path, _size: int, _mtime_ns: int) -> str:
+    """The file's digest, computed once a process for each state of the file."""
+    return sha256_of(path)
+
+
+def _pretrain(name: str, path: Path) -> None:
+    """Run `deepsight.pretrain` in a process of its own and pass its lines on."""
+    logger.info("making embedded weights for %s, once (they stay in %s)", name, path.parent)
+    command = [sys.executable, "-m", "deepsight.pretrain", "--model", name]
+    last = ""
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        text=True, errors="replace",
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        try:
+            for line in process.stderr:
+                last = line.strip() or last
+                logger.info("%s", line.rstrip())
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode or not path.is_file():
+        raise UserError(
+            f"embedded weights for {name} could not be made: {last.rstrip('.')}.",
+            f"Run python -m deepsight.pretrain --model {name}, or set model.weights=none.",
+        )
+
+
+def _folder() -> Path:
+    folder = cache_dir() / "weights"
+    make_directory(folder)
+    return folder
+
+
+def _missing(path: Path) -> UserError:
+    if path.suffix or len(path.parts) > 1:
+        return UserError(f"no weights file {path}.", "Correct model.weights.")
+    return unknown("model.weights", str(path), ["auto", "imagenet", "embedded", "none", "a file"])
+
+
+def _unavailable(source: Download, path: Path, reason: str) -> UserError:
+    return UserError(
+        f"{source.url} cannot be downloaded: {reason.rstrip('.')}.",
+        f"Put {path.name} into {path.parent}, or set model.weights=none.",
+    )
