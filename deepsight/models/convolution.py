@@ -16,17 +16,18 @@ class _Convolution(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C', H', W'), as `nn.Conv2d`."""
-        taps = tuple(
-            _met(*sizes)
-            for sizes in zip(x.shape[2:], self.kernel_size, self.padding, self.stride, strict=True)  # type: ignore[arg-type]
+        assert not isinstance(self.padding, str)
+        rows, columns = (
+            _taps_on_image(x.shape[2 + i], self.kernel_size[i], self.padding[i], self.stride[i])
+            for i in (0, 1)
         )
-        if None in taps:
+        if rows is None or columns is None:
             return super().forward(x)
-        weight = self.weight[:, :, taps[0], taps[1]].flatten(1)
+        weight = self.weight[:, :, rows, columns].flatten(1)
         return F.linear(x.flatten(1), weight, self.bias)[:, :, None, None]
 
 
-def _met(size: int, kernel: int, padding: int, stride: int) -> slice | None:
+def _taps_on_image(size: int, kernel: int, padding: int, stride: int) -> slice | None:
     """The taps that lie on the image where one position covers all of it, else None."""
     one_position = size + 2 * padding - kernel < stride
     return slice(padding, padding + size) if one_position and padding + size <= kernel else None

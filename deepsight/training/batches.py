@@ -1,0 +1,92 @@
+"""Images on their way to the device, and how an epoch is cut into batches and updates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+RESIDENT_SHARE = 0.25
+"""Share of a GPU's free memory that a split may take up for good; other trials want some too."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """One split, ready to be indexed.
+
+    Attributes:
+        images: (N, H, W, 3) uint8: on the device, or a (memory-mapped) array on the host.
+        labels: (N,) int64, on the device.
+    """
+
+    images: Tensor | npt.NDArray[np.uint8]
+    labels: Tensor
+
+    def __len__(self) -> int:
+        """Images in all."""
+        return len(self.labels)
+
+    def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Copies of the images, uint8 (n, H, W, 3), and labels at `index`, on the device.
+
+        Args:
+            index: (n,) int64, from `order`.
+        """
+        if isinstance(self.images, Tensor):
+            return self.images[index], self.labels[index]
+        images = torch.from_numpy(self.images[index.numpy()])
+        device = self.labels.device
+        if device.type != "cpu":
+            images = images.pin_memory().to(device, non_blocking=True)
+        return images, self.labels[index.to(device)]
+
+    def order(self, generator: torch.Generator | None = None) -> Tensor:
+        """All positions, shuffled if there is a generator, where `take` wants them."""
+        if generator is None:
+            index = torch.arange(len(self))
+        else:
+            index = torch.randperm(len(self), generator=generator)
+        return index.to(self.images.device) if isinstance(self.images, Tensor) else index
+
+
+def load_samples(
+    images: npt.NDArray[np.uint8], labels: npt.NDArray[np.integer[Any]], device: torch.device
+) -> Samples:
+    """Make a split ready: on a GPU that has room for it wholly, else a batch at a time.
+
+    Args:
+        images: (N, H, W, 3); never copied on a CPU.
+        labels: (N,)
+        device: Where the batches are wanted.
+    """
+    targets = torch.from_numpy(np.array(labels, dtype=np.int64)).to(device)
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        if images.nbytes <= RESIDENT_SHARE * free:
+            return Samples(torch.from_numpy(np.array(images)).to(device), targets)
+    # a plain view of the mapped pages: indexing a np.memmap costs more for its bookkeeping
+    return Samples(np.asarray(images).view(np.ndarray), targets)
+
+
+def plan_updates(
+    num: int, batch_size: int, accumulate: int, smallest: int = 1
+) -> list[list[slice]]:
+    """Cut `num` images into batches, and these into updates of `accumulate` batches.
+
+    The last batch and the last update may be smaller.
+
+    Args:
+        num: Images.
+        batch_size: Images a batch.
+        accumulate: Batches an update.
+        smallest: A last, incomplete batch of fewer images is left out.
+    """
+    batches = [slice(i, min(i + batch_size, num)) for i in range(0, num, batch_size)]
+    rest = num % batch_size
+    if 0 < rest < smallest and len(batches) > 1:
+        batches.pop()
+    return [batches[i : i + accumulate] for i in range(0, len(batches), accumulate)]

@@ -1,0 +1,209 @@
+"""A trial: one config trained epoch by epoch. Training yields; whoever asks for more decides."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from deepsight import metrics
+from deepsight.augment.table import build_augment
+from deepsight.config import (
+    HardwareConfig,
+    ResourceSettings,
+    TrialConfig,
+    UserError,
+    flatten,
+)
+from deepsight.data.table import load_dataset
+from deepsight.hardware import choose_hardware
+from deepsight.losses import build_loss
+from deepsight.models.convolution import skip_padding
+from deepsight.models.finetune import param_groups
+from deepsight.models.table import build_model
+from deepsight.training.batches import load_samples
+from deepsight.training.epoch import Learner, Trained, Validated, evaluate, train_epoch
+from deepsight.training.epoch_result import EpochResult
+from deepsight.training.optim import build_optimiser
+
+
+def train_trial(
+    config: TrialConfig, resume: Mapping[str, Any] | None = None
+) -> Iterator[EpochResult]:
+    """Train one config and yield a result after every epoch.
+
+    ``config.train.epochs`` is the horizon of the learning rate's schedule; whoever wants fewer
+    epochs closes the generator. On a CPU the results depend on the config alone, and a trial
+    resumed at epoch k goes on bit for bit like one that was never interrupted.
+
+    Args:
+        config: What to train; what is "auto" in its hardware is decided for one CPU core.
+        resume: The `EpochResult.state` to go on from.
+
+    Yields:
+        One result an epoch; none if `resume` has done them all. A loss or a logit that is not
+        finite ends the trial with a result that says `diverged`.
+
+    Raises:
+        UserError: If the data, the weights or the device that are asked for are not there.
+    """
+    cpus = ResourceSettings().cpus_per_trial
+    hardware = choose_hardware(config.hardware, cpus)
+    config = dataclasses.replace(config, hardware=hardware)
+    with machine_settings(hardware):
+        done = 0 if resume is None else int(resume["epoch"])
+        if done >= config.train.epochs:
+            return
+        learner = build_learner(config)
+        if resume is not None:
+            restore(learner, resume)
+        for epoch in range(done + 1, config.train.epochs + 1):
+            result = run_epoch(learner, epoch)
+            yield result
+            if result.diverged:
+                return
+
+
+@contextmanager
+def machine_settings(hardware: HardwareConfig) -> Iterator[None]:
+    """Set the threads and cuDNN's choice of algorithms for a trial; put them back afterwards."""
+    threads, benchmark = torch.get_num_threads(), torch.backends.cudnn.benchmark
+    torch.set_num_threads(hardware.threads)
+    torch.backends.cudnn.benchmark = True  # shapes are the same at every step
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.backends.cudnn.benchmark = benchmark
+
+
+def build_learner(config: TrialConfig) -> Learner:
+    """Load the data and build all parts of the trial that `config` describes.
+
+    Args:
+        config: With its hardware decided.
+
+    Raises:
+        UserError: If the data, the weights or the device that are asked for are not there.
+    """
+    device = torch.device(config.hardware.device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError(
+            "hardware.device is cuda, but torch finds no GPU.",
+            "Set hardware.device=cpu, or install a torch with CUDA and a driver for it.",
+        )
+    dataset = load_dataset(config.data)
+    image_size = config.data.image_size or dataset.image_size
+    num_classes = len(dataset.classes)
+    model = build_model(config, num_classes, image_size).to(device)
+    skip_padding(model)
+    if device.type == "cuda" and config.hardware.memory_format == "channels_last":
+        # on a CPU only the images are: the fused optimisers copy weights that are, too
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    counts = torch.bincount(torch.tensor(dataset.train.labels), minlength=num_classes)
+    return Learner(
+        config=config,
+        classes=dataset.classes,
+        image_size=image_size,
+        mean=dataset.mean,
+        std=dataset.std,
+        train=load_samples(dataset.train.images, dataset.train.labels, device),
+        val=load_samples(dataset.val.images, dataset.val.labels, device),
+        model=model,
+        averaged=copy.deepcopy(model).requires_grad_(False) if config.optim.ema_decay else None,
+        optimiser=build_optimiser(param_groups(model, config), config.optim),
+        loss=build_loss(config.loss, counts.to(device)),
+        augment=build_augment(config.augment, dataset.mean, dataset.std),
+    )
+
+
+def restore(learner: Learner, state: Mapping[str, Any]) -> None:
+    """Put the learner where `state` (of `EpochResult`) was taken."""
+    learner.model.load_state_dict(state["model"])
+    learner.optimiser.load_state_dict(state["optimiser"])
+    if learner.averaged is not None:
+        learner.averaged.load_state_dict(state["averaged"])
+
+
+def run_epoch(learner: Learner, epoch: int) -> EpochResult:
+    """Train and validate once."""
+    start = time.perf_counter()
+    trained = train_epoch(learner, epoch)
+    validated = None if trained.loss is None else evaluate(learner)
+    if validated is None or validated.loss is None:
+        row = make_row(epoch, start, trained, None, len(learner.classes))
+        return EpochResult(row, diverged=True)
+    return EpochResult(
+        metrics=make_row(epoch, start, trained, validated, len(learner.classes)),
+        state=make_state(learner, epoch),
+        predictions={
+            "probabilities": validated.probabilities.astype(np.float16),
+            "labels": validated.labels,
+        },
+        images=_as_pictures(learner, trained) if epoch == 1 else None,
+    )
+
+
+def make_row(
+    epoch: int, start: float, trained: Trained, validated: Validated | None, num_classes: int
+) -> dict[str, Any]:
+    """The results row; None for all that was not measured.
+
+    Args:
+        epoch: Counted from 1.
+        start: When the epoch began, by `time.perf_counter`.
+        trained: Of the epoch.
+        validated: Of the model after the epoch; None if it diverged.
+        num_classes: For the length of the list of recalls.
+    """
+    scores: dict[str, Any] = {"recall": [None] * num_classes}
+    if validated is not None:
+        scores = metrics.evaluate(validated.probabilities, validated.labels)
+    return {
+        "epoch": epoch,
+        "wall_s": time.perf_counter() - start,
+        "busy_s": trained.seconds + (validated.seconds if validated else 0.0),
+        "train_loss": trained.loss,
+        "val_loss": validated.loss if validated else None,
+        "val_accuracy": scores.get("accuracy"),
+        "val_macro_f1": scores.get("macro_f1"),
+        "val_recall": scores["recall"],
+        "val_ece": scores.get("ece"),
+        "lr": trained.lr,
+        "images_per_s": trained.num_images / trained.seconds,
+    }
+
+
+def make_state(learner: Learner, epoch: int) -> dict[str, Any]:
+    """What resuming needs, and what telling the images of the model needs; no copies.
+
+    ``averaged`` is there only with an average, and is what was validated.
+    """
+    state = {
+        "epoch": epoch,
+        "config": flatten(learner.config),
+        "classes": list(learner.classes),
+        "image_size": learner.image_size,
+        "mean": list(learner.mean),
+        "std": list(learner.std),
+        "model": learner.model.state_dict(),
+        "optimiser": learner.optimiser.state_dict(),
+    }
+    if learner.averaged is not None:
+        state["averaged"] = learner.averaged.state_dict()
+    return state
+
+
+def _as_pictures(learner: Learner, trained: Trained) -> npt.NDArray[np.uint8]:
+    """(n, H, W, 3) uint8 from normalised inputs."""
+    images = trained.shown.float().permute(0, 2, 3, 1)
+    mean, std = (torch.tensor(m, device=images.device) for m in (learner.mean, learner.std))
+    levels = ((images * std + mean) * 255).round().clamp(0, 255)
+    return np.asarray(levels.to(torch.uint8).cpu().numpy())
