@@ -1,0 +1,42 @@
+"""Trainables that tests plant: a formula instead of a network, faults on demand."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+
+def curve(config: Mapping[str, Any], state: Mapping[str, Any] | None) -> Iterator[Any]:
+    """A learning curve towards ``1 - (x - 0.3)^2``, which resumes from its state."""
+    epoch = state["epoch"] if state else 0
+    while True:
+        epoch += 1
+        witness(config, epoch)
+        yield {"score": 1 - (config["x"] - 0.3) ** 2 - 0.5 / epoch}, {"epoch": epoch}
+
+
+def faulty(config: Mapping[str, Any], state: Mapping[str, Any] | None) -> Iterator[Any]:
+    """`curve` that raises, diverges, runs out of memory or ends early, as ``fault`` says."""
+    for metrics, saved in curve(config, state):
+        if saved["epoch"] == 2:
+            if config["fault"] == "raise":
+                raise RuntimeError("planted failure")
+            if config["fault"] == "nan":
+                metrics["score"] = float("nan")
+            if config["fault"] == "memory":
+                raise MemoryError("planted")
+            if config["fault"] == "end":
+                return
+        yield metrics, saved
+
+
+def hopeless(config: Mapping[str, Any], state: Mapping[str, Any] | None) -> Iterator[Any]:
+    """Raises before its first epoch."""
+    raise RuntimeError("nothing works here")
+    yield
+
+
+def witness(config: Mapping[str, Any], epoch: int) -> None:
+    """Append to the file that ``user.witness`` names, outside the study."""
+    if config.get("user.witness"):
+        with Path(str(config["user.witness"])).open("a") as file:
+            file.write(f"{config['x']!r} {epoch}\n")

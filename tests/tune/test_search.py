@@ -1,0 +1,215 @@
+"""The search itself, driven without Ray by trainables that are formulae."""
+
+import dataclasses
+import math
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from deepsight.run_store import create_study, load_study, open_study
+from deepsight.tune.preflight import make_header
+from deepsight.tune.search import Search
+from deepsight.tune.searcher import Searcher, is_explorer
+from tests import trainables
+from tests.tune.plans import make_plan
+
+def begin(plan, directory, journal=False):
+    writer = create_study(directory, make_header(plan, {}))
+    return Search(plan, Searcher(plan, directory / "study.journal" if journal else None), writer)
+
+
+def go_on(plan, directory):
+    search = Search(plan, Searcher(plan), open_study(directory))
+    search.replay(load_study(directory))
+    return search
+
+
+def drive(search, slots=1, epochs=math.inf, trainable=trainables.curve):
+    """Workers that take turns: `slots` trials at a time, at most `epochs` epochs."""
+    running = {}
+    while epochs > 0:
+        while len(running) < slots and not search.exhausted:
+            proposal = search.next()
+            known = search.epochs_of(proposal.trial_id)
+            running[proposal.trial_id] = trainable(proposal.config, {"epoch": known})
+        if not running:
+            return
+        for trial_id in list(running):
+            epoch = search.epochs_of(trial_id) + 1
+            metrics, _ = next(running[trial_id])
+            epochs -= 1
+            if not search.result(trial_id, {"epoch": epoch} | metrics):
+                del running[trial_id]
+            if epochs <= 0:
+                return
+
+
+def history(directory):
+    """What happened, without times."""
+    study = load_study(directory)
+    return [
+        (r.trial_id, r.config, r.explorer, r.budget, r.state, [row["score"] for row in r.rows])
+        for r in study.records
+    ]
+
+
+def test_a_search_finds_the_optimum_and_counts_right(tmp_path):
+    plan = make_plan(trials=40)
+    search = begin(plan, tmp_path / "s")
+    drive(search, slots=2)
+    study = load_study(tmp_path / "s")
+    assert len(study.records) == 40
+    assert {r.state for r in study.records} == {"completed", "stopped"}
+    best = study.incumbent()
+    assert best.num_epochs == 9
+    assert best.rows[-1]["score"] == search.progress.best
+    assert abs(best.config["x"] - 0.3) < 0.1
+    assert search.progress.epochs == sum(len(r.rows) for r in study.records)
+    assert search.progress.num_ended == 40
+
+
+def test_the_first_trial_is_the_defaults(tmp_path):
+    plan = make_plan(trials=3)
+    search = begin(plan, tmp_path / "s")
+    drive(search)
+    first = load_study(tmp_path / "s").records[0]
+    assert first.config == plan.default_config() == {"x": 0.5, "kind": "plain", "extra": None}
+    assert not first.explorer
+
+
+def test_explorers_keep_their_budget_whatever_they_score(tmp_path):
+    plan = make_plan(trials=100, explore=0.3)
+    drive(begin(plan, tmp_path / "s"), slots=4)
+    explorers = [r for r in load_study(tmp_path / "s").records if r.explorer]
+    assert len(explorers) == 30
+    assert {r.budget for r in explorers} == {1, 3, 9}
+    assert all(r.num_epochs == r.budget and r.state == "completed" for r in explorers)
+
+
+def test_explorers_are_uniform_and_fixed_beforehand(tmp_path):
+    plan = make_plan(trials=400, explore=1.0)
+    drive(begin(plan, tmp_path / "s"))
+    records = load_study(tmp_path / "s").records[1:]
+    xs = sorted(r.config["x"] for r in records)
+    assert max(abs(x - (i + 0.5) / len(xs)) for i, x in enumerate(xs)) < 0.08  # Kolmogorov
+    assert 0.42 < sum(r.config["kind"] == "fancy" for r in records) / len(records) < 0.58
+    assert all((r.config["extra"] is None) == (r.config["kind"] == "plain") for r in records)
+    # the same seed draws the same explorers, whatever the others did
+    other = make_plan(trials=400, explore=1.0, scheduler="fifo", searcher="random")
+    searcher = Searcher(other)
+    assert [searcher.propose(n).config for n in range(1, 9)] == [r.config for r in records[:8]]
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.0, 0), (0.1, 10), (0.2, 20), (0.25, 25)])
+def test_explorers_are_spread_evenly(share, count):
+    numbers = [n for n in range(100) if is_explorer(n, share)]
+    assert len(numbers) == count
+    assert 0 not in numbers
+
+
+def test_optuna_hears_every_epoch_and_no_low_fidelity_score_as_final(tmp_path):
+    plan = make_plan(trials=40, trainable="tests.trainables:curve")
+    search = begin(plan, tmp_path / "s")
+    drive(search)
+    records = {r.trial_id: r for r in load_study(tmp_path / "s").records}
+    for told in search.searcher.optuna_study.trials:
+        record = records[told.user_attrs["trial_id"]]
+        assert told.intermediate_values == {row["epoch"]: row["score"] for row in record.rows}
+        assert told.params == {k: v for k, v in record.config.items() if v is not None}
+        full = record.state == "completed" and record.num_epochs == 9
+        assert told.state == (TrialState.COMPLETE if full else TrialState.PRUNED)
+        if full:
+            assert told.value == record.rows[-1]["score"]
+
+
+def test_a_score_that_is_no_number_ends_the_trial_as_diverged(tmp_path):
+    search = begin(make_plan(trials=2), tmp_path / "s")
+    proposal = search.next()
+    assert search.result(proposal.trial_id, {"epoch": 1, "score": 0.1})
+    assert not search.result(proposal.trial_id, {"epoch": 2, "score": float("nan")})
+    record = load_study(tmp_path / "s").records[0]
+    assert record.state == "diverged"
+    assert record.rows[-1]["score"] is None
+    (told,) = search.searcher.optuna_study.trials
+    assert told.state == TrialState.FAIL
+    assert 2 not in told.intermediate_values
+
+
+def test_a_metric_that_nobody_reports_fails_the_trial_by_name(tmp_path):
+    search = begin(make_plan(trials=2, metric="accuracy"), tmp_path / "s")
+    proposal = search.next()
+    assert not search.result(proposal.trial_id, {"epoch": 1, "score": 0.1})
+    assert "no 'accuracy'" in load_study(tmp_path / "s").records[0].error
+
+
+def test_minimising_is_maximising_mirrored(tmp_path):
+    up = make_plan(trials=30, searcher="random")
+    down = dataclasses.replace(up, settings=dataclasses.replace(up.settings, mode="min"))
+    drive(begin(up, tmp_path / "up"))
+
+    def mirrored(config, state):
+        for metrics, saved in trainables.curve(config, state):
+            yield {"score": -metrics["score"]}, saved
+
+    drive(begin(down, tmp_path / "down"), trainable=mirrored)
+    states = [[r.state for r in load_study(tmp_path / d).records] for d in ("up", "down")]
+    assert states[0] == states[1]
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 7, 20, 33])
+def test_resumed_equals_uninterrupted_with_one_slot(tmp_path, stop_after):
+    plan = make_plan(trials=25)
+    whole = begin(plan, tmp_path / "whole")
+    drive(whole)
+    drive(begin(plan, tmp_path / "cut"), epochs=stop_after)
+    for _ in range(2):  # and interrupted once more while it goes on
+        search = go_on(plan, tmp_path / "cut")
+        drive(search, epochs=stop_after)
+        search.writer.close()
+    resumed = go_on(plan, tmp_path / "cut")
+    drive(resumed)
+    assert history(tmp_path / "cut") == history(tmp_path / "whole")
+    assert resumed.scheduler.seen == whole.scheduler.seen
+    assert resumed.progress.ended == whole.progress.ended
+    trials = [[(t.params, t.state, t.intermediate_values) for t in s.searcher.optuna_study.trials]
+              for s in (whole, resumed)]  # fmt: skip
+    assert trials[0] == trials[1]
+
+
+def test_an_end_that_was_decided_but_not_written_is_written_on_resume(tmp_path):
+    plan = make_plan(trials=5)
+    drive(begin(plan, tmp_path / "s"))
+    path = tmp_path / "s" / "trials.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    assert '"ended"' in lines[-1]
+    path.write_text("".join(lines[:-1]))
+    expected = history(tmp_path / "s")[:-1]
+    search = go_on(plan, tmp_path / "s")
+    assert search.exhausted
+    assert history(tmp_path / "s")[:-1] == expected
+    assert load_study(tmp_path / "s").records[-1].state in ("completed", "stopped")
+
+
+def test_the_journal_is_a_study_that_optuna_opens(tmp_path):
+    plan = make_plan(trials=12)
+    drive(begin(plan, tmp_path / "s", journal=True))
+    backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "s" / "study.journal"))
+    study = optuna.load_study(study_name=None, storage=optuna.storages.JournalStorage(backend))
+    assert len(study.trials) == 12
+    assert all(t.state.is_finished() for t in study.trials)
+
+
+def test_stopping_leaves_trials_that_can_be_resumed(tmp_path):
+    plan = make_plan(trials=10)
+    search = begin(plan, tmp_path / "s")
+    proposal = search.next()
+    search.stopping = True
+    assert search.exhausted
+    assert not search.result(proposal.trial_id, {"epoch": 1, "score": 0.1})
+    assert search.unfinished
+    search.writer.close()
+    assert load_study(tmp_path / "s").records[0].state == "running"
+    again = go_on(plan, tmp_path / "s").next()
+    assert again.trial_id == proposal.trial_id
+    assert again.config == proposal.config
