@@ -1,0 +1,372 @@
+"""The layers, walked through the imports: who may lean on whom, and on which library.
+
+A new unit gets a line in `UNITS`, below all that it may import. A rule that is in the way is
+changed here, with the reason in docs/decisions.md.
+"""
+
+from __future__ import annotations
+
+import ast
+import statistics
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("deepsight", "analysis", "search_spaces", "benchmarks")
+ANY = frozenset({"*"})
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What a unit (a module, or a package and all in it) may import besides itself."""
+
+    project: frozenset[str]
+    third_party: frozenset[str]
+
+
+def unit(project: str = "", third_party: str = "") -> Unit:
+    return Unit(frozenset(project.split()), frozenset(third_party.split()))
+
+
+CORE = "deepsight.config deepsight.imports"
+STUDY = f"{CORE} deepsight.space deepsight.run_store"
+TRAINS = (
+    f"{CORE} deepsight.hardware deepsight.metrics deepsight.data deepsight.augment "
+    "deepsight.models deepsight.losses deepsight.checkpoint"
+)
+SCIENCE = "numpy pandas scipy sklearn matplotlib plotly rich yaml jinja2"
+
+UNITS = {
+    "deepsight.config": unit(),
+    "deepsight.imports": unit("deepsight.config"),
+    "deepsight.space": unit("deepsight.config"),
+    "deepsight.run_format": unit("deepsight.config deepsight.space"),
+    "deepsight.records": unit("deepsight.config deepsight.space deepsight.run_format", "pandas"),
+    "deepsight.run_store": unit(
+        "deepsight.config deepsight.space deepsight.run_format deepsight.records"
+    ),
+    "deepsight.metrics": unit("", "numpy"),
+    "deepsight.hardware": unit("deepsight.config", "torch"),
+    "deepsight.data": unit(CORE, "numpy PIL sklearn torchvision"),
+    "deepsight.augment": unit(CORE, "numpy torch albumentations cv2"),
+    # the cache's directory and the checked download are shared with the data sets
+    "deepsight.models": unit(
+        f"{CORE} deepsight.data.cache deepsight.data.download", "numpy torch torchvision"
+    ),
+    "deepsight.losses": unit(CORE, "torch"),
+    "deepsight.checkpoint": unit(CORE, "numpy torch"),
+    "deepsight.training": unit(TRAINS, "numpy torch matplotlib"),
+    "deepsight.pretrain": unit(f"{TRAINS} deepsight.training", "numpy torch"),
+    "search_spaces": unit("deepsight.space"),
+    "deepsight.tune": unit(
+        f"{STUDY} deepsight.hardware deepsight.checkpoint deepsight.training search_spaces",
+        "ray optuna yaml rich numpy PIL psutil tensorboardX",
+    ),
+    "deepsight.confirm": unit(
+        f"{STUDY} {TRAINS} deepsight.training deepsight.tune",
+        "ray optuna yaml rich numpy scipy pandas",
+    ),
+    "deepsight.predict": unit(f"{STUDY} {TRAINS}", "numpy torch PIL"),
+    "analysis.surrogate": unit(f"{STUDY} deepsight.metrics", f"{SCIENCE} torch gpytorch"),
+    "analysis": unit(f"{STUDY} deepsight.metrics analysis.surrogate", SCIENCE),
+    "analysis.diagnosis": unit(
+        f"{STUDY} {TRAINS} analysis", f"{SCIENCE} torch torchvision captum PIL"
+    ),
+    "benchmarks": Unit(ANY, ANY),
+}
+
+HEAVY = {"torch", "torchvision", "albumentations", "ray", "sklearn", "pandas", "optuna"}
+LIGHT = {
+    "deepsight.config": HEAVY,
+    "deepsight.imports": HEAVY,
+    "deepsight.space": HEAVY,
+    "deepsight.run_store": HEAVY | {"numpy"},
+    "deepsight.metrics": HEAVY,
+    "deepsight.hardware": HEAVY,
+    "deepsight.data": HEAVY,
+    "deepsight.models.weights": HEAVY,
+    "deepsight.training.epoch_result": HEAVY,
+    "deepsight.tune.cli": HEAVY - {"optuna"},
+    "deepsight.tune.study": HEAVY,
+    "search_spaces": HEAVY,
+    "analysis.summary": HEAVY | {"numpy"},
+}
+"""What importing these must not load: command lines answer before a library of seconds."""
+
+OPENS_TEST = ("deepsight.confirm", "analysis.diagnosis")
+"""Who may open the test split; `deepsight.data.table` defines how."""
+
+MAX_FILE_LINES = 400
+LONG_FILES = {"deepsight/config.py": 480}  # one table: every hyperparameter in one place
+MAX_FUNCTION_LINES = 50
+MAX_MEDIAN_FUNCTION_LINES = 14
+
+
+@dataclass(frozen=True)
+class Import:
+    name: str
+    """The module, or the name in it, as dotted text."""
+    line: int
+    at_top: bool
+    """Whether it runs when the module is imported."""
+
+
+class Module:
+    """One source file, parsed."""
+
+    def __init__(self, name: str, source: str, path: Path | None = None) -> None:
+        self.name, self.source, self.path = name, source, path
+        self.tree = ast.parse(source)
+
+    def __repr__(self) -> str:
+        return self.name
+
+    @cached_property
+    def imports(self) -> list[Import]:
+        found = []
+        top = set(map(id, _executed_on_import(self.tree)))
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                assert not node.level, f"{self.name}: imports are absolute"
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            else:
+                continue
+            found += [Import(name, node.lineno, id(node) in top) for name in names]
+        return found
+
+
+def _executed_on_import(node: ast.AST) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            continue
+        yield child
+        yield from _executed_on_import(child)
+
+
+@cache
+def modules() -> dict[str, Module]:
+    found = {}
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            name = name.removesuffix(".__init__")
+            found[name] = Module(name, path.read_text("utf-8"), path.relative_to(ROOT))
+    return found
+
+
+def within(name: str, unit_name: str) -> bool:
+    return name == unit_name or name.startswith(unit_name + ".")
+
+
+def unit_of(name: str) -> str | None:
+    return max((u for u in UNITS if within(name, u)), key=len, default=None)
+
+
+def layer_violations(module: Module) -> list[str]:
+    own = unit_of(module.name)
+    if own is None:
+        return [] if module.name in PACKAGES else [f"{module}: no unit of UNITS holds it"]
+    rule, wrong = UNITS[own], []
+    for imported in module.imports:
+        where = f"{module}:{imported.line} imports {imported.name}"
+        root = imported.name.partition(".")[0]
+        if root in PACKAGES:
+            # a package itself (`from deepsight import space`) is judged by the name taken from it
+            allowed = {own, *rule.project}
+            parts = allowed - UNITS.keys()  # single modules of a unit
+            named = any(within(imported.name, part) for part in parts)
+            if not ("*" in allowed or named or unit_of(imported.name) in allowed):
+                wrong.append(where)
+        elif root not in sys.stdlib_module_names and not {"*", root} & rule.third_party:
+            wrong.append(f"{where}, a library that {own} does without")
+    return wrong
+
+
+def loaded_by(name: str) -> set[str]:
+    """The roots of all third-party modules that importing `name` loads, directly or not."""
+    seen: set[str] = set()
+    libraries: set[str] = set()
+    waiting = [name]
+    while waiting:
+        current = waiting.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        for imported in modules()[current].imports:
+            if not imported.at_top:
+                continue
+            target = _module_of(imported.name)
+            if target:
+                waiting.append(target)
+            else:
+                libraries.add(imported.name.partition(".")[0])
+    return libraries
+
+
+def _module_of(name: str) -> str | None:
+    while name and name not in modules():
+        name = name.rpartition(".")[0]
+    return name or None
+
+
+def pickle_violations(module: Module) -> list[str]:
+    """Nothing of ours unpickles: opening a file must not run code."""
+    wrong = []
+    for imported in module.imports:
+        root = imported.name.partition(".")[0]
+        if root in {"cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}:
+            wrong.append(f"{module}:{imported.line} imports {imported.name}")
+        if imported.name.startswith("pickle."):
+            wrong.append(f"{module}:{imported.line} takes names from pickle")
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "pickle":
+            if node.attr not in {"PicklingError", "UnpicklingError"}:
+                wrong.append(f"{module}:{node.lineno} uses pickle.{node.attr}")
+        elif isinstance(node, ast.Call):
+            wrong += _unsafe_call(module, node)
+    return wrong
+
+
+def _unsafe_call(module: Module, call: ast.Call) -> list[str]:
+    function = ast.unparse(call.func)
+    given = {k.arg: ast.unparse(k.value) for k in call.keywords}
+    unsafe = (
+        (function == "torch.load" and given.get("weights_only") != "True")
+        or function.endswith(("read_pickle", "to_pickle"))
+        or given.get("allow_pickle", "False") != "False"
+        or (function.endswith("load_state_dict_from_url") and given.get("weights_only") != "True")
+    )
+    return [f"{module}:{call.lineno} calls {function} unsafely"] if unsafe else []
+
+
+def mentions_open_test(module: Module) -> bool:
+    names = [imported.name for imported in module.imports]
+    names += [n.id for n in ast.walk(module.tree) if isinstance(n, ast.Name)]
+    names += [n.attr for n in ast.walk(module.tree) if isinstance(n, ast.Attribute)]
+    return any(name.endswith("open_test") for name in names)
+
+
+def functions(module: Module) -> Iterator[tuple[str, int]]:
+    """Every function with its length in lines, docstring not counted."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno is not None
+            lines = node.end_lineno - node.lineno + 1
+            if ast.get_docstring(node):
+                first = node.body[0]
+                assert first.end_lineno is not None
+                lines -= first.end_lineno - first.lineno + 1
+            yield f"{module}.{node.name}", lines
+
+
+# --- the rules ----------------------------------------------------------------------------------
+
+
+def test_units_lean_only_on_what_stands_above_them_in_the_table():
+    order = list(UNITS)
+    for position, (name, rule) in enumerate(UNITS.items()):
+        for other in rule.project - ANY:
+            assert order.index(unit_of(other)) < position, f"{name} may not import {other}"
+
+
+def test_imports_keep_to_the_layers():
+    assert [w for module in modules().values() for w in layer_violations(module)] == []
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_light_modules_stay_light(name):
+    for module in [m for m in modules() if within(m, name)]:
+        assert not loaded_by(module) & LIGHT[name], module
+
+
+def test_ray_stays_where_the_search_is():
+    users = {n for n, m in modules().items() if any(within(i.name, "ray") for i in m.imports)}
+    allowed = ("deepsight.tune", "deepsight.confirm", "benchmarks")
+    assert all(any(within(name, unit_name) for unit_name in allowed) for name in users)
+
+
+def test_the_test_split_is_out_of_reach_of_training_and_tuning():
+    assert mentions_open_test(Module("m", "from deepsight.data.table import open_test"))
+    assert mentions_open_test(Module("m", "table.open_test(dataset)"))
+    users = [name for name, module in modules().items() if mentions_open_test(module)]
+    assert [n for n in users if not any(within(n, allowed) for allowed in OPENS_TEST)] == []
+
+
+def test_nothing_unpickles():
+    assert [w for module in modules().values() for w in pickle_violations(module)] == []
+
+
+def test_package_files_are_empty():
+    for package in PACKAGES[:3]:  # benchmarks are scripts
+        folders = {path.parent for path in (ROOT / package).rglob("*.py")}
+        for folder in folders:
+            assert (folder / "__init__.py").read_bytes() == b"", folder
+
+
+def test_files_are_short():
+    for module in modules().values():
+        limit = LONG_FILES.get(str(module.path), MAX_FILE_LINES)
+        assert len(module.source.splitlines()) <= limit, module
+
+
+def test_functions_are_short():
+    lengths = dict(f for module in modules().values() for f in functions(module))
+    assert {name: n for name, n in lengths.items() if n > MAX_FUNCTION_LINES} == {}
+    assert statistics.median(lengths.values()) <= MAX_MEDIAN_FUNCTION_LINES
+
+
+# --- the rules bite -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("deepsight.config", "import deepsight.space"),
+        ("deepsight.training.x", "def f():\n    from deepsight.tune import driver"),
+        ("deepsight.training.x", "from deepsight import run_store"),
+        ("deepsight.data.x", "from deepsight.models import table"),
+        ("deepsight.space", "import numpy as np"),
+        ("analysis.x", "import ray"),
+        ("analysis.x", "from torch import nn"),
+        ("search_spaces.x", "from deepsight.config import DEFAULTS"),
+        ("deepsight.models.table", "from deepsight.data.table import load_dataset"),
+        ("analysis.x", "from analysis.diagnosis import confusion"),
+        ("deepsight.nowhere", ""),
+    ],
+)
+def test_a_wrong_import_is_found(name, source):
+    assert len(layer_violations(Module(name, source))) == 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import joblib",
+        "import pickle\npickle.load(f)",
+        "from pickle import loads",
+        "torch.load(p)",
+        "torch.load(p, weights_only=False)",
+        "np.load(p, allow_pickle=True)",
+        "torch.hub.load_state_dict_from_url(u)",
+    ],
+)
+def test_an_unsafe_load_is_found(source):
+    assert len(pickle_violations(Module("m", source))) == 1
+
+
+def test_lazy_and_type_imports_do_not_count_as_loaded():
+    source = (
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import a\n"
+        "def f():\n    import b\nclass C:\n    import c\ntry:\n    import d\nfinally:\n    pass\n"
+    )
+    at_top = {i.name for i in Module("m", source).imports if i.at_top}
+    assert at_top == {"typing.TYPE_CHECKING", "c", "d"}
