@@ -62,6 +62,8 @@ def create_study(directory: Path, header: Mapping[str, Any]) -> StudyWriter:
         StudyFormatError: If the header lacks a field that readers need.
         StorageError: If the disk does not let us write there.
     """
+    if directory.exists():
+        raise _exists(directory)
     header = {"schema_version": SCHEMA_VERSION} | plain_object(HEADER_FILE, header)
     check_header(header, HEADER_FILE)
     try:
@@ -70,22 +72,26 @@ def create_study(directory: Path, header: Mapping[str, Any]) -> StudyWriter:
         (directory / TRIALS_FILE).touch()
         (directory / RESULTS_FILE).touch()
         _replace(directory / HEADER_FILE, header)  # last: who sees it sees a whole study
-    except FileExistsError:
-        if not (directory / HEADER_FILE).exists():
-            raise UserError(
-                f"{directory} exists already and holds no study.",
-                "Choose another name with --name, or move it away.",
-            ) from None
-        raise UserError(
-            f"the study {directory} exists already.",
-            f"Continue it with --resume {directory}, or choose another name with --name.",
-        ) from None
+    except FileExistsError:  # somebody was quicker
+        raise _exists(directory) from None
     except OSError as error:
         raise StorageError(
             f"cannot make the study {directory}: {error.strerror}.",
             "Make room or change the permissions, or work in another directory.",
         ) from error
     return StudyWriter(directory)
+
+
+def _exists(directory: Path) -> UserError:
+    if (directory / HEADER_FILE).exists():
+        return UserError(
+            f"the study {directory} exists already.",
+            f"Continue it with --resume {directory}, or choose another name with --name.",
+        )
+    return UserError(
+        f"{directory} exists already and holds no study.",
+        "Choose another name with --name, or move it away.",
+    )
 
 
 def open_study(directory: Path) -> StudyWriter:

@@ -129,7 +129,7 @@ def test_an_existing_directory_is_refused(study, tmp_path):
     assert (study / "study.json").read_bytes() == before
     (tmp_path / "other").mkdir()
     with pytest.raises(UserError, match="holds no study"):
-        create_study(tmp_path / "other", HEADER)
+        create_study(tmp_path / "other", {})
 
 
 def test_a_directory_that_cannot_be_made_is_a_storage_error(tmp_path):
