@@ -66,12 +66,8 @@ def decode(path: Path, size: int, interpolation: str) -> NDArray[np.uint8]:
     width, height = rgb.size
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
-    square = rgb.resize(
-        (size, size),
-        _RESAMPLE[interpolation],
-        box=(left, top, left + side, top + side),
-        reducing_gap=3.0,
-    )
+    box = (left, top, left + side, top + side)
+    square = rgb.resize((size, size), _RESAMPLE[interpolation], box=box)
     # turning the central square is the same as cutting it out of the turned image, and cheaper
     return np.asarray(square if turn is None else square.transpose(turn))
 

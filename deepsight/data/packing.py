@@ -95,7 +95,7 @@ def write_pack(directory: Path, raw: RawData, plan: SplitPlan, header: Mapping[s
         directory: Becomes the pack; the caller renames it.
         raw: May be memory-mapped: it is read in pieces of some 16 MB.
         plan: From `deepsight.data.split.plan_split`.
-        header: What else ``meta.json`` shall hold; ``name`` and ``embedded`` at least.
+        header: What else ``meta.json`` shall hold; ``name``, ``source`` and ``embedded`` at least.
     """
     content = hashlib.sha256(json.dumps(list(raw.classes)).encode())
     labels = np.asarray(raw.labels, np.int64)
@@ -118,7 +118,6 @@ def write_pack(directory: Path, raw: RawData, plan: SplitPlan, header: Mapping[s
         "fingerprint": content.hexdigest(),
         "classes": list(raw.classes),
         "image_size": raw.images.shape[1],
-        "source": raw.source,
         "counts": {split: _class_counts(raw, labels[plan.rows[split]]) for split in SPLITS},
         "mean": mean,
         "std": std,

@@ -117,32 +117,31 @@ def _cells(grey: NDArray[np.float32]) -> NDArray[np.float32]:
 def _without_copies(
     raw: RawData, exact: NDArray[np.uint64], who: str
 ) -> tuple[NDArray[np.bool_], dict[str, Any]]:
+    """Which images are kept, and what is said about the others."""
     num = len(exact)
     given = np.full(num, "train") if raw.split is None else np.asarray(raw.split)
     priority = np.select([given == "test", given == "val"], [0, 1], 2)
-    protected = given == "test"
     order = np.lexsort((np.arange(num), priority, exact))
     starts = np.flatnonzero(np.r_[True, np.diff(exact[order]) != 0])
     group = np.empty(num, np.int64)  # of each image, the number of its group of equal images
     group[order] = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, num)))
     labels = np.asarray(raw.labels, np.int64)[order]
-    lowest, highest = np.minimum.reduceat(labels, starts), np.maximum.reduceat(labels, starts)
-    conflicting = (lowest != highest)[group] & ~protected
-    first = np.zeros(num, np.bool_)
-    first[order[starts]] = True
-    copies = ~first & ~protected & ~conflicting
+    ambiguous = np.minimum.reduceat(labels, starts) != np.maximum.reduceat(labels, starts)
+    conflicting = ambiguous[group] & (given != "test")
+    copies = (given != "test") & ~conflicting
+    copies[order[starts]] = False
     dropped: dict[str, Any] = {
         "duplicates": int(copies.sum()),
         "conflicting_labels": int(conflicting.sum()),
     }
-    if copies.any():
-        logger.warning("%s: dropped %d exact copies of other images", who, copies.sum())
-    if conflicting.any():
+    if dropped["duplicates"]:
+        logger.warning("%s: dropped %d exact copies of images", who, dropped["duplicates"])
+    if dropped["conflicting_labels"]:
         names = [raw.name(int(row)) for row in np.flatnonzero(conflicting)[:_NAMED]]
         dropped["conflicting_names"] = names
         logger.warning(
-            "%s: dropped %d images that appear under more than one label: %s",
-            who, conflicting.sum(), ", ".join(names[:5]) + ", ..." * (conflicting.sum() > 5),
+            "%s: dropped %d images that appear under more than one label, such as %s",
+            who, dropped["conflicting_labels"], ", ".join(names[:5]),
         )  # fmt: skip
     return ~(copies | conflicting), dropped
 

@@ -235,6 +235,7 @@ def _pack(config: DataConfig, source: Source, path: Path) -> None:
         header = {
             "name": config.name,
             "embedded": source.embedded,
+            "source": raw.source or config.name,
             "made_from": _made_from(config),
         }
         write_pack(directory, raw, plan, header)
