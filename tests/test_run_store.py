@@ -270,17 +270,17 @@ def test_version_1_is_read_for_ever():
     assert loaded.header["schema_version"] == 1
     counts = {state: sum(r.state == state for r in loaded.records) for state in STATES}
     assert counts == {"running": 0, "completed": 6, "stopped": 4, "diverged": 1, "failed": 1}
-    assert [r.trial_id for r in loaded.records if r.explorer] == ["t0003", "t0007"]
-    assert [len(r.rows) for r in loaded.records] == [9, 9, 1, 3, 9, 3, 1, 9, 2, 2, 3, 9]
+    assert [r.trial_id for r in loaded.records if r.explorer] == ["t0004", "t0009"]
+    assert [len(r.rows) for r in loaded.records] == [9, 9, 1, 3, 3, 9, 1, 2, 2, 9, 3, 9]
     best = loaded.incumbent()
-    assert best.trial_id == "t0004"
+    assert best.trial_id == "t0005"
     assert loaded.score(best) == 0.9206
     assert best.config["optim.name"] == "sgd"
     assert loaded.records[0].config == {
         "optim.name": "adamw", "optim.lr": 0.001, "optim.momentum": None,
     }  # fmt: skip
-    assert loaded.records[8].rows[-1]["val_accuracy"] is None
-    assert loaded.records[9].error == "RuntimeError: out of memory"
+    assert loaded.records[7].rows[-1]["val_accuracy"] is None
+    assert loaded.records[8].error == "RuntimeError: out of memory"
     assert loaded.space["optim.momentum"].condition.values == ("sgd",)
     assert loaded.epochs["val_accuracy"].count() == 59
     assert len(loaded.trials) == 12

@@ -4,55 +4,54 @@
 
 The copy under tests/data/studies/v1/smoke was made by this script when version 1 was new. It is
 never made again: later readers must read what was written then. Scores come from a formula, not
-from training; every state, an inactive hyperparameter, an explorer and a null are in it.
+from training; every state, an inactive hyperparameter, explorers and nulls are in it.
 """
 
 import random
 import sys
 from pathlib import Path
 
-from deepsight.config import DEFAULTS
 from deepsight.run_store import StudyWriter, create_study, trial_id
-from deepsight.space import default_point, sample, to_json
+from deepsight.space import sample
+from deepsight.tune.study import plan_to_json, resolve_study
 from search_spaces.smoke import FIXED, SPACE
 
-CREATED = 1_750_000_000.0
-RUNGS = (1, 3, 9)
+CREATED = 1_750_000_000.0  # 2025-06-15T15:06:40Z
 NUM_TRIALS = 12
-EXPLORERS = {3: 3, 7: 9}  # budget in epochs by trial
-STOPPED = {2: 1, 5: 3, 6: 1, 10: 3}  # last epoch by trial
-DIVERGED, FAILED = 8, 9
+EXPLORERS = {4: 3, 9: 9}  # budget in epochs by trial
+STOPPED = {2: 1, 3: 3, 6: 1, 10: 3}  # last epoch by trial
+DIVERGED, FAILED, BEST = 7, 8, 5
 
-HEADER = {
-    "name": "smoke",
-    "created": CREATED,
-    "metric": "val_accuracy",
-    "mode": "max",
-    "target": 0.65,
-    "trials": NUM_TRIALS,
-    "max_epochs": 9,
-    "rungs": RUNGS,
-    "reduction_factor": 3,
-    "searcher": "tpe",
-    "scheduler": "asha_stop",
-    "explore": 0.2,
-    "fixed": {name: v for name, v in (DEFAULTS | FIXED).items() if name not in SPACE},
-    "space": to_json(SPACE),
+HARDWARE = {
+    "device": "cpu", "precision": "fp32", "memory_format": "channels_last", "threads": 1,
+}  # fmt: skip
+WISHES = {"study.trials": NUM_TRIALS, "data.name": "digits"}
+PLAN = resolve_study(
+    "smoke", SPACE, FIXED, WISHES | {f"hardware.{k}": v for k, v in HARDWARE.items()}
+)
+HEADER = plan_to_json(PLAN) | {
+    "created": "2025-06-15T15:06:40+00:00",
     "data": {
         "name": "digits",
-        "source": "scikit-learn",
         "classes": [str(digit) for digit in range(10)],
-        "counts": {"train": 1079, "val": 359, "test": 359},
+        "counts": {
+            "train": {str(digit): 108 for digit in range(10)},
+            "val": {str(digit): 36 for digit in range(10)},
+            "test": {str(digit): 36 for digit in range(10)},
+        },
+        "image_size": 16,
         "fingerprint": "0" * 64,
+        "source": "scikit-learn",
+        "dropped": {},
     },
-    "seeds": {"study": 0},
-    "resources": {"cpus": 2, "gpus": 0, "cpus_per_trial": 1.0, "max_parallel": 2},
+    "resources": {
+        "cpus_per_trial": 1.0, "gpus_per_trial": 0.0, "cpus": 0, "max_parallel": 0,
+        "local_cpus": 2,
+    },
     "device": "cpu",
-    "hardware": {
-        "device": "cpu", "precision": "fp32", "memory_format": "channels_last", "threads": 1,
-    },
-    "git": {"commit": None, "dirty": None},
-    "versions": {"deepsight": "0.1.0", "python": "3.11"},
+    "hardware": HARDWARE,
+    "git": None,
+    "versions": {"deepsight": "0.1.0", "python": "3.11.0", "torch": "2.15.0", "ray": "2.60.0"},
 }  # fmt: skip
 
 
@@ -60,7 +59,7 @@ def write_trial(writer: StudyWriter, number: int, config: dict, clock: float) ->
     """Record one trial that starts at `clock`; returns when it ended."""
     name, budget = trial_id(number), EXPLORERS.get(number, 9)
     writer.started(name, config, number in EXPLORERS, budget, time=clock)
-    best = 0.93 - 0.02 * abs(number - 4)
+    best = 0.93 - 0.02 * abs(number - BEST)
     for epoch in range(1, STOPPED.get(number, budget) + 1):
         if number == FAILED and epoch == 3:
             writer.ended(name, "failed", "RuntimeError: out of memory", time=clock)
@@ -96,8 +95,7 @@ def main(directory: Path) -> None:
     clock = CREATED + 5
     with create_study(directory, HEADER) as writer:
         for number in range(NUM_TRIALS):
-            drawn = sample(SPACE, FIXED, rng)
-            config = drawn if number else default_point(SPACE, FIXED, DEFAULTS)
+            config = sample(SPACE, FIXED, rng) if number else PLAN.default_config()
             clock = write_trial(writer, number, config, clock)
 
 
