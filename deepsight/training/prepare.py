@@ -40,8 +40,7 @@ def prepare(configs: Iterable[TrialConfig]) -> dict[str, Any]:
         described = described or {
             "name": dataset.name,
             "classes": list(dataset.classes),
-            "counts": {"train": len(dataset.train.labels), "val": len(dataset.val.labels)}
-            | {k: v for k, v in dataset.counts.items() if isinstance(v, int)},
+            "counts": {split: dict(classes) for split, classes in dataset.counts.items()},
             "image_size": dataset.image_size,
             "fingerprint": dataset.fingerprint,
             "source": dataset.source,
