@@ -1,5 +1,6 @@
 """The run format: what is written is read back, also what version 1 wrote when it was new."""
 
+import json
 import math
 import subprocess
 import sys
@@ -315,3 +316,14 @@ def test_importing_the_store_stays_light():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert not {"torch", "ray", "pandas", "numpy", "optuna"} & set(loaded.stdout.split())
+
+
+def test_the_documentation_names_every_field():
+    """Of what a search writes, as the study of version 1 holds it."""
+    page = (Path(__file__).parent.parent / "docs/run_format.md").read_text("utf-8")
+    fields = set(json.loads((V1 / "study.json").read_text()))
+    for file in ("trials.jsonl", "results.jsonl"):
+        for line in (V1 / file).read_text().splitlines():
+            fields |= set(json.loads(line))
+    fields |= {*load_study(V1).header["data"], *load_study(V1).header["resources"]}
+    assert [name for name in sorted(fields) if f"`{name}`" not in page] == []
