@@ -149,10 +149,11 @@ def summary_lines(summary: Summary) -> list[str]:
     if summary.training_s is not None:
         training = f", {_duration(summary.training_s)} of training"
     states = [f"{count} {state}" for state, count in summary.states.items() if count]
+    explorers = _count(summary.num_explorers, "explorer")
     lines = [
         f"{summary.name}: {sum(summary.states.values())}{asked} trials, "
-        f"{summary.num_epochs} epochs in {_duration(summary.elapsed_s)}{training}",
-        f"trials     {', '.join(states) or 'none yet'}; {summary.num_explorers} explorers",
+        f"{_count(summary.num_epochs, 'epoch')} in {_duration(summary.elapsed_s)}{training}",
+        f"trials     {', '.join(states) or 'none yet'}; {explorers}",
     ]
     if summary.first_error:
         lines.append(f"failed     {summary.first_error.splitlines()[0]}")
@@ -198,7 +199,11 @@ def _target_line(summary: Summary) -> str:
 
 def _score(metric: str, trial: TrialScore) -> str:
     value = "none" if trial.score is None else f"{trial.score:.4f}"
-    return f"{metric} {value} after {trial.num_epochs} epochs"
+    return f"{metric} {value} after {_count(trial.num_epochs, 'epoch')}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def _duration(seconds: float) -> str:
