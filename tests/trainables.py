@@ -1,5 +1,6 @@
 """Trainables that tests plant: a formula instead of a network, faults on demand."""
 
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -40,3 +41,10 @@ def witness(config: Mapping[str, Any], epoch: int) -> None:
     if config.get("user.witness"):
         with Path(str(config["user.witness"])).open("a") as file:
             file.write(f"{config['x']!r} {epoch}\n")
+
+
+def slow(config: Mapping[str, Any], state: Mapping[str, Any] | None) -> Iterator[Any]:
+    """`curve` with epochs of ``user.seconds``."""
+    for answer in curve(config, state):
+        time.sleep(float(config["user.seconds"]))
+        yield answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import ray
@@ -26,13 +27,16 @@ class ClusterError(UserError):
     exit_code = 5
 
 
-def run_on_ray(search: Search, directory: Path, address: str | None) -> None:
-    """Let Ray Tune run `search` until it is exhausted or told to stop."""
+def run_on_ray(
+    search: Search, directory: Path, address: str | None, started: Callable[[], None]
+) -> None:
+    """Let Ray Tune run `search` until it is exhausted or told to stop; `started`: Ray is up."""
     plan = search.plan
     _silence_ray()
     seam = Seam(search, lambda proposal, known: make_order(plan, directory, proposal, known))
     try:
         _start_ray(plan, address)
+        started()
         per_trial = _resources_per_trial(plan, ray.cluster_resources())
         seam.slots = _slots(plan, per_trial, ray.cluster_resources())
         tune.run(

@@ -138,7 +138,6 @@ def _run(
     resume: bool,
 ) -> Outcome:
     os.environ.update(QUIET)
-    from deepsight.tune.cluster import run_on_ray
     from deepsight.tune.progress import TerminalProgress
     from deepsight.tune.search import Search
     from deepsight.tune.searcher import Searcher
@@ -161,7 +160,9 @@ def _run(
     timer = _time_limit(search)
     try:
         if not search.exhausted:
-            run_on_ray(search, directory, address)
+            from deepsight.tune.cluster import run_on_ray
+
+            run_on_ray(search, directory, address, interrupt.install)
     finally:
         if timer:
             timer.cancel()

@@ -48,7 +48,7 @@ def describe(search: Search, elapsed_s: float, epochs_before: int = 0) -> str:
         parts.append(f"{60 * epochs / elapsed_s:.1f} epochs/min")
     left = time_left(search, elapsed_s, epochs_before)
     parts.append(f"{format_duration(elapsed_s)} elapsed")
-    if left is not None:
+    if left:
         parts.append(f"about {format_duration(left)} left")
     return ", ".join(parts)
 

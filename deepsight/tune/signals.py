@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from deepsight.tune.search import Search
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 logger = logging.getLogger(__name__)
 
 
@@ -23,6 +25,12 @@ class Interrupt:
 
     search: Search | None = None
     signal: int | None = None
+
+    def install(self) -> None:
+        """Take SIGINT and SIGTERM (Ray takes SIGTERM when it starts; this takes it back)."""
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                signal.signal(number, self.handle)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Ask the search to stop after the running epochs; at once where that is not possible."""
@@ -37,12 +45,11 @@ class Interrupt:
 @contextmanager
 def catch_signals(interrupt: Interrupt) -> Iterator[None]:
     """Let SIGINT and SIGTERM reach `interrupt`; elsewhere than in the main thread do nothing."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {n: signal.signal(n, interrupt.handle) for n in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    interrupt.install()
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -14,6 +14,7 @@ from deepsight.tune.searcher import Searcher, is_explorer
 from tests import trainables
 from tests.tune.plans import make_plan
 
+
 def begin(plan, directory, journal=False):
     writer = create_study(directory, make_header(plan, {}))
     return Search(plan, Searcher(plan, directory / "study.journal" if journal else None), writer)

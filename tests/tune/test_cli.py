@@ -1,0 +1,157 @@
+"""What a person meets at the command line: exit codes, causes, remedies, the last line."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from deepsight.tune.cli import main
+
+PROBE = """
+import sys
+from deepsight.tune.cli import main
+code = main(sys.argv[1:])
+heavy = [m for m in ("ray", "torch", "optuna", "pandas", "albumentations") if m in sys.modules]
+print("imported:", *heavy, file=sys.stderr)
+raise SystemExit(code)
+"""
+
+
+def images(folder, count, size=12):
+    from PIL import Image
+
+    folder.mkdir(parents=True)
+    for number in range(count):
+        Image.new("RGB", (size, size), (number % 256, 3 * number % 256, 9)).save(
+            folder / f"{number}.png"
+        )
+
+
+def write(tmp_path, name, text):
+    path = tmp_path / name
+    path.write_text(textwrap.dedent(text))
+    return str(path)
+
+
+CASES = {
+    "no arguments": ([], "nothing to search"),
+    "unknown flag": (["--spce", "smoke"], "unrecognized arguments"),
+    "unknown space": (["--space", "smok"], "unknown space 'smok'"),
+    "missing space file": (["--space", "./nowhere.py"], "no space at"),
+    "unknown hyperparameter": (["--space", "smoke", "--set", "optim.lrr=1"], "unknown"),
+    "wrong type": (["--space", "smoke", "--set", "optim.batch_size=1.5"], "must be an int"),
+    "wrong range": (["--space", "smoke", "--set", "model.dropout=2"], "must lie in"),
+    "no pair": (["--space", "smoke", "--set", "optim.lr"], "is not NAME=VALUE"),
+    "wrong trials": (["--space", "smoke", "--trials", "0"], "study.trials must lie in"),
+    "wrong duration": (["--space", "smoke", "--time-limit", "soon"], "is no duration"),
+    "unknown data": (["--space", "smoke", "--data", "cifar11"], "unknown data.name"),
+    "missing folder": (["--space", "smoke", "--data", "folder:nowhere"], "nowhere"),
+    "bad name": (["--space", "smoke", "--data", "digits", "--name", "../x"], "is no name"),
+    "missing experiment": (["--experiment", "nowhere.yaml"], "no experiment file"),
+    "no study to resume": (["--resume", "runs/nowhere"], "is not a study"),
+    "too many CPUs": (
+        ["--space", "smoke", "--data", "digits", "--set", "resources.cpus_per_trial=999"],
+        "a trial wants 999 CPUs",
+    ),
+    "missing weights": (
+        ["--space", "finetune", "--data", "digits", "--set", "model.weights=nowhere.pt"],
+        "nowhere.pt",
+    ),
+    "missing trainable": (
+        ["--space", "smoke", "--set", "study.trainable=nowhere:train"],
+        "no module 'nowhere'",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_mistakes_end_with_cause_and_remedy(case, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments, cause = CASES[case]
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert cause in err
+    assert err.startswith("error: ")
+    assert len(err.strip().splitlines()) == 2
+    assert "Traceback" not in err
+    assert out == ""
+    assert not (tmp_path / "runs").exists()
+
+
+def test_files_that_cannot_be_read(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    broken = write(tmp_path, "broken.yaml", "fixed: [\n")
+    number = write(tmp_path, "number.yaml", "space: smoke\nfixed: {optim.weight_decay: 1e-4}\n")
+    space = write(tmp_path, "space.py", "import nothing_of_that_name\n")
+    for arguments in (["--experiment", broken], ["--experiment", number], ["--space", space]):
+        assert main(arguments) == 2
+    err = capsys.readouterr().err
+    assert len(err.strip().splitlines()) == 6
+    assert "1.0e-4" in err
+
+
+def test_folders_that_cannot_be_learnt_from(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    images(tmp_path / "few" / "a", 30)
+    images(tmp_path / "few" / "b", 2)
+    images(tmp_path / "one" / "a", 30)
+    for folder in ("empty", "few", "one"):
+        assert main(["--space", "smoke", "--data", f"folder:{folder}"]) == 2, folder
+    err = capsys.readouterr().err
+    assert "'b'" in err or " b " in err
+    assert len(err.strip().splitlines()) == 6
+
+
+def test_an_existing_study_is_not_touched(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    (tmp_path / "runs" / "mine" / "study.json").write_text("{}")
+    assert main(["--space", "smoke", "--data", "digits", "--name", "mine"]) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert (tmp_path / "runs" / "mine" / "study.json").read_text() == "{}"
+
+
+@pytest.mark.parametrize("flag", ["--space=smoke", "--data=digits", "--name=x", "--set=optim.lr=1"])
+def test_resume_changes_nothing_but_how_long(flag, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("study.json", "trials.jsonl"):
+        (tmp_path / name).touch()
+    assert main(["--resume", ".", flag]) == 2
+    assert "cannot change a study that has begun" in capsys.readouterr().err
+
+
+def test_dry_run_writes_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["--space", "finetune", "--set", "optim.lr=2e-3", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "optim.lr=0.002" in out
+    assert out.count("sample") == 3
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("case", ["unknown data", "missing folder", "missing weights", "bad name"])
+def test_mistakes_are_found_without_ray_or_torch(case, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, *CASES[case][0]],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines()[-1] == "imported:"
+
+
+def test_cifar_offline_says_where_to_put_the_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DEEPSIGHT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.setattr("socket.getaddrinfo", _offline)
+    assert main(["--space", "smoke", "--data", "cifar10"]) == 2
+    err = capsys.readouterr().err
+    assert "cifar-10-python.tar.gz" in err
+    assert str(tmp_path / "cache") in err
+    assert len(err.strip().splitlines()) == 2
+
+
+def _offline(*_arguments, **_options):
+    raise OSError("no network in this test")
