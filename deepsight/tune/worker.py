@@ -126,7 +126,7 @@ def _keep(order: Order, folder: Path, result: EpochResult) -> None:
     if order.resumable and result.state is not None:
         state = dict(result.state)
         if result.metrics["epoch"] >= order.budget:
-            state.pop("optimizer", None)  # nothing trains on from here; it is half of the file
+            state.pop("optimiser", None)  # nothing trains on from here; it is half of the file
         checkpoint.save(folder / CHECKPOINT, state, result.metrics)
     if result.predictions is not None:
         import numpy as np
