@@ -17,6 +17,7 @@ from deepsight.config import UserError
 
 logger = logging.getLogger(__name__)
 
+_WRITABLE = "Set DEEPSIGHT_CACHE to a directory you can write to."
 _STALE_S = 24 * 3600.0  # no packing lasts a day: an older temporary directory was abandoned
 
 
@@ -81,15 +82,17 @@ def make_directory(path: Path) -> None:
     """Make `path` and its parents.
 
     Raises:
-        UserError: If it cannot be made.
+        UserError: If it cannot be made or written to.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
             f"the cache directory {path} cannot be made: {error.strerror}.",
-            "Set DEEPSIGHT_CACHE to a directory you can write to.",
+            _WRITABLE,
         ) from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise UserError(f"the cache directory {path} cannot be written to.", _WRITABLE)
 
 
 def _remove_abandoned(path: Path) -> None:

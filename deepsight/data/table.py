@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.util
+import inspect
 import json
 import logging
 import os
 import re
 import shutil
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -55,16 +56,22 @@ class Source:
     embedded: bool = False
 
 
-DRAWING = ("toy_objects", "toy_models", "scenes", "solids", "bodies", "render")
-"""The modules that decide what ``toy_objects`` looks like."""
+DRAWING = (
+    "toy_objects", "toy_models", "source_models", "scenes", "solids", "bodies", "render",
+)  # fmt: skip
+"""The modules that decide what ``toy_objects`` and the pictures of its pretraining look like."""
+
+
+def _code(*paths: Path) -> str:
+    """Digest of source files: whoever edits what makes the images gets a new pack unasked."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _drawing_code() -> str:
-    """Digest of the drawing code: whoever changes it gets new drawings without asking."""
-    digest = hashlib.sha256()
-    for name in DRAWING:
-        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
-    return digest.hexdigest()
+    return _code(*(Path(__file__).with_name(f"{name}.py") for name in DRAWING))
 
 
 def _toy_objects(config: DataConfig, scratch: Path) -> RawData:
@@ -79,17 +86,15 @@ def _imported(config: DataConfig, scratch: Path) -> RawData:
 
 
 def _imported_identity(config: DataConfig) -> dict[str, Any]:
-    """All of `config`, and the source file, so that an edited function is called again."""
-    module = config.name.partition(":")[0]
-    load_object(config.name)  # says what is wrong with the path
-    spec = importlib.util.find_spec(module)
-    origin = Path(spec.origin) if spec is not None and spec.origin else None
-    code = origin.read_bytes() if origin is not None and origin.is_file() else b""
+    """All of `config` that a function may look at, and the file it is written in."""
+    function = load_object(config.name)
+    module = inspect.getmodule(function) or sys.modules[config.name.partition(":")[0]]
+    if module.__name__ == f"{__package__}.toy_objects":
+        code = _drawing_code()  # several files
+    else:
+        code = _code(Path(module.__file__)) if module.__file__ else ""
     fields = ("size", "image_size", "interpolation")
-    return {
-        "code": hashlib.sha256(code).hexdigest(),
-        **{field: getattr(config, field) for field in fields},
-    }
+    return {"code": code, **{field: getattr(config, field) for field in fields}}
 
 
 def _fine(config: DataConfig) -> None:

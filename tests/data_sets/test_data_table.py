@@ -1,6 +1,7 @@
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -236,3 +237,16 @@ def test_every_declared_name_has_a_source():
 
     rule = PARAMS["data.name"].metadata
     assert {*rule["choices"], *(p.rstrip(":") for p in rule["prefixes"])} == set(DATASETS)
+
+
+def test_the_examples_in_the_docs_run(tmp_path, monkeypatch):
+    text = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
+    function, opening = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "my_project").mkdir()
+    (tmp_path / "my_project" / "data.py").write_text(function)
+    monkeypatch.syspath_prepend(tmp_path)
+    dataset = load_dataset(DataConfig(name="my_project.data:stripes"))
+    assert dataset.classes == ("plain", "striped")
+    names: dict[str, object] = {}
+    exec(opening, names)
+    assert names["dataset"].train.images.shape == (1079, 16, 16, 3)
