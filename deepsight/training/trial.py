@@ -6,7 +6,6 @@ import copy
 import dataclasses
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ import torch
 from deepsight import metrics
 from deepsight.augment.table import build_augment
 from deepsight.config import (
-    HardwareConfig,
     ResourceSettings,
     TrialConfig,
     UserError,
@@ -31,6 +29,7 @@ from deepsight.models.table import build_model
 from deepsight.training.batches import load_samples
 from deepsight.training.epoch import Learner, Trained, Validated, evaluate, train_epoch
 from deepsight.training.epoch_result import EpochResult
+from deepsight.training.machine import machine_settings
 from deepsight.training.optim import build_optimiser
 
 
@@ -69,19 +68,6 @@ def train_trial(
             yield result
             if result.diverged:
                 return
-
-
-@contextmanager
-def machine_settings(hardware: HardwareConfig) -> Iterator[None]:
-    """Set the threads and cuDNN's choice of algorithms for a trial; put them back afterwards."""
-    threads, benchmark = torch.get_num_threads(), torch.backends.cudnn.benchmark
-    torch.set_num_threads(hardware.threads)
-    torch.backends.cudnn.benchmark = True  # shapes are the same at every step
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.backends.cudnn.benchmark = benchmark
 
 
 def build_learner(config: TrialConfig) -> Learner:
