@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+SHELL  := /bin/bash -o pipefail
 
-.PHONY: tune test lint types pytest .venv clean
+.PHONY: tune test lint types pytest .venv bench clean
 
 tune: $(STAMP)
-	$(BIN)/python -m deepsight.tune --space finetune | tee .last_study
-	@$(BIN)/python -m analysis.summary "$$(tail -n 1 .last_study)"
+	@study=$$($(BIN)/python -m deepsight.tune --space finetune | tail -n 1) \
+	  && $(BIN)/python -m analysis.summary "$$study" && echo "$$study"
 
 test: lint types pytest
 
@@ -27,9 +28,16 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "deepsight needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
 	UV_COMPILE_BYTECODE=1 $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]'
-	touch $(STAMP)
+	@touch $(STAMP)
+
+# What docs/performance.md, docs/models.md and docs/toy_objects.md quote; half an hour and more each.
+bench: $(STAMP)
+	$(BIN)/python benchmarks/augment_speed.py
+	$(BIN)/python benchmarks/search_efficiency.py --cold
+	$(BIN)/python benchmarks/embedded_weights.py
+	$(BIN)/python benchmarks/toy_difficulty.py
 
 clean:
-	rm -rf $(VENV) .last_study
+	rm -rf $(VENV)
