@@ -65,7 +65,7 @@ def config(request, tmp_path_factory, write_images, mine, monkeypatch):
         return DataConfig(name=f"folder:{root}", image_size=16)
     if request.param == "imported":
         return DataConfig(name="my_data:build")
-    return DataConfig(name=request.param, size=300)
+    return DataConfig(name=request.param, size=200)
 
 
 def run(code, *args, **more):
