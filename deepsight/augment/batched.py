@@ -8,6 +8,8 @@ operations, and colours are clipped once, after all three factors, not after eac
 
 from __future__ import annotations
 
+import functools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,8 +24,8 @@ from deepsight.config import AugmentConfig
 _LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in grey (ITU-R BT.601), as OpenCV has them."""
 
-_CPU_BLOCK = 128
-"""Images varied at a time on a CPU, so that what is computed in between stays in the cache."""
+_CPU_BLOCK_PIXELS = 128 * 32 * 32
+"""Varied at a time on a CPU, so that what is computed in between stays small (1.5 MB a copy)."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +68,13 @@ def draw(amount: Amounts, count: int, generator: Generator, device: torch.device
     An operation that is off draws its numbers too (and drops them): configurations that differ
     in one magnitude then agree in all other parameters.
     """
-    u = torch.rand(count, 10, generator=generator).to(device)
+    # not waited for: a GPU that still trains on the last batch goes on
+    u = torch.rand(count, 10, generator=generator).to(device, non_blocking=True)
     signed = u * 2 - 1
     affine = colour = None
     if amount.rotate or amount.zoom:
-        ranges = torch.tensor([np.deg2rad(amount.rotate), amount.zoom], dtype=torch.float32)
-        affine = torch.tensor([0.0, 1.0]).to(device) + signed[:, 3:5] * ranges.to(device)
+        angle = signed[:, 3] * math.radians(amount.rotate)
+        affine = torch.stack([angle, 1 + signed[:, 4] * amount.zoom], 1)
     if amount.colour:
         colour = 1 + signed[:, 5:8] * amount.colour
     return Draws(
@@ -97,25 +100,29 @@ def vary(images: Tensor, draws: Draws, amount: Amounts, mean: Triple, std: Tripl
         (N, 3, S, S), float32, normalised, channels_last.
     """
     assert images.shape[1] == images.shape[2] == amount.side, images.shape
-    if images.device.type != "cpu" or len(images) <= _CPU_BLOCK:
+    block = max(1, _CPU_BLOCK_PIXELS // amount.side**2)
+    if images.device.type != "cpu" or len(images) <= block:
         return _vary_block(images, draws, amount, mean, std)
     varied = torch.empty(images.shape, dtype=torch.float32).permute(0, 3, 1, 2)
-    for start in range(0, len(images), _CPU_BLOCK):
-        some = slice(start, start + _CPU_BLOCK)
+    for start in range(0, len(images), block):
+        some = slice(start, start + block)
         varied[some] = _vary_block(images[some], draws.part(some), amount, mean, std)
     return varied
 
 
 def _vary_block(images: Tensor, draws: Draws, amount: Amounts, mean: Triple, std: Triple) -> Tensor:
     on_cpu = images.device.type == "cpu"
-    if draws.crop is not None or draws.flip is not None:
-        images = (_shift_by_window if on_cpu else _shift_by_index)(images, draws, amount.pad)
+    # a rotation mirrors at no cost: by the sign of where it reads
+    flip = draws.flip if draws.affine is None else None
+    if draws.crop is not None or flip is not None:
+        shift = _shift_by_window if on_cpu else _shift_by_index
+        images = shift(images, draws.crop, flip, amount.pad)
     if draws.affine is None and draws.colour is None:
         varied = normalise(images, mean, std)
     else:
         planes = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
         if draws.affine is not None:
-            planes = _rotate_and_zoom(planes, draws.affine)
+            planes = _rotate_and_zoom(planes, draws.affine, draws.flip)
         if draws.colour is not None:
             planes = _recolour(planes, draws.colour)
         varied = _normalise_planes(planes, mean, std)
@@ -124,20 +131,20 @@ def _vary_block(images: Tensor, draws: Draws, amount: Amounts, mean: Triple, std
     return varied
 
 
-def _shift_by_window(images: Tensor, draws: Draws, pad: int) -> Tensor:
+def _shift_by_window(images: Tensor, crop: Tensor | None, flip: Tensor | None, pad: int) -> Tensor:
     """Crop and mirror (N, S, S, 3) uint8 on the CPU: one copy of a window for each image."""
     count, side = images.shape[:2]
     # a pixel as one item of three bytes: copies of strided pixels take half the time
     pixels = images.contiguous().numpy().view("V3")[..., 0]
-    if draws.crop is None:
+    if crop is None:
         shifted = pixels.copy()
     else:
-        top, left = draws.crop.numpy().T
+        top, left = crop.numpy().T
         rows = _pad_by_mirror(pixels, pad).view(np.uint8)
         windows = sliding_window_view(rows, (side, 3 * side), axis=(1, 2))
         shifted = windows[np.arange(count), top, 3 * left].view("V3")
-    if draws.flip is not None:
-        mirrored = draws.flip.numpy().nonzero()[0]
+    if flip is not None:
+        mirrored = flip.numpy().nonzero()[0]
         shifted[mirrored] = shifted[mirrored, :, ::-1]
     return torch.from_numpy(shifted.view(np.uint8).reshape(images.shape))
 
@@ -156,15 +163,15 @@ def _pad_by_mirror(pixels: np.ndarray, pad: int) -> np.ndarray:
     return padded
 
 
-def _shift_by_index(images: Tensor, draws: Draws, pad: int) -> Tensor:
+def _shift_by_index(images: Tensor, crop: Tensor | None, flip: Tensor | None, pad: int) -> Tensor:
     """Crop and mirror (N, S, S, 3) uint8 on any device: one indexed read of every pixel."""
     count, side = images.shape[:2]
     rows = columns = torch.arange(side, device=images.device).expand(count, side)
-    if draws.flip is not None:
-        columns = torch.where(draws.flip[:, None], side - 1 - columns, columns)
-    if draws.crop is not None:
-        rows = _mirrored(rows + draws.crop[:, :1] - pad, side)
-        columns = _mirrored(columns + draws.crop[:, 1:] - pad, side)
+    if flip is not None:
+        columns = torch.where(flip[:, None], side - 1 - columns, columns)
+    if crop is not None:
+        rows = _mirrored(rows + crop[:, :1] - pad, side)
+        columns = _mirrored(columns + crop[:, 1:] - pad, side)
     image = torch.arange(count, device=images.device)[:, None, None]
     return images[image, rows[:, :, None], columns[:, None, :]]
 
@@ -175,17 +182,22 @@ def _mirrored(index: Tensor, side: int) -> Tensor:
     return torch.where(index >= side, 2 * (side - 1) - index, index)
 
 
-def _rotate_and_zoom(planes: Tensor, affine: Tensor) -> Tensor:
-    """Rotate and zoom (N, 3, S, S) about the centre: bilinear, mirrored beyond the edges."""
+def _rotate_and_zoom(planes: Tensor, affine: Tensor, flip: Tensor | None) -> Tensor:
+    """Mirror, rotate and zoom (N, 3, S, S) about the centre: bilinear, mirrored at the edges."""
     count, _, side, _ = planes.shape
     # grid_sample counts from -1 (first pixel's centre) to 1 (last pixel's centre)
-    line = torch.linspace(-1, 1, side, device=planes.device)
+    x = torch.linspace(-1, 1, side, device=planes.device)
+    y = x[:, None]
     cosine = (affine[:, 0].cos() / affine[:, 1])[:, None, None]
     sine = (affine[:, 0].sin() / affine[:, 1])[:, None, None]
-    grid = torch.empty(count, side, side, 2, device=planes.device)
-    torch.sub(cosine * line, sine * line[:, None], out=grid[..., 0])
-    torch.add(sine * line, cosine * line[:, None], out=grid[..., 1])
-    return F.grid_sample(planes, grid, padding_mode="reflection", align_corners=True)
+    sign = 1 if flip is None else torch.where(flip, -1, 1)[:, None, None]
+    # x and y are computed apart, and only seem to lie side by side: much faster
+    grid = torch.empty(2, count, side, side, device=planes.device)
+    torch.sub(sign * cosine * x, sign * sine * y, out=grid[0])
+    torch.add(sine * x, cosine * y, out=grid[1])
+    return F.grid_sample(
+        planes, grid.permute(1, 2, 3, 0), padding_mode="reflection", align_corners=True
+    )
 
 
 def _recolour(planes: Tensor, colour: Tensor) -> Tensor:
@@ -236,12 +248,12 @@ def _normalise_planes(planes: Tensor, mean: Triple, std: Triple) -> Tensor:
     return planes.contiguous(memory_format=torch.channels_last)
 
 
+@functools.lru_cache(maxsize=64)
 def _factors(mean: Triple, std: Triple, device: torch.device) -> tuple[Tensor, Tensor]:
     """``(x / 255 - mean) / std`` as ``x * factor + constant``, three numbers each."""
     spread = torch.tensor(std, dtype=torch.float64)
     centre = torch.tensor(mean, dtype=torch.float64)
-    both = torch.stack([1 / (255 * spread), -centre / spread]).float().to(device)
-    return both[0], both[1]
+    return (1 / (255 * spread)).float().to(device), (-centre / spread).float().to(device)
 
 
 def resize(images: Tensor, size: int, interpolation: str) -> Tensor:

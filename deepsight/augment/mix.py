@@ -34,8 +34,10 @@ def mix(
     Returns:
         The blended images, and (N, C) float32 targets whose rows sum to one.
     """
-    permutation = torch.randperm(len(images), generator=generator).to(images.device)
-    shares = _beta(config.mix_alpha, len(images), generator).to(images.device)
+    permutation = torch.randperm(len(images), generator=generator)
+    permutation = permutation.to(images.device, non_blocking=True)
+    shares = _beta(config.mix_alpha, len(images), generator)
+    shares = shares.to(images.device, non_blocking=True)
     blended, shares = BLENDS[config.mix](images, images[permutation], shares, generator)
     own = F.one_hot(labels, num_classes).float()
     return blended, torch.lerp(own[permutation], own, shares[:, None])
@@ -56,23 +58,27 @@ def blend_boxes(
     The box is centred uniformly over the image and clipped by its edges; the returned share is
     that of the pixels the image really kept.
     """
-    count, _, height, width = images.shape
-    centre = torch.rand(2, count, generator=generator).to(images.device)
+    count, channels, height, width = images.shape
+    centre = torch.rand(2, count, generator=generator).to(images.device, non_blocking=True)
     half = (1 - shares).sqrt() / 2
     rows = _between(centre[0], half, height)
     columns = _between(centre[1], half, width)
     covered = rows.sum(1) * columns.sum(1) / (height * width)
-    box = rows[:, None, :, None] & columns[:, None, None, :]
-    return torch.where(box, partners, images), 1 - covered
+    # a product and a lerp of 0 and 1, on rows of width * channels as channels_last has them: both
+    # are exact, and take half the time of a mask and a choice on a CPU
+    box = rows[:, :, None] * columns.repeat_interleave(channels, 1)[:, None, :]
+    ours, theirs = (batch.permute(0, 2, 3, 1).flatten(2) for batch in (images, partners))
+    blended = torch.lerp(ours, theirs, box).view(count, height, width, channels)
+    return blended.permute(0, 3, 1, 2), 1 - covered
 
 
 BLENDS: dict[str, Blend] = {"mixup": blend_whole, "cutmix": blend_boxes}
 
 
 def _between(centre: Tensor, half: Tensor, size: int) -> Tensor:
-    """(N, size) bool: the pixels within `half` of `centre`, both as shares of `size`."""
+    """(N, size), 1 for the pixels within `half` of `centre`, both as shares of `size`; else 0."""
     pixel = (torch.arange(size, device=centre.device) + 0.5) / size
-    return (pixel - centre[:, None]).abs() < half[:, None]
+    return ((pixel - centre[:, None]).abs() < half[:, None]).float()
 
 
 def _beta(alpha: float, count: int, generator: Generator) -> Tensor:

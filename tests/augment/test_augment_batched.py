@@ -68,15 +68,18 @@ def test_crop_and_flip_equal_padding_and_slicing(images, pad):
         for i, ((top, left), flip) in enumerate(zip(draws.crop, draws.flip, strict=True))
     ]
     for shift in (batched._shift_by_window, batched._shift_by_index):
-        assert (shift(images, draws, pad).numpy() == np.stack(expected)).all()
+        assert (shift(images, draws.crop, draws.flip, pad).numpy() == np.stack(expected)).all()
 
 
 @pytest.mark.parametrize("draws", [{"crop": False}, {"flip": False}])
 def test_crop_or_flip_alone_agree_between_devices_code(images, draws):
     amount = dataclasses.replace(FULL, pad=0 if "crop" in draws else 4, flip="flip" not in draws)
     drawn = draw(amount, len(images), generator(), torch.device("cpu"))
-    windows = batched._shift_by_window(images, drawn, amount.pad)
-    assert torch.equal(windows, batched._shift_by_index(images, drawn, amount.pad))
+    windows, indices = (
+        shift(images, drawn.crop, drawn.flip, amount.pad)
+        for shift in (batched._shift_by_window, batched._shift_by_index)
+    )
+    assert torch.equal(windows, indices)
 
 
 @pytest.mark.parametrize("hole", [1, 7, 32])
@@ -106,6 +109,15 @@ def test_rotation_and_zoom_equal_the_reference_pixel_by_pixel(images, angle, zoo
     )
     for image, ours in zip(images.numpy(), varied, strict=False):
         assert np.abs(reference(image=image)["image"] - ours).max() < 0.51  # it rounds to levels
+
+
+def test_a_flip_comes_before_the_rotation(images):
+    affine = torch.tensor([[0.3, 1.1]]).expand(20, 2)
+    flip = torch.arange(20) % 2 == 0
+    varied = apply(images[:20], dataclasses.replace(NONE, affine=affine, flip=flip))
+    mirrored = torch.where(flip[:, None, None, None], images[:20].flip(2), images[:20])
+    expected = apply(mirrored, dataclasses.replace(NONE, affine=affine))
+    np.testing.assert_allclose(varied, expected, atol=0.01)
 
 
 @pytest.mark.parametrize("factors", [(1.2, 1.0, 1.0), (1.0, 0.7, 1.0), (1.0, 1.0, 1.3),
