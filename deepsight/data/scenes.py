@@ -32,7 +32,7 @@ Model = Callable[[np.random.Generator], list[Solid]]
 LEAST_VISIBLE = 0.6
 """Share of the object that an occluder must leave visible; otherwise it is left out."""
 
-LEAST_CONTRAST = 0.2
+LEAST_CONTRAST = 0.3
 """Difference between object and background that one of red, green and blue must reach, in 0..1."""
 
 
@@ -74,6 +74,12 @@ def any_colour(rng: np.random.Generator) -> Colour:
     return colorsys.hsv_to_rgb(hue, saturation, 0.2 + 0.75 * value)
 
 
+def scene_colour(rng: np.random.Generator) -> Colour:
+    """A colour of walls, ground and sky: paler than paint."""
+    hue, chroma, value = rng.random(3).tolist()
+    return colorsys.hsv_to_rgb(hue, 0.4 * chroma, 0.2 + 0.65 * value)
+
+
 def fur_colour(rng: np.random.Generator) -> Colour:
     """Black to white by way of browns, reds and greys."""
     hue, chroma, value = rng.random(3).tolist()
@@ -94,10 +100,10 @@ def take_picture(model: Model, side: int, rng: np.random.Generator) -> Picture:
     canvas = Canvas.empty(side)
     for solid in solids:
         draw_solid(canvas, solid, where, light, rng)
-    for _ in range(int(rng.integers(0, 4))):
+    for _ in range(int(rng.integers(0, 3))):
         x, y = rng.uniform(0, side, size=2).tolist()
         draw_solid(canvas, thing(side, rng), Place(1.0, (x, y, low[2] - side)), light, rng)
-    if rng.random() < 0.4:
+    if rng.random() < 0.35:
         angle = float(rng.uniform(0, 6.2832))
         x, y, _ = (low + high) / 2 + 0.4 * (high - low) * (math.cos(angle), math.sin(angle), 0)
         occluded = canvas.copy()
@@ -119,11 +125,11 @@ def pose(solids: list[Solid], side: int, rng: np.random.Generator) -> tuple[list
     yaw = -float(rng.uniform(-0.35, 1.1))
     if rng.random() < 0.5:
         yaw = math.pi - yaw
-    turn = camera(elevation, float(rng.normal(0, 0.1))) @ rotation(yaw)
+    turn = camera(elevation, float(rng.normal(0, 0.08))) @ rotation(yaw)
     solids = [place(s, turn) for s in solids]
     low, high = bounds(solids)
     width, height = (high - low)[:2].tolist()
-    extent = float(rng.uniform(0.65, 0.95)) * side
+    extent = float(rng.uniform(0.7, 0.96)) * side
     # wide and tall objects fill the same area rather than the same width
     scale = min(extent / max(width, height), 0.8 * extent / math.sqrt(width * height))
     room = np.maximum(side - scale * (high - low)[:2], 0) / 2
@@ -170,9 +176,9 @@ def thing(side: int, rng: np.random.Generator) -> Solid:
 
 
 def _contrasting(drawing: Drawing, side: int, rng: np.random.Generator) -> Array:
-    """A background against which the object can be seen: the first of five, else the last."""
+    """A background against which the object can be seen: the first of eight, else the last."""
     cover = drawing.object_coverage[:, :, None]
-    for _ in range(5):
+    for _ in range(8):
         image = background(side, rng)
         gap = ((drawing.colours - image * cover) * cover).sum(axis=(0, 1)) / (cover.sum() + 1e-6)
         if np.abs(gap).max() > LEAST_CONTRAST:
@@ -190,9 +196,9 @@ def background(side: int, rng: np.random.Generator) -> Array:
     elif kind == 1:
         image = _indoors(x, y, rng)
     elif kind == 2:
-        image = _blend(any_colour(rng), any_colour(rng), np.broadcast_to(y, (side, side)))
+        image = _blend(scene_colour(rng), scene_colour(rng), np.broadcast_to(y, (side, side)))
     else:
-        image = _blend(any_colour(rng), any_colour(rng), 0.5 + 0.2 * _noise(side, True, rng))
+        image = _blend(scene_colour(rng), scene_colour(rng), 0.5 + 0.2 * _noise(side, True, rng))
     image *= 1 + 0.035 * _noise(side, bool(rng.integers(2)), rng)[:, :, None]
     return image
 
@@ -204,13 +210,13 @@ def _outdoors(x: Array, y: Array, rng: np.random.Generator) -> Array:
     sky_colour = colorsys.hsv_to_rgb(float(rng.uniform(0.5, 0.68)), float(rng.uniform(0.05, 0.5)),
                                      float(rng.uniform(0.5, 1.0)))  # fmt: skip
     image = _blend(sky_colour, (0.85, 0.85, 0.82), np.broadcast_to(y / horizon, (side, side)))
-    ground = _blend(any_colour(rng), any_colour(rng), 0.3 + 0.2 * _noise(side, True, rng))
+    ground = _blend(scene_colour(rng), scene_colour(rng), 0.3 + 0.2 * _noise(side, True, rng))
     phase, waves = rng.uniform(0, 6.2832), rng.uniform(4, 14)
     skyline = np.sin(waves * x + phase)
     if rng.random() < 0.5:
         skyline = np.sign(skyline)
     ridge = horizon - float(rng.uniform(0.0, 0.18)) * (1 + skyline) / 2
-    image = _over(image, any_colour(rng), (y - ridge) * side)
+    image = _over(image, scene_colour(rng), (y - ridge) * side)
     share = np.clip((y - horizon) * side + 0.5, 0, 1)[:, :, None]
     return image * (1 - share) + ground * share
 
@@ -219,7 +225,7 @@ def _indoors(x: Array, y: Array, rng: np.random.Generator) -> Array:
     """A wall, papered or panelled, a floor of boards or tiles, perhaps a window."""
     side = len(y)
     horizon = float(rng.uniform(0.35, 0.8))
-    wall, floor = any_colour(rng), any_colour(rng)
+    wall, floor = scene_colour(rng), scene_colour(rng)
     shape = (side, side)
     stripes = np.broadcast_to(np.sin(x * float(rng.uniform(15, 50))) > 0, shape)
     image = _blend(wall, shift_colour(wall, float(rng.uniform(0.75, 1.0))), stripes)
@@ -228,8 +234,8 @@ def _indoors(x: Array, y: Array, rng: np.random.Generator) -> Array:
         rim = np.minimum(
             width / 2 - np.abs(x - left - width / 2), width / 2 - np.abs(y - top - width / 2)
         )
-        image = _over(image, any_colour(rng), rim * side)
-        image = _over(image, any_colour(rng), (rim - 0.05) * side)
+        image = _over(image, scene_colour(rng), rim * side)
+        image = _over(image, scene_colour(rng), (rim - 0.05) * side)
     below = np.maximum(y - horizon, 0.01)
     boards = np.sin(float(rng.uniform(4, 12)) * (x - 0.5) / (below + 0.4)) > 0
     if rng.random() < 0.5:

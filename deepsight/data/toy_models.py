@@ -224,7 +224,7 @@ def dog(rng: np.random.Generator) -> list[Solid]:
 
 def sheep(rng: np.random.Generator) -> list[Solid]:
     """A round woolly trunk on thin legs, a small bare face."""
-    wool = Paint(fur_colour(rng), fur=rng.uniform(0.7, 1.1), wool=True)
+    wool = Paint(fur_colour(rng), fur=rng.uniform(0.5, 0.8), wool=True)
     shape = Animal(
         wool,
         girth=rng.uniform(0.3, 0.38),
