@@ -233,7 +233,9 @@ def noise_tile(coarse: bool) -> Array:
         for axis in (0, 1):
             noise = noise + np.roll(noise, 1, axis) + np.roll(noise, -1, axis)
     noise = (noise - noise.mean()) / noise.std()
-    return np.tile(noise, (2, 2)).astype(np.float32)
+    tile: Array = np.tile(noise, (2, 2)).astype(np.float32)
+    tile.flags.writeable = False  # shared by all who ask
+    return tile
 
 
 def _reduce(samples: Array) -> Array:
