@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from deepsight.config import LossConfig, UserError, is_import_path
-from deepsight.imports import load_object
+from deepsight.imports import call, load_object
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 LossBuilder = Callable[[LossConfig, Tensor], Loss]
@@ -39,7 +39,7 @@ def build_loss(config: LossConfig, class_counts: Tensor) -> Loss:
     """
     if not is_import_path(config.name):
         return LOSSES[config.name](config, class_counts)
-    loss: Loss = load_object(config.name)(config, class_counts)
+    loss: Loss = call(config.name, load_object(config.name), config, class_counts)
     if not callable(loss):
         raise UserError(
             f"{config.name} returned {type(loss).__name__}, not a loss.",
