@@ -86,12 +86,11 @@ def limb(start: Point, end: Point, radius: float, paint: Paint) -> Solid:
     return ball((a + b) / 2, (radius, radius, length + radius * 0.5), paint, turn)
 
 
-def rod(start: Point, end: Point, radius: float, paint: Paint, sides: int = 4) -> Solid:
-    """A straight bar from `start` to `end` with a regular cross-section."""
+def rod(start: Point, end: Point, radius: float, paint: Paint) -> Solid:
+    """A straight square bar from `start` to `end`."""
     a, b = np.asarray(start, np.float32), np.asarray(end, np.float32)
-    direction = b - a
-    outline = regular(sides, radius * (1.3 if sides == 4 else 1.0))
-    return prism((a + b) / 2, outline, float(np.linalg.norm(direction)), paint, _towards(direction))
+    side, length = 1.84 * radius, float(np.linalg.norm(b - a))
+    return box((a + b) / 2, (side, side, length), paint, _towards(b - a))
 
 
 def box(centre: Point, sides: Point, paint: Paint, turn: Array = EYE, taper: float = 1.0) -> Solid:
