@@ -165,9 +165,9 @@ def _ball(
     n00, n11 = m00 * m00 + m01 * m01 + m02 * m02, m01 * m01 + m11 * m11 + m12 * m12
     n01, n22 = m00 * m01 + m01 * m11 + m02 * m12, m02 * m02 + m12 * m12 + m22 * m22
     n02, n12 = m00 * m02 + m01 * m12 + m02 * m22, m01 * m02 + m11 * m12 + m12 * m22
-    length = (n00 * x + (2 * n01) * y) * x + n11 * y * y
+    length = (n00 * x + (2 * n01) * y) * x + (n11 * y * y + 1e-9)
     length = length + ((2 * n02) * x + (2 * n12) * y + n22 * z) * z
-    shade = _shade(lit / np.sqrt(np.maximum(length, 1e-9)))
+    shade = _shade(lit / np.sqrt(length))
     if noise is not None:
         shade = shade * (1 + (0.35 * solid.paint.fur) * noise)
     return z, shade, hit
@@ -205,7 +205,8 @@ def _inverse(m: list[list[float]]) -> tuple[float, float, float, float, float, f
 
 def _shade(lit: Array) -> Array:
     """Light on a surface from the cosine of its angle; turned away it fades, not cuts off."""
-    return AMBIENT + (1 - AMBIENT) * np.minimum(np.maximum(0.25 + 0.85 * lit, 0.0), 1.0)
+    level = (AMBIENT + 0.25 * (1 - AMBIENT)) + (0.85 * (1 - AMBIENT)) * lit
+    return np.minimum(np.maximum(level, AMBIENT), 1.0)
 
 
 def _pattern(solid: Solid, x: Array, y: Array, z: Array) -> Array:

@@ -177,13 +177,14 @@ def thing(side: int, rng: np.random.Generator) -> Solid:
 
 def _contrasting(drawing: Drawing, side: int, rng: np.random.Generator) -> Array:
     """A background against which the object can be seen: the first of eight, else the last."""
-    cover = drawing.object_coverage[:, :, None]
+    share = drawing.object_coverage.ravel()
+    share = share / (share.sum() + 1e-6)
+    mean = share @ drawing.colours.reshape(-1, 3)
     for _ in range(8):
         image = background(side, rng)
-        gap = ((drawing.colours - image * cover) * cover).sum(axis=(0, 1)) / (cover.sum() + 1e-6)
-        if np.abs(gap).max() > LEAST_CONTRAST:
+        if np.abs(share @ image.reshape(-1, 3) - mean).max() > LEAST_CONTRAST:
             break
-    return image
+    return image * (1 + 0.035 * _noise(side, bool(rng.random() < 0.5), rng)[:, :, None])
 
 
 def background(side: int, rng: np.random.Generator) -> Array:
@@ -199,7 +200,6 @@ def background(side: int, rng: np.random.Generator) -> Array:
         image = _blend(scene_colour(rng), scene_colour(rng), np.broadcast_to(y, (side, side)))
     else:
         image = _blend(scene_colour(rng), scene_colour(rng), 0.5 + 0.2 * _noise(side, True, rng))
-    image *= 1 + 0.035 * _noise(side, bool(rng.integers(2)), rng)[:, :, None]
     return image
 
 
@@ -260,7 +260,7 @@ def _over(image: Array, colour: Colour, inside: Array) -> Array:
 
 def _noise(side: int, coarse: bool, rng: np.random.Generator) -> Array:
     """A window of (side, side) out of the noise, deviation 1."""
-    y, x = rng.integers(0, NOISE_SIDE, size=2).tolist()
+    y, x = (rng.random(2) * NOISE_SIDE).astype(int).tolist()
     window: Array = noise_tile(coarse)[y : y + side, x : x + side]
     return window
 

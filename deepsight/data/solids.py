@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,6 @@ Point = Sequence[float] | Array
 Colour = tuple[float, float, float]
 
 EYE = np.eye(3, dtype=np.float32)
-_FACES = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]], np.float32)
 _CORNERS = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32)
 
 
@@ -40,9 +39,8 @@ class Paint:
     wool: bool = False
 
 
-@dataclass(frozen=True)
-class Solid:
-    """A convex body about `centre`.
+class Solid(NamedTuple):
+    """A convex body about `centre` (a tuple, since thousands are made a second).
 
     A ball has `axes` (3, 3): the columns are its half axes. A prism has `planes`: (P, 4), outward
     unit normals and distances from the centre, and `corners`: (V, 3) relative to the centre.
@@ -53,7 +51,7 @@ class Solid:
     axes: Array | None = None
     planes: Array | None = None
     corners: Array | None = None
-    frame: Array = field(default_factory=lambda: EYE)
+    frame: Array = EYE
     """Turns the solid's own directions, in which patterns are laid, into its surroundings'."""
 
 
@@ -98,12 +96,9 @@ def box(centre: Point, sides: Point, paint: Paint, turn: Array = EYE, taper: flo
     x, y, z = sides[0] / 2, sides[1] / 2, sides[2] / 2
     if taper != 1.0:
         return prism(centre, [(x, y), (-x, y), (-x, -y), (x, -y)], sides[2], paint, turn, taper)
-    planes = np.hstack([_FACES, np.array([[x], [x], [y], [y], [z], [z]], np.float32)])
+    planes = [(1, 0, 0, x), (-1, 0, 0, x), (0, 1, 0, y), (0, -1, 0, y), (0, 0, 1, z), (0, 0, -1, z)]
     corners = _CORNERS * np.array((x, y, z), np.float32)
-    if turn is not EYE:
-        planes[:, :3] = _FACES @ turn.T
-        corners = corners @ turn.T
-    return Solid(np.asarray(centre, np.float32), paint, None, planes, corners, turn)
+    return _turned(Solid(np.asarray(centre, np.float32), paint), turn, planes, corners)
 
 
 def wheel(centre: Point, radius: float, width: float, paint: Paint, sides: int = 10) -> Solid:
@@ -136,28 +131,34 @@ def prism(
     `taper` scales the outline at the top: 0.02 makes a cone.
     """
     half = height / 2
-    low = np.array([(x, y, -half) for x, y in outline], np.float32)
-    corners = np.concatenate([low, low * np.array((taper, taper, -1.0), np.float32)])
-    planes = np.empty((len(outline) + 2, 4), np.float32)
-    planes[-2:] = (0.0, 0.0, 1.0, half), (0.0, 0.0, -1.0, half)
-    x, y = low[:, 0], low[:, 1]
-    along = np.concatenate([low[1:], low[:1]]) - low
-    # the normal is the way along the side times the way up it, ((taper - 1) x, (taper - 1) y, h)
-    sides = planes[:-2, :3]
-    sides[:, 0], sides[:, 1] = height * along[:, 1], -height * along[:, 0]
-    sides[:, 2] = (taper - 1) * (along[:, 0] * y - along[:, 1] * x)
-    sides /= np.sqrt((sides * sides).sum(axis=1, keepdims=True))
-    planes[:-2, 3] = (sides * (low + along / 2)).sum(axis=1)
+    planes = [(0.0, 0.0, 1.0, half), (0.0, 0.0, -1.0, half)]
+    for (x, y), (to_x, to_y) in zip(outline, [*outline[1:], outline[0]], strict=True):
+        dx, dy = to_x - x, to_y - y
+        # the way along the side times the way up it, ((taper - 1) x, (taper - 1) y, height)
+        nx, ny, nz = height * dy, -height * dx, (taper - 1) * (dx * y - dy * x)
+        scale = 1 / math.sqrt(nx * nx + ny * ny + nz * nz)
+        reach = nx * (x + dx / 2) + ny * (y + dy / 2) - nz * half
+        planes.append((nx * scale, ny * scale, nz * scale, reach * scale))
+    corners = np.array(
+        [(x, y, -half) for x, y in outline] + [(x * taper, y * taper, half) for x, y in outline],
+        np.float32,
+    )
+    return _turned(Solid(np.asarray(centre, np.float32), paint), turn, planes, corners)
+
+
+def _turned(solid: Solid, turn: Array, planes: Sequence[Point], corners: Array) -> Solid:
+    """`solid` made of planes and corners that are turned about its centre."""
+    faces = np.array(planes, np.float32)
     if turn is not EYE:
-        planes[:, :3] = planes[:, :3] @ turn.T
+        faces[:, :3] = faces[:, :3] @ turn.T
         corners = corners @ turn.T
-    return Solid(np.asarray(centre, np.float32), paint, planes=planes, corners=corners, frame=turn)
+    return Solid(solid.centre, solid.paint, None, faces, corners, turn)
 
 
 def place(solid: Solid, turn: Array, shift: Point = (0, 0, 0)) -> Solid:
     """The solid turned about the origin, then shifted."""
     centre = turn @ solid.centre + np.asarray(shift, np.float32)
-    frame = turn @ solid.frame
+    frame = turn @ solid.frame if solid.paint.pattern else solid.frame
     if solid.axes is not None:
         return Solid(centre, solid.paint, turn @ solid.axes, frame=frame)
     assert solid.planes is not None

@@ -1,6 +1,5 @@
 """The drawn data set: what a seed promises, what a mask means, what a class may not give away."""
 
-import dataclasses
 import os
 import subprocess
 import sys
@@ -123,7 +122,7 @@ def test_a_mask_covers_what_was_drawn_of_the_object(name):
     green = Paint((0.05, 0.95, 0.05))
 
     def painted(rng):
-        return [dataclasses.replace(solid, paint=green) for solid in model(rng)]
+        return [solid._replace(paint=green) for solid in model(rng)]
 
     overlaps = []
     for seed in range(9):
