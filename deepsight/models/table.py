@@ -79,15 +79,13 @@ def load_backbone(model: nn.Module, path: Path) -> None:
         UserError: If the file is not readable or does not fit the model.
     """
     state = fit_stem(_state_dict(path), model)
-    parts = stages(model)
-    head = {id(t) for m in parts[-1] for t in [*m.parameters(), *m.buffers()]}
-    own = model.state_dict(keep_vars=True)
-    wanted = {k: t for k, t in own.items() if len(parts) == 1 or id(t) not in head}
-    head_names = own.keys() - wanted.keys()
-    known = _head_prefixes(head_names)
+    own = model.state_dict()
+    wanted = backbone_names(model)
+    # entries of other heads are passed over, whatever their layers are called
+    heads = {name.partition(".")[0] for name in own.keys() - set(wanted)}
     missing = [k for k in wanted if k not in state]
-    extra = [k for k in state if k not in own and k.partition(".")[0] not in known]
-    wrong = [k for k, t in wanted.items() if k in state and state[k].shape != t.shape]
+    extra = [k for k in state if k not in own and k.partition(".")[0] not in heads]
+    wrong = [k for k in wanted if k in state and state[k].shape != own[k].shape]
     for what, names in (("lacks", missing), ("has unknown", extra), ("has other shapes of", wrong)):
         if names:
             raise UserError(
@@ -97,9 +95,12 @@ def load_backbone(model: nn.Module, path: Path) -> None:
     model.load_state_dict({k: state[k] for k in wanted}, strict=False)
 
 
-def _head_prefixes(names: set[str]) -> set[str]:
-    """Top-level names of the head: other heads' entries under them are passed over."""
-    return {name.partition(".")[0] for name in names}
+def backbone_names(model: nn.Module) -> list[str]:
+    """The state-dict entries outside the head; all of them if `model` has no stages."""
+    parts = stages(model)
+    head = [m.state_dict(keep_vars=True) for m in parts[-1]] if len(parts) > 1 else []
+    tensors = {id(t) for state in head for t in state.values()}
+    return [k for k, t in model.state_dict(keep_vars=True).items() if id(t) not in tensors]
 
 
 def _some(names: list[str]) -> str:

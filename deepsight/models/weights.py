@@ -48,22 +48,23 @@ IMAGENET = {
 
 _RECIPE: dict[str, Value] = {
     "data.name": "deepsight.data.toy_objects:build_source_objects",
+    "data.size": 8000,
+    "data.val_fraction": 0.06,  # enough to see that it learns
+    "data.test_fraction": 0.02,  # never opened
     "model.weights": "none",
-    "optim.name": "adamw",
-    "optim.lr": 3e-3,
+    "augment.strength": 0.2,
+    "optim.lr": 2e-3,
     "optim.weight_decay": 0.05,
     "optim.batch_size": 128,
+    "train.epochs": 12,
 }
 
 RECIPES: dict[str, dict[str, Value]] = {
-    "resnet18": _RECIPE | {"model.name": "resnet18", "train.epochs": 12},
-    "resnet50": _RECIPE | {"model.name": "resnet50", "train.epochs": 4},
-    "resnet20_cifar": _RECIPE | {"model.name": "resnet20_cifar", "train.epochs": 12},
+    "resnet18": _RECIPE | {"model.name": "resnet18"},
+    "resnet50": _RECIPE | {"model.name": "resnet50", "train.epochs": 5},
+    "resnet20_cifar": _RECIPE | {"model.name": "resnet20_cifar"},
 }
 """How `deepsight.pretrain` trains the embedded weights of each model that has some."""
-
-SOURCE_VERSION = 1
-"""Raise it when the drawn source objects change: weights made from the old ones are then unused."""
 
 
 def resolve_weights(config: TrialConfig) -> str:
@@ -99,10 +100,13 @@ def weights_file(config: TrialConfig) -> Path | None:
 
 
 def embedded_file(name: str) -> Path:
-    """The cache file of a model's embedded weights; its name changes with the recipe."""
-    recipe = flatten(trial_config(RECIPES[name]))
-    relevant = {k: v for k, v in recipe.items() if not k.startswith("hardware.")}
-    text = json.dumps([SOURCE_VERSION, relevant], sort_keys=True)
+    """The cache file of a model's embedded weights; its name changes with recipe and drawings."""
+    from deepsight.data.table import source_of  # imports the drawing code
+
+    config = trial_config(RECIPES[name])
+    recipe = {k: v for k, v in flatten(config).items() if not k.startswith("hardware.")}
+    drawings = source_of(config.data.name).identity(config.data)
+    text = json.dumps([recipe, drawings], sort_keys=True)
     return _folder() / f"embedded-{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.pt"
 
 

@@ -1,0 +1,76 @@
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+
+from deepsight import pretrain
+from deepsight.config import UserError, trial_config
+from deepsight.data.toy_objects import CLASSES, SOURCE_CLASSES
+from deepsight.models.table import build_model
+from deepsight.models.weights import RECIPES, embedded_file, require_weights
+
+TINY = {
+    "data.name": "digits", "model.name": "resnet20_cifar", "model.weights": "none",
+    "train.epochs": 1, "optim.batch_size": 128,
+}  # fmt: skip
+
+
+@pytest.fixture
+def tiny_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RECIPES, "resnet20_cifar", TINY)
+    monkeypatch.setattr(pretrain, "available_cpus", lambda: 1)
+
+
+def test_no_class_of_the_source_is_one_of_the_target() -> None:
+    assert not set(SOURCE_CLASSES) & set(CLASSES)
+
+
+@pytest.mark.usefixtures("tiny_recipe")
+def test_makes_the_backbone_once_and_trials_start_from_it(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="deepsight")
+    path = embedded_file("resnet20_cifar")
+    assert not path.exists()
+    assert pretrain.main(["--model", "resnet20_cifar"]) == 0
+    assert capsys.readouterr().out == f"{path}\n"
+    assert "epoch 1 of 1: loss" in caplog.text
+
+    saved = torch.load(path, weights_only=True)
+    weights = saved["state"]["model"]
+    assert weights
+    assert not [name for name in weights if name.startswith("fc")]
+    assert saved["row"]["recipe"]["data.name"] == "digits"
+
+    config = trial_config({"data.name": "toy_objects", "model.name": "resnet20_cifar"})
+    assert require_weights(config) == path
+    state = build_model(config, num_classes=4, image_size=32).state_dict()
+    assert all(torch.equal(state[name], tensor) for name, tensor in weights.items())
+
+    written = path.stat().st_mtime_ns
+    assert pretrain.main(["--model", "resnet20_cifar"]) == 0
+    assert path.stat().st_mtime_ns == written
+
+
+def test_diverged_pretraining_leaves_no_file(tmp_path: Path) -> None:
+    explosive = {"optim.name": "sgd", "optim.lr": 100.0, "optim.weight_decay": 10.0}
+    config = trial_config(TINY | explosive | {"optim.batch_size": 32})
+    with pytest.raises(UserError, match="diverged"):
+        pretrain.pretrain(config, tmp_path / "weights.pt")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_threads_are_tried_and_left_as_found() -> None:
+    before = torch.get_num_threads()
+    config = trial_config(TINY | {"optim.batch_size": 8})
+    assert pretrain.best_threads(config, 1) == 1
+    assert pretrain.best_threads(config, 2) in (1, 2)
+    assert torch.get_num_threads() == before
+
+
+def test_unknown_model_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        pretrain.main(["--model", "scratch_cnn"])
+    assert caught.value.code == 2
+    assert "invalid choice" in capsys.readouterr().err
