@@ -32,6 +32,9 @@ Model = Callable[[np.random.Generator], list[Solid]]
 LEAST_VISIBLE = 0.6
 """Share of the object that an occluder must leave visible; otherwise it is left out."""
 
+AWKWARD = 0.15
+"""Share of the objects that are smaller, tipped, and seen from further behind, in front or above."""
+
 LEAST_CONTRAST = 0.3
 """Difference between object and background that one of red, green and blue must reach, in 0..1."""
 
@@ -47,9 +50,9 @@ class Picture:
 
 
 def paint(rng: np.random.Generator) -> Paint:
-    """Any smooth surface: paint, wood, stone; sometimes striped or checked."""
+    """Any smooth surface: mostly bright; sometimes striped or checked."""
     colour = any_colour(rng)
-    if rng.random() < 0.1:
+    if rng.random() < 0.06:
         pattern = ("stripes", "checks")[int(rng.integers(2))]
         return Paint(colour, any_colour(rng), pattern, float(rng.uniform(0.25, 0.6)))
     return Paint(colour)
@@ -57,21 +60,21 @@ def paint(rng: np.random.Generator) -> Paint:
 
 def coat(rng: np.random.Generator, fur: float = 0.5) -> Paint:
     """Fur of a natural colour; sometimes spotted or striped, sometimes dyed by the light."""
-    base = any_colour(rng) if rng.random() < 0.15 else fur_colour(rng)
+    base = any_colour(rng) if rng.random() < 0.04 else fur_colour(rng)
     fur *= float(rng.uniform(0.5, 1.2))
     chance = rng.random()
-    if chance < 0.12:
+    if chance < 0.05:
         return Paint(base, fur_colour(rng), "spots", float(rng.uniform(0.5, 0.9)), fur)
-    if chance < 0.22:
+    if chance < 0.1:
         return Paint(base, fur_colour(rng), "stripes", float(rng.uniform(0.25, 0.45)), fur)
     return Paint(base, fur=fur)
 
 
 def any_colour(rng: np.random.Generator) -> Colour:
-    """A colour of paint: grey and brown as often as bright ones."""
+    """A colour of paint, one in ten a grey."""
     hue, chroma, value = rng.random(3).tolist()
-    saturation = 0.15 * chroma if rng.random() < 0.4 else 0.3 + 0.5 * chroma
-    return colorsys.hsv_to_rgb(hue, saturation, 0.2 + 0.75 * value)
+    saturation = 0.15 * chroma if rng.random() < 0.1 else 0.3 + 0.5 * chroma
+    return colorsys.hsv_to_rgb(hue, saturation, 0.3 + 0.65 * value)
 
 
 def scene_colour(rng: np.random.Generator) -> Colour:
@@ -120,16 +123,18 @@ def take_picture(model: Model, side: int, rng: np.random.Generator) -> Picture:
 
 def pose(solids: list[Solid], side: int, rng: np.random.Generator) -> tuple[list[Solid], Place]:
     """Turn an object towards some viewer, tip it a little, and find it a place in the image."""
-    elevation = float(rng.uniform(0.05, 0.6))
-    # mostly from the side or half in front; 0 looks to the right, -pi / 2 at the viewer
-    yaw = -float(rng.uniform(-0.35, 1.1))
+    awkward = rng.random() < AWKWARD
+    # from the side (0 looks to the right) to half in front (-pi / 2 looks at the viewer)
+    elevation = float(rng.uniform(0.0, 0.7) if awkward else rng.uniform(0.15, 0.45))
+    yaw = -float(rng.uniform(-0.8, 1.5) if awkward else rng.uniform(-0.15, 0.85))
     if rng.random() < 0.5:
         yaw = math.pi - yaw
-    turn = camera(elevation, float(rng.normal(0, 0.08))) @ rotation(yaw)
+    roll = float(rng.normal(0, 0.15 if awkward else 0.05))
+    turn = camera(elevation, roll) @ rotation(yaw)
     solids = [place(s, turn) for s in solids]
     low, high = bounds(solids)
     width, height = (high - low)[:2].tolist()
-    extent = float(rng.uniform(0.7, 0.96)) * side
+    extent = float(rng.uniform(0.55, 0.9) if awkward else rng.uniform(0.78, 0.96)) * side
     # wide and tall objects fill the same area rather than the same width
     scale = min(extent / max(width, height), 0.8 * extent / math.sqrt(width * height))
     room = np.maximum(side - scale * (high - low)[:2], 0) / 2
@@ -184,6 +189,8 @@ def _contrasting(drawing: Drawing, side: int, rng: np.random.Generator) -> Array
         image = background(side, rng)
         if np.abs(share @ image.reshape(-1, 3) - mean).max() > LEAST_CONTRAST:
             break
+    calm = image.mean(axis=(0, 1))
+    image = calm + 0.5 * (image - calm)  # as if out of focus
     return image * (1 + 0.035 * _noise(side, bool(rng.random() < 0.5), rng)[:, :, None])
 
 
