@@ -54,9 +54,11 @@ UNITS = {
     "deepsight.hardware": unit("deepsight.config", "torch"),
     "deepsight.data": unit(CORE, "numpy PIL sklearn torchvision"),
     "deepsight.augment": unit(CORE, "numpy torch albumentations cv2"),
-    # the cache's directory and the checked download are shared with the data sets
+    # the cache's directory and the checked download are shared with the data sets; the table says
+    # what the drawings depend on that embedded weights are made from
     "deepsight.models": unit(
-        f"{CORE} deepsight.data.cache deepsight.data.download", "numpy torch torchvision"
+        f"{CORE} deepsight.data.cache deepsight.data.download deepsight.data.table",
+        "numpy torch torchvision",
     ),
     "deepsight.losses": unit(CORE, "torch"),
     "deepsight.checkpoint": unit(CORE, "numpy torch"),
