@@ -33,7 +33,7 @@ LEAST_VISIBLE = 0.6
 """Share of the object that an occluder must leave visible; otherwise it is left out."""
 
 AWKWARD = 0.15
-"""Share of the objects that are smaller, tipped, and seen from further behind, in front or above."""
+"""Share of the objects that are smaller, tipped, and seen from less usual sides."""
 
 LEAST_CONTRAST = 0.3
 """Difference between object and background that one of red, green and blue must reach, in 0..1."""
@@ -190,8 +190,9 @@ def _contrasting(drawing: Drawing, side: int, rng: np.random.Generator) -> Array
         if np.abs(share @ image.reshape(-1, 3) - mean).max() > LEAST_CONTRAST:
             break
     calm = image.mean(axis=(0, 1))
-    image = calm + 0.5 * (image - calm)  # as if out of focus
-    return image * (1 + 0.035 * _noise(side, bool(rng.random() < 0.5), rng)[:, :, None])
+    grain = 1 + 0.035 * _noise(side, rng.random() < 0.5, rng)
+    soft: Array = (calm + 0.5 * (image - calm)) * grain[:, :, None]  # as if out of focus
+    return soft
 
 
 def background(side: int, rng: np.random.Generator) -> Array:
