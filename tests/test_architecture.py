@@ -37,7 +37,7 @@ CORE = "deepsight.config deepsight.imports"
 STUDY = f"{CORE} deepsight.space deepsight.run_store"
 TRAINS = (
     f"{CORE} deepsight.hardware deepsight.metrics deepsight.data deepsight.augment "
-    "deepsight.models deepsight.losses deepsight.checkpoint"
+    "deepsight.models deepsight.models.weights deepsight.losses deepsight.checkpoint"
 )
 SCIENCE = "numpy pandas scipy sklearn matplotlib plotly rich yaml jinja2"
 
@@ -56,10 +56,10 @@ UNITS = {
     "deepsight.augment": unit(CORE, "numpy torch albumentations cv2"),
     # the cache's directory and the checked download are shared with the data sets; the table says
     # what the drawings depend on that embedded weights are made from
-    "deepsight.models": unit(
-        f"{CORE} deepsight.data.cache deepsight.data.download deepsight.data.table",
-        "numpy torch torchvision",
+    "deepsight.models.weights": unit(
+        f"{CORE} deepsight.data.cache deepsight.data.download deepsight.data.table"
     ),
+    "deepsight.models": unit(f"{CORE} deepsight.models.weights", "numpy torch torchvision"),
     "deepsight.losses": unit(CORE, "torch"),
     "deepsight.checkpoint": unit(CORE, "numpy torch"),
     "deepsight.training": unit(TRAINS, "numpy torch matplotlib"),
