@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepsight.config import TrialConfig, UserError, Value, flatten, trial_config, unknown
-from deepsight.data.cache import cache_dir, locked, make_directory
+from deepsight.data.cache import cache_dir, locked
 from deepsight.data.download import DownloadError, download, sha256_of, unreachable
 
 logger = logging.getLogger(__name__)
@@ -199,9 +199,7 @@ def _pretrain(name: str, path: Path) -> None:
 
 
 def _folder() -> Path:
-    folder = cache_dir() / "weights"
-    make_directory(folder)
-    return folder
+    return cache_dir() / "weights"
 
 
 def _missing(path: Path) -> UserError:

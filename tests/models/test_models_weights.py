@@ -167,6 +167,7 @@ def test_present_file_needs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     config = config_of("resnet18", "cifar10")
     path = weights_file(config)
     assert path is not None
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(CONTENT)
     check_weights(config)
     assert require_weights(config) == path
