@@ -96,7 +96,7 @@ class ModelConfig:
         choices=("scratch_cnn", "resnet18", "resnet50", "resnet20_cifar"),
         importable=True,
     )
-    depth: int = param(3, "scratch CNN: convolution blocks", low=1, high=6)
+    depth: int = param(4, "scratch CNN: convolution blocks", low=1, high=6)
     width: int = param(32, "scratch CNN: channels of the first block", low=4, high=512)
     kernel_size: int = param(3, "scratch CNN: side of the kernels (odd)", low=1, high=11)
     activation: str = param(
@@ -183,7 +183,7 @@ class OptimConfig:
     """How it is minimised."""
 
     name: str = param("adamw", "optimiser", choices=("sgd", "adam", "adamw", "rmsprop"))
-    lr: float = param(1e-3, "peak learning rate (of the head, where they differ)",
+    lr: float = param(2e-3, "peak learning rate (of the head, where they differ)",
                       low=1e-8, high=100.0)  # fmt: skip
     momentum: float = param(0.9, "momentum of sgd and rmsprop", low=0.0, high=0.9999)
     weight_decay: float = param(1e-4, "decoupled for adamw, L2 otherwise; never on norms, biases",
