@@ -23,7 +23,7 @@ from deepsight.config import (
 from deepsight.data.table import load_dataset
 from deepsight.hardware import choose_hardware
 from deepsight.losses import build_loss
-from deepsight.models.convolution import cut_kernels
+from deepsight.models.convolution import fit_kernels
 from deepsight.models.finetune import param_groups
 from deepsight.models.table import build_model
 from deepsight.training.batches import load_samples
@@ -89,7 +89,7 @@ def build_learner(config: TrialConfig) -> Learner:
     image_size = config.data.image_size or dataset.image_size
     num_classes = len(dataset.classes)
     model = build_model(config, num_classes, image_size)
-    cut_kernels(model, image_size)
+    fit_kernels(model, image_size, expand=device.type == "cpu")
     model = model.to(device)
     if device.type == "cuda" and config.hardware.memory_format == "channels_last":
         # on a CPU only the images are: the fused optimisers copy weights that are, too
