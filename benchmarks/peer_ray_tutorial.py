@@ -10,10 +10,12 @@ training loop differ.
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -117,33 +119,38 @@ def train_peer(values: dict[str, Any]) -> None:
             )
 
 
+def define(trial: Any, fixed: Mapping[str, Any], space: Mapping[str, Any]) -> dict[str, Any]:
+    """The search space as Optuna's define-by-run wants it."""
+    values = dict(fixed)
+    for name, domain, config in decide(space, fixed):
+        if isinstance(domain, Choice):
+            config[name] = trial.suggest_categorical(name, domain.values)
+        elif isinstance(domain, Int):
+            config[name] = trial.suggest_int(name, domain.low, domain.high, log=domain.log)
+        else:
+            config[name] = trial.suggest_float(name, domain.low, domain.high, log=domain.log)
+        values[name] = config[name]
+    return values
+
+
 def main(space_name: str, trials: str, max_epochs: str, seed: str, out: str) -> None:
     """Search, then write what was trained."""
     layers = {"study.trials": int(trials), "study.max_epochs": int(max_epochs)}
     plan = resolve_study("peer", *load_space(space_name), layers)
 
-    def define(trial: Any) -> dict[str, Any]:
-        values = dict(plan.fixed)
-        for name, domain, config in decide(plan.space, plan.fixed):
-            if isinstance(domain, Choice):
-                config[name] = trial.suggest_categorical(name, domain.values)
-            elif isinstance(domain, Int):
-                config[name] = trial.suggest_int(name, domain.low, domain.high, log=domain.log)
-            else:
-                config[name] = trial.suggest_float(name, domain.low, domain.high, log=domain.log)
-            values[name] = config[name]
-        return values
+    import peer_ray_tutorial as by_name  # functions of __main__ cannot be pickled
 
+    space = functools.partial(by_name.define, fixed=plan.fixed, space=plan.space)
     ray.init()
     began = time.monotonic()
     storage = Path(tempfile.mkdtemp(prefix="peer-"))
     tuner = tune.Tuner(
-        train_peer,
+        by_name.train_peer,
         tune_config=tune.TuneConfig(
             metric="val_accuracy",
             mode="max",
             num_samples=plan.settings.trials,
-            search_alg=OptunaSearch(define, metric="val_accuracy", mode="max", seed=int(seed)),
+            search_alg=OptunaSearch(space, metric="val_accuracy", mode="max", seed=int(seed)),
             scheduler=ASHAScheduler(
                 max_t=plan.settings.max_epochs, grace_period=1, reduction_factor=3
             ),
