@@ -260,6 +260,7 @@ class StudySettings:
     mode: str = param("max", "whether more is better", choices=("max", "min"))
     target: float = param(0.65, "minimum viable value of the metric")
     time_limit_s: float = param(0.0, "no new epochs after this many seconds; 0: none", low=0.0)
+    allow_changed_data: bool = param(False, "with --resume: go on although the data changed")
     trainable: str = param("", "generator of your own, package.module:function",
                            choices=("",), importable=True)  # fmt: skip
 

@@ -7,9 +7,11 @@ the disk before it returns; the reader never writes, never guesses and never unp
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 import os
+import shutil
 import time as clock
 import warnings
 from collections.abc import Iterator, Mapping
@@ -39,10 +41,12 @@ from deepsight.run_format import (
     trial_path,
 )  # fmt: skip
 from deepsight.space import from_json
+from deepsight.study_lock import Writer, remove_note, take_lock
 
 __all__ = [
-    "SCHEMA_VERSION", "STATES", "StorageError", "Study", "StudyFormatError", "StudyWriter",
-    "TrialRecord", "create_study", "load_study", "open_study", "trial_id", "trial_path",
+    "DISK_ERRORS", "SCHEMA_VERSION", "STATES", "StorageError", "Study", "StudyFormatError",
+    "StudyWriter", "TrialRecord", "create_study", "load_study", "open_study", "storage_error",
+    "trial_id", "trial_path",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -50,12 +54,13 @@ logger = logging.getLogger(__name__)
 # --- writing ------------------------------------------------------------------------------------
 
 
-def create_study(directory: Path, header: Mapping[str, Any]) -> StudyWriter:
+def create_study(directory: Path, header: Mapping[str, Any], mark: str = "") -> StudyWriter:
     """Make the directory of a new study and return its writer.
 
     Args:
-        directory: Must not exist; its parents are made.
+        directory: Must not exist; its parents are made. It appears whole or not at all.
         header: The fields of ``study.json``; `schema_version` is added here.
+        mark: As in `deepsight.study_lock.Writer`.
 
     Raises:
         UserError: If `directory` exists already.
@@ -66,20 +71,22 @@ def create_study(directory: Path, header: Mapping[str, Any]) -> StudyWriter:
         raise _exists(directory)
     header = {"schema_version": SCHEMA_VERSION} | plain_object(HEADER_FILE, header)
     check_header(header, HEADER_FILE)
+    aside = directory.with_name(f".{directory.name}.{os.getpid()}")
     try:
-        directory.mkdir(parents=True)
-        (directory / "trials").mkdir()
-        (directory / TRIALS_FILE).touch()
-        (directory / RESULTS_FILE).touch()
-        _replace(directory / HEADER_FILE, header)  # last: who sees it sees a whole study
-    except FileExistsError:  # somebody was quicker
-        raise _exists(directory) from None
+        (aside / "trials").mkdir(parents=True)
+        (aside / TRIALS_FILE).touch()
+        (aside / RESULTS_FILE).touch()
+        _replace(aside / HEADER_FILE, header)
+        aside.rename(directory)
     except OSError as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        if directory.exists():  # somebody was quicker
+            raise _exists(directory) from None
         raise StorageError(
             f"cannot make the study {directory}: {error.strerror}.",
             "Make room or change the permissions, or work in another directory.",
         ) from error
-    return StudyWriter(directory)
+    return StudyWriter(directory, mark)
 
 
 def _exists(directory: Path) -> UserError:
@@ -94,8 +101,12 @@ def _exists(directory: Path) -> UserError:
     )
 
 
-def open_study(directory: Path) -> StudyWriter:
+def open_study(directory: Path, mark: str = "") -> StudyWriter:
     """Open a study to continue it, cutting off a torn last line of either file.
+
+    Args:
+        directory: The study.
+        mark: As in `deepsight.study_lock.Writer`.
 
     Raises:
         UserError: If there is no study, or another process is writing it.
@@ -103,7 +114,7 @@ def open_study(directory: Path) -> StudyWriter:
         StorageError: If the disk does not let us write there.
     """
     _require_study(directory)
-    writer = StudyWriter(directory)
+    writer = StudyWriter(directory, mark)
     try:
         writer.trim()
         study = load_study(directory)
@@ -117,19 +128,24 @@ def open_study(directory: Path) -> StudyWriter:
 class StudyWriter:
     """Appends to the files of one study; the only writer they have (held by a file lock)."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, mark: str = "") -> None:
         self.directory = directory
+        self.stale: Writer | None = None
+        """The writer that this one takes over from: it was killed."""
         self.known: dict[str, str] = {}  # state by trial id
         self._latest = 0.0  # seconds since the epoch
         try:
             self._trials = (directory / TRIALS_FILE).open("r+b", buffering=0)
             self._results = (directory / RESULTS_FILE).open("r+b", buffering=0)
         except OSError as error:
-            raise _storage_error(directory, error) from error
+            raise storage_error(directory, error) from error
         try:
-            _lock(self._trials.fileno(), directory)
+            self.stale = take_lock(self._trials.fileno(), directory, mark)
+        except OSError as error:
+            self._close_files()
+            raise storage_error(directory, error) from error
         except UserError:
-            self.close()
+            self._close_files()
             raise
 
     def __enter__(self) -> StudyWriter:
@@ -150,7 +166,7 @@ class StudyWriter:
         try:
             _replace(self.directory / HEADER_FILE, header)
         except OSError as error:
-            raise _storage_error(self.directory, error) from error
+            raise storage_error(self.directory, error) from error
 
     def started(
         self,
@@ -229,15 +245,20 @@ class StudyWriter:
 
     def close(self) -> None:
         """Release the files and the lock; what was written is on the disk already."""
+        if not self._trials.closed:
+            remove_note(self.directory)
+        self._close_files()
+
+    def _close_files(self) -> None:
         self._trials.close()
         self._results.close()
 
     def _stamp(self, time: float | None) -> float:
-        """`time`, or now; never before the last event, so that times keep the order of events."""
+        """`time`, or now; always after the last event, so that times tell the order of events."""
         if time is None:
-            time = max(clock.time(), self._latest)
+            time = max(round(clock.time(), 6), round(self._latest + 1e-6, 6))
         self._latest = max(self._latest, time)
-        return round(time, 3)
+        return time
 
     def _append(self, file: Any, line: Mapping[str, Any]) -> None:
         """One line, whole and on the disk, or none of it."""
@@ -253,7 +274,7 @@ class StudyWriter:
         except OSError as error:
             with contextlib.suppress(OSError):
                 file.truncate(end)
-            raise _storage_error(self.directory, error) from error
+            raise storage_error(self.directory, error) from error
 
 
 def _replace(path: Path, content: Mapping[str, Any]) -> None:
@@ -271,21 +292,12 @@ def _replace(path: Path, content: Mapping[str, Any]) -> None:
         os.close(folder)
 
 
-def _lock(descriptor: int, directory: Path) -> None:
-    import fcntl  # only writing needs a POSIX system
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UserError(
-            f"another process is writing the study {directory}.",
-            "Wait for it, or stop it with Ctrl-C.",
-        ) from None
-    except OSError as error:
-        logger.warning("%s cannot be locked (%s): start no second writer.", directory, error)
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""A disk that is full or read-only: no trial's fault."""
 
 
-def _storage_error(directory: Path, error: OSError) -> StorageError:
+def storage_error(directory: Path, error: OSError) -> StorageError:
+    """What to say of a disk that does not let us write to `directory`."""
     return StorageError(
         f"cannot write to {directory}: {error.strerror or error}.",
         "Make room or change the permissions; then continue with --resume.",

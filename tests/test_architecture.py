@@ -47,8 +47,10 @@ UNITS = {
     "deepsight.space": unit("deepsight.config"),
     "deepsight.run_format": unit("deepsight.config deepsight.space"),
     "deepsight.records": unit("deepsight.config deepsight.space deepsight.run_format", "pandas"),
+    "deepsight.study_lock": unit("deepsight.config", "psutil"),
     "deepsight.run_store": unit(
-        "deepsight.config deepsight.space deepsight.run_format deepsight.records"
+        "deepsight.config deepsight.space deepsight.run_format deepsight.records "
+        "deepsight.study_lock"
     ),
     "deepsight.metrics": unit("", "numpy"),
     "deepsight.hardware": unit("deepsight.config", "torch"),

@@ -95,14 +95,14 @@ def _changes(flags: argparse.Namespace) -> dict[str, Value]:
 
 
 def _resume_changes(flags: argparse.Namespace) -> dict[str, Value]:
-    """What may change when a study goes on: how long it goes on.
+    """What may change when a study goes on: how long it does, and its data if that is accepted.
 
     Raises:
         UserError: If anything else is asked for.
     """
     sets = dict(parse_set(text) for text in flags.sets)
-    allowed = ("study.trials", "study.time_limit_s")
-    refused = [f"--{n}" for n in ("space", "experiment", "data", "name") if getattr(flags, n)]
+    allowed = ("study.trials", "study.time_limit_s", "study.allow_changed_data")
+    refused = [f"--{n}" for n in ("experiment", "data", "name") if getattr(flags, n)]
     refused += [f"--set {name}" for name in sets if name not in allowed]
     if refused:
         raise UserError(
@@ -131,9 +131,13 @@ def _run(flags: argparse.Namespace) -> int:
     if flags.resume:
         directory = require_directory(flags.resume, ["study.json", "trials.jsonl"])
         changes = _resume_changes(flags)
+        space = load_space(flags.space)[0] if flags.space else None
         return report(
-            driver.resume_study(directory, address=flags.address, show_progress=True, **changes)
-        )
+            driver.resume_study(
+                directory, address=flags.address, show_progress=True, space=space,
+                allow_changed_data=bool(changes.pop("allow_changed_data", False)), **changes,
+            )
+        )  # fmt: skip
     plan = plan_from_flags(flags)
     if flags.dry_run:
         sys.stdout.write(describe(plan) + "\n")
@@ -153,6 +157,10 @@ def report(outcome: Outcome) -> int:
     if outcome.signal:
         say(f"stopped; go on with: python -m deepsight.tune --resume {shown}\n")
         code = 128 + outcome.signal
+    elif outcome.hopeless:
+        say(f"stopped, since the first trials all failed of one cause: {outcome.hopeless}\n"
+            f"Mend it; then start anew, or go on with --resume {shown}\n")  # fmt: skip
+        code = EXIT_NO_SUCCESS
     elif not progress.ended["completed"] + progress.ended["stopped"]:
         say(f"no trial succeeded; the last error: {progress.last_error or 'all diverged'}\n")
         code = EXIT_NO_SUCCESS

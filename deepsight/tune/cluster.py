@@ -12,7 +12,7 @@ from ray import tune
 from deepsight.config import UserError
 from deepsight.tune.order import make_order
 from deepsight.tune.preflight import local_cpus
-from deepsight.tune.ray_adapter import Failures, RayScheduler, RaySearcher, Seam
+from deepsight.tune.ray_adapter import RESTARTS, Failures, RayScheduler, RaySearcher, Seam
 from deepsight.tune.search import Search
 from deepsight.tune.study import StudyPlan
 from deepsight.tune.worker import TrialActor
@@ -50,7 +50,7 @@ def run_on_ray(
             reuse_actors=True,
             verbose=0,
             raise_on_failed_trial=False,
-            max_failures=0,
+            max_failures=RESTARTS,
             trial_dirname_creator=lambda trial: str(trial.trial_id),
             trial_name_creator=lambda trial: str(trial.trial_id),
         )

@@ -9,22 +9,33 @@ import logging
 import os
 import signal
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepsight.config import Value
-from deepsight.run_store import StudyWriter, create_study, load_study, open_study
+from deepsight.run_store import (
+    DISK_ERRORS,
+    StudyWriter,
+    create_study,
+    load_study,
+    open_study,
+    storage_error,
+)
 from deepsight.tune.preflight import (
     check_plan,
     make_header,
     prepare_all,
     with_hardware,
 )
+from deepsight.tune.remains import Remains, end_all
+from deepsight.tune.resume import require_same_data, require_same_space, update_header
 from deepsight.tune.signals import Interrupt, catch_signals
-from deepsight.tune.study import StudyPlan, plan_from_json, plan_to_json
+from deepsight.tune.study import StudyPlan, plan_from_json
 
 if TYPE_CHECKING:
+    from deepsight.space import Domain
     from deepsight.tune.search import Progress, Search
 
 logger = logging.getLogger(__name__)
@@ -57,6 +68,8 @@ class Outcome:
     """The signal that stopped it, None if there was none."""
     unfinished: bool = False
     """Whether trials are left to resume."""
+    hopeless: str | None = None
+    """Why the study ended early: its first trials all failed of this cause."""
 
 
 def run_study(
@@ -85,11 +98,11 @@ def run_study(
     plan = with_hardware(plan)
     check_plan(plan, local=address is None)
     interrupt = Interrupt()
-    with catch_signals(interrupt):
+    with catch_signals(interrupt), Remains() as remains:
         try:
             data = prepare_all(plan)
-            writer = create_study(directory, make_header(plan, data))
-            return _run(plan, writer, directory, address, show_progress, interrupt, resume=False)
+            writer = create_study(directory, make_header(plan, data), remains.mark)
+            return _run(plan, writer, address, show_progress, interrupt)
         except KeyboardInterrupt:
             return Outcome(directory, None, interrupt.signal or signal.SIGINT)
 
@@ -99,6 +112,8 @@ def resume_study(
     *,
     address: str | None = None,
     show_progress: bool = False,
+    space: Mapping[str, Domain] | None = None,
+    allow_changed_data: bool = False,
     **changes: Value,
 ) -> Outcome:
     """Go on with a study: unfinished trials from their checkpoints, finished ones never again.
@@ -107,23 +122,32 @@ def resume_study(
         directory: The study.
         address: As in `run_study`.
         show_progress: As in `run_study`.
+        space: What the caller believes is searched; None asks the study.
+        allow_changed_data: Go on although the data are not those of before.
         changes: Settings that may change: ``trials``, ``time_limit_s``.
 
     Raises:
-        UserError: If it is no study, or another process is writing it.
+        UserError: If it is no study, another process is writing it, or the space or the data
+            have changed.
     """
     directory = directory.resolve()
     header = load_study(directory).header
+    if space is not None:
+        require_same_space(header, space)
     plan = plan_from_json(header, **changes)
     check_plan(plan, local=address is None)
     interrupt = Interrupt()
-    with catch_signals(interrupt):
+    with catch_signals(interrupt), Remains() as remains:
         try:
-            prepare_all(plan)
-            writer = open_study(directory)
-            if changes:
-                writer.write_header(header | plan_to_json(plan))
-            return _run(plan, writer, directory, address, show_progress, interrupt, resume=True)
+            writer = open_study(directory, remains.mark)
+            with writer:
+                if writer.stale and writer.stale.here:
+                    end_all(writer.stale.mark)
+                data = prepare_all(plan)
+                allowed = allow_changed_data or plan.settings.allow_changed_data
+                require_same_data(header, data, allowed)
+                update_header(writer, header, plan, data)
+                return _run(plan, writer, address, show_progress, interrupt)
         except KeyboardInterrupt:
             return Outcome(directory, None, interrupt.signal or signal.SIGINT)
 
@@ -131,12 +155,11 @@ def resume_study(
 def _run(
     plan: StudyPlan,
     writer: StudyWriter,
-    directory: Path,
     address: str | None,
     show_progress: bool,
     interrupt: Interrupt,
-    resume: bool,
 ) -> Outcome:
+    """Search until nothing is left to do or a signal comes; closes `writer`."""
     os.environ.update(QUIET)
     from deepsight.tune.progress import TerminalProgress
     from deepsight.tune.search import Search
@@ -144,12 +167,12 @@ def _run(
     from deepsight.tune.tensorboard import TensorBoard
     from deepsight.tune.tidy import Tidy
 
+    directory = writer.directory
     journal = directory / JOURNAL
     for stale in directory.glob(f"{JOURNAL}*"):  # the journal and its lock: rebuilt from the record
         stale.unlink()
     search = Search(plan, Searcher(plan, journal), writer)
-    if resume:
-        search.replay(load_study(directory))
+    search.replay(load_study(directory))
     board = TensorBoard(directory, plan.space, plan.settings.metric)
     search.observers += [board, Tidy(directory, plan.settings.max_epochs)]
     progress = TerminalProgress() if show_progress else None
@@ -159,19 +182,41 @@ def _run(
     interrupt.search = search
     timer = _time_limit(search)
     try:
-        if not search.exhausted:
-            from deepsight.tune.cluster import run_on_ray
-
-            run_on_ray(search, directory, address, interrupt.install)
+        _search_on_ray(search, directory, address, interrupt)
     finally:
         if timer:
             timer.cancel()
-        interrupt.search = None
         board.close()
         writer.close()
         if progress:
             progress.close()
-    return Outcome(directory, search.progress, interrupt.signal, search.unfinished)
+    return Outcome(directory, search.progress, interrupt.signal, search.unfinished, search.hopeless)
+
+
+def _search_on_ray(
+    search: Search, directory: Path, address: str | None, interrupt: Interrupt
+) -> None:
+    """Let Ray drive `search`; a signal ends that, and what ran stays on record as unfinished.
+
+    Raises:
+        StorageError: If the disk is full or read-only.
+    """
+    if search.exhausted:
+        return
+    try:
+        from deepsight.tune.cluster import run_on_ray
+
+        run_on_ray(search, directory, address, interrupt.install)
+    except KeyboardInterrupt:
+        interrupt.signal = interrupt.signal or signal.SIGINT
+    except SystemExit as leaving:  # Ray's own handler of SIGTERM, while Ray starts
+        if leaving.code != signal.SIGTERM:
+            raise
+        interrupt.signal = signal.SIGTERM
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        raise storage_error(directory, error) from error
 
 
 def _time_limit(search: Search) -> threading.Timer | None:

@@ -55,3 +55,9 @@ def make_order(plan: StudyPlan, directory: Path, proposal: Proposal, known_epoch
         budget=proposal.budget,
         resumable=True,
     )
+
+
+def sizes(config: Mapping[str, Value]) -> str:
+    """What decides how much memory a trial takes."""
+    batch, side = config.get("optim.batch_size"), config.get("data.image_size") or "native"
+    return f"batch size {batch}, image size {side}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ray.tune import Callback
@@ -11,9 +11,14 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from deepsight.tune.order import Order
+from deepsight.config import Value
+from deepsight.run_store import StorageError
+from deepsight.tune.order import Order, sizes
 from deepsight.tune.search import Search
 from deepsight.tune.searcher import Proposal
+
+RESTARTS = 2
+"""How often a trial whose process died starts again, from its newest checkpoint."""
 
 OrderMaker = Callable[[Proposal, int], Order]
 """Builds a worker's order from a proposal and the number of epochs on record."""
@@ -96,6 +101,11 @@ class RayScheduler(TrialScheduler):  # type: ignore[misc]
 
     def _result(self, ray_id: str, result: dict[str, Any]) -> bool:
         search, trial_id = self._seam.search, self._seam.ids[ray_id]
+        if "storage" in result:  # no trial's fault: the study stops and can be resumed
+            raise StorageError(
+                f"a worker cannot write to {search.writer.directory}: {result['storage']}.",
+                "Make room or change the permissions; then continue with --resume.",
+            )
         if "error" in result:
             search.failed(trial_id, result["error"])
         elif "row" in result:
@@ -149,8 +159,19 @@ class Failures(Callback):  # type: ignore[misc]
         trial_id = self._seam.ids.get(trial.trial_id)
         if trial_id is None:
             return
-        reason = " ".join(str(trial.get_pickled_error() or "no reason given").split())
-        self._seam.end(trial.trial_id)
-        self._seam.guard(
-            lambda: self._seam.search.failed(trial_id, f"its process died: {reason[:500]}")
+        search = self._seam.search
+        proposal = search.live[trial_id].proposal
+        text = describe_death(
+            trial.get_pickled_error(), trial.num_failures, search.plan.full_config(proposal.config)
         )
+        self._seam.end(trial.trial_id)
+        self._seam.guard(lambda: search.failed(trial_id, text))
+
+
+def describe_death(error: object, times: int, config: Mapping[str, Value]) -> str:
+    """Why a trial's process died, in a line, with the sizes that decide about memory."""
+    reason = " ".join(str(error or "no reason given").split())[:500]
+    memory = "Ray killed it for want of memory" if "OutOfMemory" in type(error).__name__ else (
+        "killed, out of memory or crashed"
+    )  # fmt: skip
+    return f"its process died {times} times ({memory}) at {sizes(config)}: {reason}"

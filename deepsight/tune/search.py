@@ -7,6 +7,7 @@ the same object again after it has been shown the record.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -16,6 +17,9 @@ from deepsight.run_store import Study, StudyWriter
 from deepsight.tune.scheduler import SCHEDULERS
 from deepsight.tune.searcher import Proposal, Searcher
 from deepsight.tune.study import StudyPlan
+
+ALIKE = 3
+"""First failures of one cause (but for its numbers) after which a search gives up."""
 
 
 class Observer(Protocol):
@@ -83,6 +87,9 @@ class Search:
         self.live: dict[str, Live] = {}
         self.stopping = False
         """Set from outside: running trials end after their epoch and stay resumable."""
+        self.hopeless: str | None = None
+        """Why the search stopped itself: the first trials of this run all failed of this."""
+        self._first_causes: list[str | None] = []
         self._waiting: list[Proposal] = []
         self._next_number = 0
 
@@ -178,6 +185,14 @@ class Search:
         del self.live[proposal.trial_id]
         for observer in self.observers:
             observer.ended(proposal, state, error)
+        self._give_up_if_hopeless(error if state == "failed" else None)
+
+    def _give_up_if_hopeless(self, error: str | None) -> None:
+        """Stop when the first trials that end in this run fail, and all of the same cause."""
+        if len(self._first_causes) < ALIKE:
+            self._first_causes.append(error and re.sub(r"0x[0-9a-f]+|[0-9.]+", "#", error))
+            if self._first_causes == ALIKE * self._first_causes[:1] and error:
+                self.hopeless, self.stopping = error, True
 
     def _count(self, live: Live, state: str, error: str | None) -> None:
         progress, settings = self.progress, self.plan.settings
@@ -205,6 +220,7 @@ class Search:
                 self._next_number = max(self._next_number, proposal.number + 1)
             elif event["event"] == "result":
                 state = self._learn(self.live[trial_id], event["row"])
+                decided.pop(trial_id, None)  # it went on, whatever was decided before
                 if state:
                     decided[trial_id] = state
             else:

@@ -1,13 +1,20 @@
-"""Ctrl-C and SIGTERM: the first ends the search after the running epochs, the second at once."""
+"""Ctrl-C and SIGTERM: the first ends the search after the running epochs, the second at once.
+
+Epochs may be long and libraries may hang, so that each step has a deadline: the running epochs
+are abandoned after `GRACE_S`, and after `LIMIT_S` the process ends wherever it is. Nothing is
+lost by either: what is on record is on the disk, and `deepsight.tune.remains` cleans up.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -15,6 +22,12 @@ if TYPE_CHECKING:
     from deepsight.tune.search import Search
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+GRACE_S = 6.5
+"""For the running epochs to end, after the first signal."""
+LIMIT_S = 9.5
+"""For all of it, after the first signal."""
+HURRY_S = 3.0
+"""For cleaning up, after the second signal."""
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +38,8 @@ class Interrupt:
 
     search: Search | None = None
     signal: int | None = None
+    over: threading.Event = field(default_factory=threading.Event)
+    """Set when there is nothing left to interrupt."""
 
     def install(self) -> None:
         """Take SIGINT and SIGTERM (Ray takes SIGTERM when it starts; this takes it back)."""
@@ -35,11 +50,30 @@ class Interrupt:
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Ask the search to stop after the running epochs; at once where that is not possible."""
         again = self.signal is not None
-        self.signal = number
         if again or self.search is None:
+            self.signal = self.signal or number
+            self._exit_after(HURRY_S)
             raise KeyboardInterrupt
+        self.signal = number
         self.search.stopping = True
         logger.warning("stopping after the running epochs (again: at once)")
+        self._exit_after(LIMIT_S)
+        threading.Thread(target=self._abandon, daemon=True).start()
+
+    def _abandon(self) -> None:
+        if not self.over.wait(GRACE_S):
+            logger.warning("the epochs take longer: they are abandoned and will be repeated")
+            os.kill(os.getpid(), self.signal or signal.SIGINT)
+
+    def _exit_after(self, seconds: float) -> None:
+        def leave() -> None:
+            if not self.over.wait(seconds):
+                if sys.stderr.isatty():
+                    sys.stderr.write("\x1b[?25h\n")  # a live display may have hidden the cursor
+                    sys.stderr.flush()
+                os._exit(128 + (self.signal or signal.SIGINT))
+
+        threading.Thread(target=leave, daemon=True).start()
 
 
 @contextmanager
@@ -50,6 +84,7 @@ def catch_signals(interrupt: Interrupt) -> Iterator[None]:
     try:
         yield
     finally:
+        interrupt.over.set()
         if threading.current_thread() is threading.main_thread():
             for number, handler in before.items():
                 signal.signal(number, handler)

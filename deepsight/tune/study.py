@@ -43,6 +43,8 @@ class StudyPlan:
     """Every hyperparameter that is not searched."""
     settings: StudySettings
     resources: ResourceSettings
+    pinned: tuple[str, ...] = ()
+    """What the space would vary, had it not been given a value."""
 
     @property
     def rungs(self) -> tuple[int, ...]:
@@ -121,7 +123,8 @@ def resolve_study(
         fixed.pop(key, None)
     if not searched:
         raise UserError("nothing is left to search.", "Pin fewer hyperparameters.")
-    plan = StudyPlan(name, searched, fixed, settings, resources)
+    pinned = tuple(key for key in space if key in given)
+    plan = StudyPlan(name, searched, fixed, settings, resources, pinned)
     if not own:
         trial_config(plan.full_config(plan.default_config()))
     return plan
@@ -193,6 +196,7 @@ def plan_to_json(plan: StudyPlan) -> dict[str, Any]:
             for key, value in dataclasses.asdict(values).items()
         },
         "fixed": dict(plan.fixed),
+        "pinned": list(plan.pinned),
         "space": to_json(plan.space),
     }
 
@@ -206,6 +210,7 @@ def plan_from_json(header: Mapping[str, Any], **changes: Value) -> StudyPlan:
         dict(header["fixed"]),
         dataclasses.replace(settings, **changes),  # type: ignore[arg-type]
         resources,
+        tuple(header.get("pinned", ())),
     )
 
 

@@ -7,9 +7,11 @@ an exception: Ray's own retries are for processes that died.
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
+import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,8 +20,9 @@ from typing import Any
 from ray.tune import Trainable
 
 from deepsight.config import UserError, Value
+from deepsight.run_store import DISK_ERRORS
 from deepsight.training.epoch_result import EpochResult
-from deepsight.tune.order import Order
+from deepsight.tune.order import Order, sizes
 
 CHECKPOINT = "checkpoint.pt"
 """Name of a trial's checkpoint in its folder."""
@@ -38,6 +41,7 @@ class TrialActor(Trainable):  # type: ignore[misc]
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next order in the same process."""
         self.cleanup()
+        _free_memory()
         self._order = Order(**json.loads(new_config["order"]))
         return True
 
@@ -50,7 +54,9 @@ class TrialActor(Trainable):  # type: ignore[misc]
         except Exception as error:  # recorded with the trial: it costs only itself
             logger.debug("trial %s failed", self._order.trial_id, exc_info=True)
             self.cleanup()
-            return {"error": describe_error(error, self._order.config)}
+            text = describe_error(error, self._order.config)
+            full = isinstance(error, OSError) and error.errno in DISK_ERRORS
+            return {"storage" if full else "error": text}
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
         """Nothing: `run_order` has saved the epoch already."""
@@ -66,6 +72,14 @@ class TrialActor(Trainable):  # type: ignore[misc]
             self._steps = None
 
 
+def _free_memory() -> None:
+    """Give a GPU's memory back: after an error the trial's may still be in the allocator."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        gc.collect()
+        torch.cuda.empty_cache()
+
+
 def run_order(order: Order) -> Iterator[dict[str, Any]]:
     """Run a trial from its newest checkpoint, yielding ``{"row": JSON, "finished": bool}``.
 
@@ -76,6 +90,8 @@ def run_order(order: Order) -> Iterator[dict[str, Any]]:
     from deepsight import checkpoint  # imports torch
 
     folder = Path(order.folder)
+    for torn in folder.glob(".*"):  # what a killed process was writing
+        torn.unlink(missing_ok=True)
     state: dict[str, Any] | None = None
     newest = checkpoint.newest(folder) if order.resumable else None
     done = 0
@@ -150,8 +166,7 @@ def describe_error(error: BaseException, config: Mapping[str, Value]) -> str:
         return f"{error.cause} {error.remedy}"
     text = f"{type(error).__name__}: {error}".strip().rstrip(":")
     if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__:
-        batch, size = config.get("optim.batch_size"), config.get("data.image_size") or "native"
-        text = f"out of memory at batch size {batch}, image size {size}: {text}"
+        text = f"out of memory at {sizes(config)}: {text}"
     frames = traceback.extract_tb(error.__traceback__)
     if frames:
         text += f" (at {Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name})"

@@ -1,0 +1,121 @@
+"""What must not outlive a run: every process that it started, wherever that process ended up.
+
+A run puts a mark into its environment; Ray's processes, their workers and whatever a trainable
+starts inherit it, also when they are orphans. `Remains` ends them when the run ends. Should the
+run be killed, a watchdog does: a small process that waits for the end of its standard input, which
+the system closes together with the run. It is this very file, run as a program without the site
+packages; hence the standard library only.
+
+Marks are read from /proc. Where there is none (outside Linux) nothing is ended here, and Ray's
+own clean-up has to do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+VARIABLE = "DEEPSIGHT_RUN"
+"""Environment variable that holds the mark."""
+PROC = Path("/proc")
+POLL_S = 0.1
+WAIT_S = 10.0
+"""Longest time to wait until what was killed is gone."""
+
+
+class Remains:
+    """A context around a run: nothing marked survives it."""
+
+    def __init__(self) -> None:
+        self.mark = f"{os.getpid()}-{time.time_ns()}"
+        """Unique to the run; kept with the study's lock, so that a later run can clean up too."""
+
+    def __enter__(self) -> Remains:
+        self._watchdog = subprocess.Popen(
+            [sys.executable, "-IS", __file__, self.mark],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C in a terminal is not for it
+            cwd="/",
+        )  # fmt: skip
+        self._before = os.environ.get(VARIABLE)
+        os.environ[VARIABLE] = self.mark
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is None:
+            os.environ.pop(VARIABLE, None)
+        else:
+            os.environ[VARIABLE] = self._before
+        end_all(self.mark)
+        assert self._watchdog.stdin is not None
+        self._watchdog.stdin.close()
+        self._watchdog.wait()
+
+
+def end_all(mark: str) -> None:
+    """Kill what carries `mark`, and delete the files of its Ray session."""
+    sessions = {_ray_root()}
+    quiet, deadline = 0, time.monotonic() + WAIT_S
+    while quiet < 2 and time.monotonic() < deadline:  # a dying process may have started another
+        found = 0
+        for pid in marked(mark):
+            sessions |= {session.parent for session in _sessions_of(pid)}
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+            found += 1
+        quiet = 0 if found else quiet + 1
+        time.sleep(POLL_S if found else POLL_S / 5)
+    for root in sessions:
+        _delete_sessions(root, mark.partition("-")[0])
+
+
+def marked(mark: str) -> Iterator[int]:
+    """The processes that carry `mark`, but for this one."""
+    wanted = f"{VARIABLE}={mark}".encode()
+    names = [p.name for p in PROC.iterdir() if p.name.isdigit()] if PROC.is_dir() else []
+    for name in names:
+        try:
+            environment = (PROC / name / "environ").read_bytes()
+        except OSError:  # gone, or somebody else's
+            continue
+        if wanted in environment.split(b"\0") and int(name) != os.getpid():
+            yield int(name)
+
+
+def _ray_root() -> Path:
+    """Where Ray keeps the sockets and logs of its sessions."""
+    return Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp") / "ray"
+
+
+def _sessions_of(pid: int) -> list[Path]:
+    """Session directories that a process of Ray's names among its arguments."""
+    try:
+        arguments = (PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace")
+    except OSError:
+        return []
+    return [Path(found) for found in re.findall(r"(/[^\0=,]*?/session_[-_\d]+_\d+)", arguments)]
+
+
+def _delete_sessions(root: Path, pid: str) -> None:
+    """Delete the sessions of the driver `pid`, and Ray's link to the latest one if it was ours."""
+    for session in root.glob(f"session_*_{pid}"):
+        shutil.rmtree(session, ignore_errors=True)
+    latest = root / "session_latest"
+    with contextlib.suppress(OSError):
+        if latest.is_symlink() and not latest.exists():
+            latest.unlink()
+
+
+if __name__ == "__main__":
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)
+    sys.stdin.buffer.read()
+    end_all(sys.argv[1])

@@ -1,0 +1,66 @@
+"""What must be as it was when a study goes on: its space and its data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from deepsight.config import UserError
+from deepsight.run_store import StudyWriter
+from deepsight.space import Domain, to_json
+from deepsight.tune.study import StudyPlan, plan_to_json
+
+
+def require_same_space(header: Mapping[str, Any], space: Mapping[str, Domain]) -> None:
+    """Refuse a space that is not the one that the study searches.
+
+    Args:
+        header: The study's; what it pins may be in `space` or not.
+        space: What was asked for together with ``--resume``.
+
+    Raises:
+        UserError: If they differ; the cause says where.
+    """
+    before, now = header["space"], json.loads(json.dumps(to_json(space)))
+    pinned = header.get("pinned", header["fixed"])
+    differences = [
+        f"{name} was {json.dumps(before.get(name, 'absent'))}, "
+        f"is {json.dumps(now.get(name, 'absent'))}"
+        for name in [*before, *(n for n in now if n not in before)]
+        if before.get(name) != now.get(name) and not (name in pinned and name not in before)
+    ]
+    if differences:
+        raise UserError(
+            f"the space is not the one of the study: {'; '.join(differences)}.",
+            "Leave --space away to go on with the study's own, or start a new study.",
+        )
+
+
+def require_same_data(
+    header: Mapping[str, Any], data: Mapping[str, Any], allow_changed: bool
+) -> None:
+    """Refuse data that are not those that the study's trials have seen.
+
+    Raises:
+        UserError: If their fingerprints differ and that is not allowed.
+    """
+    before, now = (d.get("fingerprint") for d in (header.get("data") or {}, data))
+    if before != now and before is not None and not allow_changed:
+        raise UserError(
+            f"the data have changed since the study began (fingerprint {str(before)[:12]}, "
+            f"now {str(now)[:12]}): scores before and after could not be compared.",
+            "Restore them, start a new study, or accept it: --set study.allow_changed_data=true.",
+        )
+
+
+def update_header(
+    writer: StudyWriter, header: Mapping[str, Any], plan: StudyPlan, data: Mapping[str, Any]
+) -> None:
+    """Store what a resumed study does otherwise than before, if anything."""
+    stored = dict(header) | plan_to_json(plan)
+    before = header.get("data") or {}
+    if data.get("fingerprint") != before.get("fingerprint"):
+        stored |= {"data": data, "earlier_data": [*header.get("earlier_data", []), before]}
+    if stored != header:
+        writer.write_header(stored)
