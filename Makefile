@@ -5,13 +5,17 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 SHELL  := /bin/bash -o pipefail
 
-.PHONY: tune test lint types pytest .venv bench clean
+.PHONY: tune test faults lint types pytest .venv bench clean
 
 tune: $(STAMP)
 	@study=$$($(BIN)/python -m deepsight.tune --space finetune | tail -n 1) \
 	  && $(BIN)/python -m analysis.summary "$$study" && echo "$$study"
 
 test: lint types pytest
+
+# Kills, deadly trials, full disks; about ten minutes. docs/robustness.md quotes its figures.
+faults: $(STAMP)
+	FAULTS_OUT=faults.json $(BIN)/python -m pytest tests/faults -m 'faults or not faults'
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -72,6 +72,7 @@ def create_study(directory: Path, header: Mapping[str, Any], mark: str = "") -> 
     header = {"schema_version": SCHEMA_VERSION} | plain_object(HEADER_FILE, header)
     check_header(header, HEADER_FILE)
     aside = directory.with_name(f".{directory.name}.{os.getpid()}")
+    shutil.rmtree(aside, ignore_errors=True)  # of a killed process that had our number
     try:
         (aside / "trials").mkdir(parents=True)
         (aside / TRIALS_FILE).touch()

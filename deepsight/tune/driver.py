@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 from deepsight.config import Value
 from deepsight.run_store import (
     DISK_ERRORS,
+    Study,
     StudyWriter,
     create_study,
     load_study,
@@ -36,6 +38,7 @@ from deepsight.tune.study import StudyPlan, plan_from_json
 
 if TYPE_CHECKING:
     from deepsight.space import Domain
+    from deepsight.tune.ray_start import RayStart
     from deepsight.tune.search import Progress, Search
 
 logger = logging.getLogger(__name__)
@@ -50,11 +53,12 @@ QUIET = {
     "RAY_DEDUP_LOGS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_WARN_THRESHOLD_S": "60",
 }
-"""Environment that keeps Ray from printing, logging and phoning."""
+"""Environment that keeps Ray from printing, logging, phoning and saving what nothing reads."""
 
 
 @dataclass(frozen=True)
@@ -98,13 +102,14 @@ def run_study(
     plan = with_hardware(plan)
     check_plan(plan, local=address is None)
     interrupt = Interrupt()
-    with catch_signals(interrupt), Remains() as remains:
-        try:
+    try:
+        with catch_signals(interrupt), ExitStack() as last, Remains() as remains:
             data = prepare_all(plan)
             writer = create_study(directory, make_header(plan, data), remains.mark)
+            last.enter_context(writer)  # the lock outlives the processes
             return _run(plan, writer, address, show_progress, interrupt)
-        except KeyboardInterrupt:
-            return Outcome(directory, None, interrupt.signal or signal.SIGINT)
+    except KeyboardInterrupt:
+        return Outcome(directory, None, interrupt.signal or signal.SIGINT)
 
 
 def resume_study(
@@ -137,19 +142,18 @@ def resume_study(
     plan = plan_from_json(header, **changes)
     check_plan(plan, local=address is None)
     interrupt = Interrupt()
-    with catch_signals(interrupt), Remains() as remains:
-        try:
-            writer = open_study(directory, remains.mark)
-            with writer:
-                if writer.stale and writer.stale.here:
-                    end_all(writer.stale.mark)
-                data = prepare_all(plan)
-                allowed = allow_changed_data or plan.settings.allow_changed_data
-                require_same_data(header, data, allowed)
-                update_header(writer, header, plan, data)
-                return _run(plan, writer, address, show_progress, interrupt)
-        except KeyboardInterrupt:
-            return Outcome(directory, None, interrupt.signal or signal.SIGINT)
+    try:
+        with catch_signals(interrupt), ExitStack() as last, Remains() as remains:
+            writer = last.enter_context(open_study(directory, remains.mark))
+            if writer.stale and writer.stale.here:
+                end_all(writer.stale.mark)
+            data = prepare_all(plan)
+            allowed = allow_changed_data or plan.settings.allow_changed_data
+            require_same_data(header, data, allowed)
+            update_header(writer, header, plan, data)
+            return _run(plan, writer, address, show_progress, interrupt)
+    except KeyboardInterrupt:
+        return Outcome(directory, None, interrupt.signal or signal.SIGINT)
 
 
 def _run(
@@ -159,60 +163,70 @@ def _run(
     show_progress: bool,
     interrupt: Interrupt,
 ) -> Outcome:
-    """Search until nothing is left to do or a signal comes; closes `writer`."""
+    """Search until nothing is left to do or a signal comes."""
     os.environ.update(QUIET)
-    from deepsight.tune.progress import TerminalProgress
-    from deepsight.tune.search import Search
-    from deepsight.tune.searcher import Searcher
-    from deepsight.tune.tensorboard import TensorBoard
-    from deepsight.tune.tidy import Tidy
-
     directory = writer.directory
-    journal = directory / JOURNAL
-    for stale in directory.glob(f"{JOURNAL}*"):  # the journal and its lock: rebuilt from the record
-        stale.unlink()
-    search = Search(plan, Searcher(plan, journal), writer)
-    search.replay(load_study(directory))
-    board = TensorBoard(directory, plan.space, plan.settings.metric)
-    search.observers += [board, Tidy(directory, plan.settings.max_epochs)]
-    progress = TerminalProgress() if show_progress else None
-    if progress:
-        search.observers.append(progress)
-        progress.watch(search)
-    interrupt.search = search
-    timer = _time_limit(search)
+    study = load_study(directory)
+    starting = _start_ray(plan, study, address)  # takes seconds, in which we import
     try:
-        _search_on_ray(search, directory, address, interrupt)
-    finally:
-        if timer:
-            timer.cancel()
-        board.close()
-        writer.close()
+        from deepsight.tune.progress import TerminalProgress
+        from deepsight.tune.search import Search
+        from deepsight.tune.searcher import Searcher
+        from deepsight.tune.tensorboard import TensorBoard
+        from deepsight.tune.tidy import Tidy
+
+        for stale in directory.glob(f"{JOURNAL}*"):  # and its lock: rebuilt from the record
+            stale.unlink()
+        search = Search(plan, Searcher(plan, directory / JOURNAL), writer)
+        search.replay(study)
+        board = TensorBoard(directory, plan.space, plan.settings.metric)
+        progress = TerminalProgress() if show_progress else None
+        search.observers += [board, Tidy(directory, plan.settings.max_epochs)]
         if progress:
-            progress.close()
+            search.observers.append(progress)
+            progress.watch(search)
+        timer = _time_limit(search)
+        interrupt.search = search
+        try:
+            _search_on_ray(search, starting, interrupt)
+        finally:
+            if timer:
+                timer.cancel()
+            board.close()
+            if progress:
+                progress.close()
+    finally:
+        if starting:
+            starting.stop()
     return Outcome(directory, search.progress, interrupt.signal, search.unfinished, search.hopeless)
 
 
-def _search_on_ray(
-    search: Search, directory: Path, address: str | None, interrupt: Interrupt
-) -> None:
+def _start_ray(plan: StudyPlan, study: Study, address: str | None) -> RayStart | None:
+    """Begin to start Ray, unless no trial is left to run."""
+    if len(study.records) >= plan.settings.trials and all(r.ended for r in study.records):
+        return None
+    from deepsight.tune.ray_start import RayStart
+
+    return RayStart(plan, address)
+
+
+def _search_on_ray(search: Search, starting: RayStart | None, interrupt: Interrupt) -> None:
     """Let Ray drive `search`; a signal ends that, and what ran stays on record as unfinished.
 
     Raises:
+        ClusterError: If Ray cannot be started or reached.
         StorageError: If the disk is full or read-only.
     """
-    if search.exhausted:
+    if search.exhausted or starting is None:
         return
+    directory = search.writer.directory
     try:
         from deepsight.tune.cluster import run_on_ray
 
-        run_on_ray(search, directory, address, interrupt.install)
+        starting.wait(interrupt.install)
+        run_on_ray(search, directory)
     except KeyboardInterrupt:
         interrupt.signal = interrupt.signal or signal.SIGINT
-    except SystemExit as leaving:  # Ray's own handler of SIGTERM, while Ray starts
-        if leaving.code != signal.SIGTERM:
-            raise
-        interrupt.signal = signal.SIGTERM
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise

@@ -42,7 +42,7 @@ class Interrupt:
     """Set when there is nothing left to interrupt."""
 
     def install(self) -> None:
-        """Take SIGINT and SIGTERM (Ray takes SIGTERM when it starts; this takes it back)."""
+        """Take SIGINT and SIGTERM, where that is possible."""
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 signal.signal(number, self.handle)

@@ -1,0 +1,141 @@
+"""Ray: started quietly or joined, and shut down again.
+
+Only Ray's core is imported here, and it starts in a thread: its processes take seconds, in which
+the driver imports the rest and the workers import what every trial needs.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+from ray._private.node import Node
+
+from deepsight.config import UserError
+from deepsight.tune.preflight import local_cpus
+from deepsight.tune.study import StudyPlan
+
+OBJECT_STORE_BYTES = 128 * 2**20
+"""Ray's shared memory: nothing of ours goes through it but small texts."""
+
+
+class ClusterError(UserError):
+    """Ray could not be started or reached."""
+
+    exit_code = 5
+
+
+class RayStart:
+    """Ray on its way up."""
+
+    def __init__(self, plan: StudyPlan, address: str | None) -> None:
+        self._plan, self._address = plan, address
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            start_ray(self._plan, self._address)
+            if not self._address:
+                warm_workers(self._plan)
+        except BaseException as error:
+            self._error = error
+
+    def wait(self, take_signals: Callable[[], None]) -> None:
+        """Wait until Ray is up.
+
+        Args:
+            take_signals: Installs the handlers of signals. Ray puts one of its own for SIGTERM,
+                which aborts, into the process while it starts.
+
+        Raises:
+            ClusterError: If it cannot be started or reached.
+        """
+        while self._thread.is_alive():
+            self._thread.join(0.02)
+            take_signals()
+        take_signals()
+        if self._error is not None:
+            raise self._error
+
+    def stop(self) -> None:
+        """Shut Ray down, or leave the cluster."""
+        self._thread.join()
+        ray.shutdown()
+
+
+def start_ray(plan: StudyPlan, address: str | None) -> None:
+    """Start Ray on this machine, or join the cluster at `address`.
+
+    Raises:
+        ClusterError: If that is not possible.
+    """
+    for name in ("ray", "ray.tune", "ray.train", "ray.air"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL, "configure_logging": False}
+    try:
+        if address:
+            ray.init(address=address, **quiet)
+            return
+        with _few_processes():
+            ray.init(
+                address="local",
+                num_cpus=local_cpus(plan),
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                _node_ip_address="127.0.0.1",
+                **quiet,
+            )
+    except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ClusterError(
+            f"Ray cannot be {'reached at ' + address if address else 'started'}: {reason}.",
+            "Check --address and that the cluster runs." if address
+            else "Free memory and disk space in /tmp, then try again.",
+        ) from error  # fmt: skip
+
+
+@contextmanager
+def _few_processes() -> Iterator[None]:
+    """Start Ray without autoscaler, log monitor and API server, which a search has no use for.
+
+    Each is a Python process that imports for a second. Ray has no setting for it; should a
+    version name these methods otherwise, they are started.
+    """
+
+    def none(self: Any, *_: object, **__: object) -> None:
+        self._webui_url = None
+
+    names = ("start_monitor", "start_log_monitor", "start_api_server")
+    before = {name: getattr(Node, name) for name in names if hasattr(Node, name)}
+    for name in before:
+        setattr(Node, name, none)
+    try:
+        yield
+    finally:
+        for name, method in before.items():
+            setattr(Node, name, method)
+
+
+def import_all() -> None:
+    """Import what a trial needs, in a worker that will then serve trials."""
+    import torch
+
+    import deepsight.tune.worker
+
+    assert torch
+    assert deepsight.tune.worker
+
+
+def warm_workers(plan: StudyPlan) -> None:
+    """Let the processes that Ray has started import while the driver still does."""
+    cpus = plan.resources.cpus_per_trial
+    slots = int(local_cpus(plan) / cpus + 1e-9)
+    imports = ray.remote(num_cpus=cpus, max_retries=0)(import_all)
+    for _ in range(min(slots, plan.resources.max_parallel or slots)):
+        imports.remote()

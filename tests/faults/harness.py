@@ -1,0 +1,128 @@
+"""Studies on real Ray, as a user starts them, and what must be true of them afterwards."""
+
+import collections
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from pathlib import Path
+
+from deepsight.run_store import load_study
+from tests.faults.trainables import digest
+
+ROOT = Path(__file__).parents[2]
+GONE_S = 15.0
+"""Seconds after which nothing of a run may be left."""
+
+
+class Planted:
+    """One study of planted trials in a directory, with its witness beside it."""
+
+    def __init__(self, directory, trials=6, seconds=0.2, max_epochs=9, deadly=2.0, cpus=2):
+        self.root, self.trials = Path(directory), trials
+        self.witness = self.root / "witness"
+        self.path = self.root / "runs" / "s"
+        (self.root / "planted.py").write_text(
+            "from deepsight.space import uniform\n"
+            "FIXED = {'study.trainable': 'tests.faults.trainables:planted',"
+            f" 'study.metric': 'score', 'study.max_epochs': {max_epochs},"
+            f" 'study.trials': {trials}, 'resources.cpus': {cpus},"
+            f" 'user.witness': {str(self.witness)!r}, 'user.seconds': {seconds},"
+            f" 'user.deadly': {deadly}}}\n"
+            "SPACE = {'x': uniform(0, 1)}\n"
+        )
+        self.began = ["--space", "planted.py", "--name", "s"]
+
+    def start(self, *arguments):
+        """Start the command; `arguments` default to a new study."""
+        return Run(self.root, arguments or self.began)
+
+    def resume(self):
+        """Go on with the study to its end."""
+        code, out, err = self.start("--resume", "runs/s").wait()
+        assert code == 0, err
+        assert out == "runs/s\n"
+
+    def trained(self):
+        """Epochs that the witness saw, as (digest, epoch, process)."""
+        lines = self.witness.read_text().splitlines() if self.witness.exists() else []
+        return [(d, int(e), int(p)) for d, e, p in (line.split() for line in lines)]
+
+    def await_epochs(self, count, run, timeout_s=120):
+        deadline = time.monotonic() + timeout_s
+        while len(self.trained()) < count:
+            assert time.monotonic() < deadline
+            assert run.process.poll() is None, run.wait()
+            time.sleep(0.02)
+
+    def check(self, most_repeated, states=("completed", "stopped")):
+        """No trial lost or doubled, no row doubled, every row trained; returns the repetitions."""
+        records = load_study(self.path).records
+        assert [r.trial_id for r in records] == [f"t{n:04d}" for n in range(self.trials)]
+        assert {r.state for r in records} <= set(states)
+        rows = collections.Counter()
+        names = {r.trial_id: digest(r.config) for r in records}
+        for line in (self.path / "results.jsonl").open():
+            row = json.loads(line)
+            rows[names[row["trial_id"]], row["epoch"]] += 1
+        assert set(rows.values()) <= {1}
+        trained = collections.Counter((d, e) for d, e, _ in self.trained())
+        assert set(trained) == set(rows)
+        repeated = sum(trained.values()) - len(trained)
+        assert repeated <= most_repeated, trained
+        return repeated
+
+
+def _shared_memory():
+    folder = Path("/dev/shm")
+    return {p.name for p in folder.iterdir()} if folder.is_dir() else set()
+
+
+class Run:
+    """One process of the command line, in a session of its own, and all that it starts."""
+
+    def __init__(self, root, arguments):
+        self.tag = f"FAULTS={uuid.uuid4().hex}"
+        name, _, value = self.tag.partition("=")
+        self.shared = _shared_memory()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "deepsight.tune", *arguments], cwd=root, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+            env=os.environ | {"PYTHONPATH": str(ROOT), name: value},
+        )  # fmt: skip
+
+    def wait(self, timeout_s=300):
+        out, err = self.process.communicate(timeout=timeout_s)
+        return self.process.returncode, out, err
+
+    def processes(self):
+        """All that were started from it and run still: they inherited the tag."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if entry.name.isdigit() and self.tag.encode() in (entry / "environ").read_bytes():
+                    found.append(int(entry.name))
+        return found
+
+    def left(self):
+        """Processes, session directories, sockets and shared memory that are left."""
+        pid = self.process.pid
+        sockets = Path("/proc/net/unix").read_text().splitlines()
+        return [
+            *self.processes(),
+            *Path(tempfile.gettempdir(), "ray").glob(f"session_*_{pid}"),
+            *(line for line in sockets if "session_" in line and f"_{pid}/" in line),
+            *(n for n in _shared_memory() - self.shared if "ray" in n or "plasma" in n),
+        ]
+
+    def await_end(self):
+        """Wait until nothing is left; returns the seconds that took."""
+        began = time.monotonic()
+        while left := self.left():
+            assert time.monotonic() - began < GONE_S, left
+            time.sleep(0.1)
+        return time.monotonic() - began

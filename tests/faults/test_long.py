@@ -1,0 +1,166 @@
+"""What `make faults` adds: many kills, deadly trials, full and read-only disks. Minutes.
+
+With ``FAULTS_OUT=file`` the figures of the kills are written there as JSON (docs/robustness.md
+quotes them).
+"""
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from deepsight.run_store import load_study
+from tests.faults.harness import Planted
+
+pytestmark = pytest.mark.faults
+
+KILLS = int(os.environ.get("FAULTS_KILLS", "10"))
+SEED = int(os.environ.get("FAULTS_SEED", "0"))
+FIGURES = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _figures():
+    yield
+    if FIGURES and os.environ.get("FAULTS_OUT"):
+        Path(os.environ["FAULTS_OUT"]).write_text(json.dumps(FIGURES, indent=1) + "\n")
+
+
+@pytest.fixture(scope="module")
+def lasts(tmp_path_factory):
+    """Seconds that the study of the kills takes when nobody disturbs it."""
+    study = Planted(tmp_path_factory.mktemp("whole"))
+    began = time.monotonic()
+    code, _, err = study.start().wait()
+    assert code == 0, err
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("number", range(KILLS))
+def test_the_driver_killed_at_a_random_moment(number, lasts, tmp_path):
+    """Uniform over the life of the process, start-up included; every third is killed twice."""
+    rng = random.Random(1000 * SEED + number)
+    study = Planted(tmp_path)
+    arguments, kills, figure = [], 1 + (number % 3 == 2), {"moments_s": [], "gone_s": []}
+    for _ in range(kills):
+        moment = rng.uniform(0, lasts)
+        run = study.start(*arguments)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            run.process.wait(moment)
+        run.process.kill()
+        figure["killed"] = run.wait()[0] == -signal.SIGKILL  # else it had finished before
+        figure["moments_s"].append(round(moment, 2))
+        figure["gone_s"].append(round(run.await_end(), 2))
+        arguments = ["--resume", "runs/s"] if study.path.exists() else []
+    figure["epochs_before"] = len(study.trained())
+    if study.path.exists():
+        study.resume()
+    else:  # killed before there was a study
+        assert study.start().wait()[0] == 0
+    figure["repeated"] = study.check(most_repeated=2 * kills)
+    figure["epochs"] = len(study.trained())
+    FIGURES.append(figure)
+
+
+def test_a_trial_that_kills_its_process_fails_after_three_deaths(tmp_path):
+    study = Planted(tmp_path, trials=8, deadly=0.75, max_epochs=3, seconds=0.05)
+    sets = ["--set", "study.searcher=random", "--set", "study.scheduler=fifo"]
+    code, _, err = study.start(*study.began, *sets).wait()
+    assert code == 0, err
+    records = load_study(study.path).records
+    deadly = [r for r in records if r.config["x"] > 0.75]
+    assert deadly
+    for record in records:
+        assert record.state == ("failed" if record in deadly and record.budget > 1 else "completed")
+    for record in [r for r in deadly if r.budget > 1]:
+        assert record.num_epochs == 1
+        assert "its process died 3 times" in record.error
+        assert "batch size" in record.error
+    study.check(most_repeated=0, states=("completed", "failed"))
+
+
+def test_three_first_failures_of_one_cause_end_the_study(tmp_path):
+    study = Planted(tmp_path, trials=30, deadly=-1.0, max_epochs=3, seconds=0.05, cpus=1)
+    code, out, err = study.start().wait()
+    assert code == 1
+    assert out == "runs/s\n"
+    assert "all failed of one cause: its process died 3 times" in err
+    assert 3 <= len(load_study(study.path).records) <= 4
+
+
+@contextlib.contextmanager
+def mounted(path, *options):
+    path.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", *options, "tmpfs", str(path)],
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    if done.returncode:
+        pytest.skip(f"mounting wants root: {done.stderr.strip()}")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def test_a_full_disk_ends_with_cause_and_remedy_and_resumes(tmp_path):
+    with mounted(tmp_path / "small", "-o", "size=4m") as disk:
+        study = Planted(disk, trials=8, seconds=0.1)
+        run = study.start()
+        study.await_epochs(6, run)
+        ballast = disk / "ballast"
+        with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+            while True:
+                file.write(b"\0" * 4096)
+        code, _, err = run.wait()
+        assert code == 4, err
+        assert "No space left" in err
+        assert "--resume" in err
+        assert "Traceback" not in err
+        run.await_end()
+        states = {r.state for r in load_study(study.path).records}
+        assert "failed" not in states
+        ballast.unlink()
+        study.resume()
+        study.check(most_repeated=4)
+
+
+def test_a_read_only_study_is_refused_and_untouched(tmp_path):
+    with mounted(tmp_path / "disk", "-o", "size=64m") as disk:
+        study = Planted(disk, trials=2, max_epochs=1)
+        assert study.start().wait()[0] == 0
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        before = {p.name: p.read_bytes() for p in study.path.glob("*.json*")}
+        for arguments in (["--resume", "runs/s"], ["--space", "planted.py", "--name", "new"]):
+            run = study.start(*arguments)
+            code, _, err = run.wait()
+            assert code == 4, err
+            assert "Read-only file system" in err
+            assert len(err.strip().splitlines()) == 2
+            run.await_end()
+        assert {p.name: p.read_bytes() for p in study.path.glob("*.json*")} == before
+
+
+def test_without_ray_and_journal_and_in_another_place(tmp_path):
+    study = Planted(tmp_path / "a") if (tmp_path / "a").mkdir() is None else None
+    run = study.start()
+    study.await_epochs(8, run)
+    run.process.kill()
+    run.wait()
+    run.await_end()
+    shutil.rmtree(study.path / "ray")
+    (study.path / "study.journal").write_bytes(b"torn")
+    with (study.path / "results.jsonl").open("ab") as file:
+        file.write(b'{"trial_id": "t0000", "ep')
+    (tmp_path / "b" / "runs").mkdir(parents=True)
+    moved = Planted(tmp_path / "b")
+    study.path.rename(moved.path)
+    study.witness.rename(moved.witness)
+    study.witness.symlink_to(moved.witness)  # where the stored config says
+    moved.resume()
+    moved.check(most_repeated=2)

@@ -1,0 +1,62 @@
+"""Drivers and workers killed on real Ray: what `make test` checks each time."""
+
+import os
+import signal
+import sys
+import time
+
+import pytest
+
+from deepsight.run_store import load_study
+from tests.faults.harness import Planted
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc"),
+]
+
+
+def test_a_worker_and_then_the_driver_killed(tmp_path):
+    study = Planted(tmp_path)
+    run = study.start()
+    study.await_epochs(4, run)
+    victim = study.trained()[-1][2]
+    os.kill(victim, signal.SIGKILL)
+    epochs = len(study.trained())
+    study.await_epochs(epochs + 6, run)
+    assert len({pid for *_, pid in study.trained()}) > 2  # a process took the place of the dead
+    os.kill(run.process.pid, signal.SIGKILL)
+    assert run.wait()[0] == -signal.SIGKILL
+    run.await_end()
+    assert (study.path / "writer.json").exists()
+    assert any(r.state == "running" for r in load_study(study.path).records)
+    study.resume()
+    study.check(most_repeated=1 + 2)  # the dead worker's epoch, and one of each slot
+    assert not (study.path / "writer.json").exists()
+
+
+def test_epochs_of_a_minute_do_not_delay_the_end(tmp_path):
+    study = Planted(tmp_path, seconds=60.0)
+    run = study.start()
+    study.await_epochs(2, run)
+    began = time.monotonic()
+    os.killpg(run.process.pid, signal.SIGINT)  # as a terminal does it
+    code, out, err = run.wait()
+    assert time.monotonic() - began < 10
+    assert code == 130, err
+    assert out == "runs/s\n"
+    assert "--resume runs/s" in err
+    run.await_end()
+    assert [r.state for r in load_study(study.path).records] == ["running"] * 2
+
+    run = study.start("--resume", "runs/s")
+    study.await_epochs(4, run)
+    began = time.monotonic()
+    for _ in range(2):
+        run.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+    code, out, err = run.wait()
+    assert time.monotonic() - began < 4
+    assert code == 143, err
+    run.await_end()
+    assert [r.trial_id for r in load_study(study.path).records] == ["t0000", "t0001"]

@@ -1,0 +1,86 @@
+"""What a study refuses when it goes on otherwise than it began."""
+
+import json
+
+import pytest
+
+from deepsight.config import UserError
+from deepsight.run_store import create_study, load_study, open_study
+from deepsight.space import choice, uniform
+from deepsight.tune.cli import main
+from deepsight.tune.preflight import make_header
+from deepsight.tune.resume import require_same_data, require_same_space, update_header
+from deepsight.tune.study import plan_from_json, resolve_study
+from tests.tune.plans import SPACE, make_plan
+
+
+def header(plan=None, data=None):
+    return json.loads(json.dumps(make_header(plan or make_plan(), data or {})))
+
+
+def test_the_same_space_is_accepted():
+    require_same_space(header(), SPACE)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"x": uniform(0.0, 2.0)}, r'x was .*"high": 1.0.*, is .*"high": 2.0'),
+        ({"y": choice(1, 2)}, "y was .*absent.*, is .*choice"),
+        ({"kind": choice("fancy", "plain")}, "kind was"),
+    ],
+)
+def test_another_space_is_refused_with_the_difference(change, named):
+    with pytest.raises(UserError, match=named):
+        require_same_space(header(), SPACE | change)
+
+
+def test_a_space_without_what_the_study_searches_is_refused():
+    with pytest.raises(UserError, match='x was .*, is "absent"'):
+        require_same_space(header(), {k: v for k, v in SPACE.items() if k != "x"})
+
+
+def test_what_the_study_pinned_may_be_in_the_space_and_what_it_did_not_may_not():
+    plan = resolve_study("s", {"optim.lr": uniform(0.1, 0.2), "optim.momentum": uniform(0.1, 0.2)},
+                         {"optim.lr": 0.15})  # fmt: skip
+    assert plan.pinned == ("optim.lr",)
+    stored = header(plan)
+    assert plan_from_json(stored).pinned == ("optim.lr",)
+    require_same_space(stored, {"optim.lr": uniform(0.1, 0.3), "optim.momentum": uniform(0.1, 0.2)})
+    more = {"optim.momentum": uniform(0.1, 0.2), "optim.weight_decay": uniform(0.1, 0.2)}
+    with pytest.raises(UserError, match="optim.weight_decay was"):
+        require_same_space(stored, more)
+
+
+def test_changed_data_are_refused_unless_told():
+    before = header(data={"fingerprint": "a" * 64})
+    require_same_data(before, {"fingerprint": "a" * 64}, allow_changed=False)
+    with pytest.raises(UserError, match="data have changed") as refused:
+        require_same_data(before, {"fingerprint": "b" * 64}, allow_changed=False)
+    assert "study.allow_changed_data=true" in refused.value.remedy
+    require_same_data(before, {"fingerprint": "b" * 64}, allow_changed=True)
+
+
+def test_accepted_data_are_stored_beside_those_of_before(tmp_path):
+    plan = make_plan()
+    create_study(tmp_path / "s", make_header(plan, {"fingerprint": "a"})).close()
+    with open_study(tmp_path / "s") as writer:
+        stored = load_study(tmp_path / "s").header
+        update_header(writer, stored, plan, {"fingerprint": "a"})
+        assert load_study(tmp_path / "s").header == stored
+        update_header(writer, stored, plan, {"fingerprint": "b"})
+    changed = load_study(tmp_path / "s").header
+    assert changed["data"] == {"fingerprint": "b"}
+    assert changed["earlier_data"] == [{"fingerprint": "a"}]
+
+
+def test_the_command_line_names_the_difference(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    create_study(tmp_path / "s", make_header(make_plan(), {})).close()
+    (tmp_path / "other.py").write_text(
+        "from deepsight.space import uniform\nSPACE = {'x': uniform(0, 3)}\n"
+    )
+    assert main(["--resume", "s", "--space", "other.py"]) == 2
+    err = capsys.readouterr().err
+    assert "kind was" in err
+    assert len(err.strip().splitlines()) == 2
