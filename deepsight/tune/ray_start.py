@@ -35,6 +35,7 @@ class RayStart:
     def __init__(self, plan: StudyPlan, address: str | None) -> None:
         self._plan, self._address = plan, address
         self._error: BaseException | None = None
+        self._up, self._leave = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -45,6 +46,9 @@ class RayStart:
                 warm_workers(self._plan)
         except BaseException as error:
             self._error = error
+        finally:
+            self._up.set()
+        self._leave.wait()  # the system kills Ray's processes when the thread that began them ends
 
     def wait(self, take_signals: Callable[[], None]) -> None:
         """Wait until Ray is up.
@@ -56,8 +60,7 @@ class RayStart:
         Raises:
             ClusterError: If it cannot be started or reached.
         """
-        while self._thread.is_alive():
-            self._thread.join(0.02)
+        while not self._up.wait(0.02):
             take_signals()
         take_signals()
         if self._error is not None:
@@ -65,8 +68,9 @@ class RayStart:
 
     def stop(self) -> None:
         """Shut Ray down, or leave the cluster."""
-        self._thread.join()
+        self._up.wait()
         ray.shutdown()
+        self._leave.set()
 
 
 def start_ray(plan: StudyPlan, address: str | None) -> None:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from deepsight.tune.search import Search
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-GRACE_S = 6.5
+GRACE_S = 6.0
 """For the running epochs to end, after the first signal."""
-LIMIT_S = 9.5
+LIMIT_S = 9.3
 """For all of it, after the first signal."""
 HURRY_S = 3.0
 """For cleaning up, after the second signal."""

@@ -52,9 +52,10 @@ class Planted:
         lines = self.witness.read_text().splitlines() if self.witness.exists() else []
         return [(d, int(e), int(p)) for d, e, p in (line.split() for line in lines)]
 
-    def await_epochs(self, count, run, timeout_s=120):
+    def await_epochs(self, count, run, processes=1, timeout_s=120):
+        """Wait for so many epochs, and for so many processes to have trained one."""
         deadline = time.monotonic() + timeout_s
-        while len(self.trained()) < count:
+        while len(self.trained()) < count or len({p for *_, p in self.trained()}) < processes:
             assert time.monotonic() < deadline
             assert run.process.poll() is None, run.wait()
             time.sleep(0.02)
