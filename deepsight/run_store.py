@@ -257,9 +257,9 @@ class StudyWriter:
     def _stamp(self, time: float | None) -> float:
         """`time`, or now; always after the last event, so that times tell the order of events."""
         if time is None:
-            time = max(round(clock.time(), 6), round(self._latest + 1e-6, 6))
+            time = max(clock.time(), self._latest + 0.001)  # times have milliseconds
         self._latest = max(self._latest, time)
-        return time
+        return round(time, 3)
 
     def _append(self, file: Any, line: Mapping[str, Any]) -> None:
         """One line, whole and on the disk, or none of it."""

@@ -82,6 +82,8 @@ def run(plan, directory, witness, slots=1, at=0, share=0.0):
         while True:
             while len(running) < slots and not search.exhausted:
                 proposal = search.next()
+                if proposal is None:
+                    break
                 known = search.epochs_of(proposal.trial_id)
                 running[proposal.trial_id] = steps(directory / "trials", witness, proposal, known)
             if not running:

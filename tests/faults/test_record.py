@@ -9,16 +9,15 @@ import warnings
 
 import pytest
 
-from deepsight.config import UserError
+from deepsight.config import STUDY_PARAMS, UserError
 from deepsight.run_store import load_study, open_study
-from deepsight.tune.scheduler import SCHEDULERS
 from tests.faults.simulated import history, run, told
 from tests.tune.plans import make_plan
 
 NO_LIMIT = 10_000
 
 
-@pytest.fixture(params=sorted(SCHEDULERS))
+@pytest.fixture(params=STUDY_PARAMS["study.scheduler"].metadata["choices"])
 def plan(request):
     return make_plan(trials=6, scheduler=request.param, explore=0.25)
 
