@@ -72,8 +72,8 @@ class Planted:
             rows[names[row["trial_id"]], row["epoch"]] += 1
         assert set(rows.values()) <= {1}
         trained = collections.Counter((d, e) for d, e, _ in self.trained())
-        assert set(trained) == set(rows)
-        repeated = sum(trained.values()) - len(trained)
+        assert set(trained) >= set(rows)
+        repeated = sum(trained.values()) - len(rows)  # with what was trained but not promoted again
         assert repeated <= most_repeated, trained
         return repeated
 
