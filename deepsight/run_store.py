@@ -233,9 +233,9 @@ class StudyWriter:
         self._results.close()
 
     def _stamp(self, time: float | None) -> float:
-        """`time`, or now; never before the last event, so that times keep the order of events."""
+        """`time`, or now; always after the last event, so that times tell the order of events."""
         if time is None:
-            time = max(clock.time(), self._latest)
+            time = max(clock.time(), self._latest + 0.001)  # times have milliseconds
         self._latest = max(self._latest, time)
         return round(time, 3)
 

@@ -205,15 +205,15 @@ def test_two_writers_are_refused(study):
     open_study(study).close()
 
 
-def test_times_never_go_back(study):
+def test_times_rise_whatever_the_clock_does(study):
     with open_study(study) as writer:
         writer.result("t0001", {"epoch": 2, "time": 4e9})
         writer.result("t0001", {"epoch": 3})
     times = [row["time"] for row in load_study(study).records[1].rows]
-    assert times == sorted(times)
+    assert times[0] < times[1]
     with open_study(study) as writer:
         writer.ended("t0001", "completed")
-    assert load_study(study).records[1].ended == times[-1]
+    assert load_study(study).records[1].ended > times[-1]
 
 
 # --- the incumbent ------------------------------------------------------------------------------
