@@ -88,8 +88,8 @@ BASIC: dict[str, Domain] = {
 
 
 def _basic(config: Config) -> float:
-    return BEST - bowl(BASIC, config, lr=(0.68, 1.6), momentum=(0.8, 0.3), decay=(0.3, 0.12),
-                       dropout=(0.25, 0.08))  # fmt: skip
+    return BEST - bowl(BASIC, config, lr=(0.75, 1.6), momentum=(0.85, 0.4), decay=(0.2, 0.15),
+                       dropout=(0.25, 0.1))  # fmt: skip
 
 
 def _crossing_tau(config: Config) -> float:
@@ -97,7 +97,7 @@ def _crossing_tau(config: Config) -> float:
 
 
 def _crossing(config: Config) -> float:
-    return BEST - bowl(BASIC, config, lr=(0.4, 1.2), momentum=(0.75, 0.3), decay=(0.6, 0.15))
+    return BEST - bowl(BASIC, config, lr=(0.25, 1.2), momentum=(0.85, 0.4), decay=(0.7, 0.15))
 
 
 def _late_start(config: Config) -> float:
@@ -106,7 +106,7 @@ def _late_start(config: Config) -> float:
 
 
 def _late_final(config: Config) -> float:
-    return BEST - bowl(BASIC, config, decay=(0.75, 0.8), lr=(0.55, 1.2), dropout=(0.4, 0.1))
+    return BEST - bowl(BASIC, config, decay=(0.8, 0.8), lr=(0.7, 1.2), dropout=(0.4, 0.1))
 
 
 CONDITIONAL: dict[str, Domain] = {
@@ -142,7 +142,7 @@ SIZES: dict[str, Domain] = {
 
 
 def _sizes(config: Config) -> float:
-    return BEST - bowl(SIZES, config, width=(0.7, 0.35), depth=(5 / 7, 0.2), lr=(0.6, 1.5),
+    return BEST - bowl(SIZES, config, width=(0.75, 0.35), depth=(5 / 7, 0.2), lr=(0.75, 1.5),
                        dropout=(0.3, 0.1))  # fmt: skip
 
 
@@ -164,7 +164,7 @@ def _ridge(config: Config) -> float:
     off = lr - (0.45 + 0.4 * batch)
     if off > 0.15:
         return CHANCE
-    return BEST - 2.0 * off**2 - bowl(RIDGE, config, batch=(0.35, 0.25), decay=(0.6, 0.2),
+    return BEST - 2.0 * off**2 - bowl(RIDGE, config, batch=(0.2, 0.3), decay=(0.7, 0.2),
                                       smoothing=(0.4, 0.05))  # fmt: skip
 
 
@@ -183,7 +183,7 @@ def _many(config: Config) -> float:
         config["activation"]
     ]
     loss += {3: 0.0, 5: 0.03, 7: 0.08}[config["kernel"]] + 0.04 * (config["pooling"] == "mean")
-    return BEST - loss - bowl(MANY, config, lr=(0.65, 1.5), decay=(0.4, 0.2))
+    return BEST - loss - bowl(MANY, config, lr=(0.75, 1.5), decay=(0.3, 0.2))
 
 
 def _misled_shape(config: Config, share: float) -> float:
@@ -193,7 +193,7 @@ def _misled_shape(config: Config, share: float) -> float:
 
 
 def _misled(config: Config) -> float:
-    return BEST - bowl(BASIC, config, lr=(0.5, 1.4), momentum=(0.5, 0.25), dropout=(0.3, 0.15))
+    return BEST - bowl(BASIC, config, lr=(0.25, 1.4), momentum=(0.4, 0.3), dropout=(0.2, 0.15))
 
 
 def _fading_shape(config: Config, share: float) -> float:
@@ -203,7 +203,7 @@ def _fading_shape(config: Config, share: float) -> float:
 
 
 def _fading(config: Config) -> float:
-    return BEST - bowl(BASIC, config, decay=(0.75, 0.6), lr=(0.6, 1.4), dropout=(0.5, 0.15))
+    return BEST - bowl(BASIC, config, decay=(0.8, 0.6), lr=(0.7, 1.4), dropout=(0.7, 0.15))
 
 
 PROBLEMS = {

@@ -26,7 +26,7 @@ from deepsight.tune.searcher import Searcher
 from deepsight.tune.study import resolve_study
 
 START_S = 0.1
-"""Seconds to begin a trial, or to take up a paused one, in a warm worker (an epoch takes about 1)."""
+"""Seconds to begin a trial, or to go on with a paused one, warm; an epoch takes about 1."""
 UNLIMITED = 100_000
 """Trials of a study that only time ends."""
 
@@ -56,8 +56,12 @@ class Found:
 
 def simulate(
     problem: Problem, strategy: Strategy, slots: int, budget_s: float, seed: int
-) -> list[Found]:
-    """Let `slots` workers run until `budget_s` seconds of virtual time are over."""
+) -> tuple[list[Found], int]:
+    """Let `slots` workers run for `budget_s` seconds of virtual time.
+
+    Returns:
+        Every new best, and the epochs trained in all.
+    """
     from benchmarks.planted import BEST
 
     rng = random.Random(f"noise {problem.name} {seed}")
@@ -71,10 +75,10 @@ def simulate(
             heapq.heappush(busy, (end, turn, trial, config, done + 1))
             turn += 1
         if not busy:
-            return found
+            return found, epochs
         clock, _, trial, config, epoch = heapq.heappop(busy)
         if clock > budget_s:
-            return found
+            return found, epochs
         epochs += 1
         score = problem.score(config, epoch) + rng.gauss(0.0, problem.noise)
         if epoch == problem.max_epochs and score > best:
@@ -264,10 +268,12 @@ class RandomFull:
 Builder = Callable[[Problem, int, float, int], Strategy]
 
 STRATEGIES: dict[str, Builder] = {
-    "ours": lambda problem, seed, budget_s, slots: Ours(problem, seed),
     "ours, asha": lambda problem, seed, budget_s, slots: Ours(problem, seed, scheduler="asha"),
     "ours, asha_stop": lambda problem, seed, budget_s, slots: Ours(
         problem, seed, scheduler="asha_stop"
+    ),
+    "ours, no explorers": lambda problem, seed, budget_s, slots: Ours(
+        problem, seed, scheduler="asha", explore=0.0
     ),
     "ray optuna": lambda problem, seed, budget_s, slots: RayAsha(problem, seed),
     "ray random": lambda problem, seed, budget_s, slots: RayAsha(problem, seed, "random"),

@@ -81,7 +81,9 @@ class Asha(Scheduler):
 
     Every trial pauses at every rung. One of the best ``1 / reduction_factor`` seen at a rung that
     is paused there has earned the epochs to the next rung; the highest such rung goes first, the
-    best score within it.
+    best score within it. One departure: while fewer than `reduction_factor` have arrived the best
+    of them has a place, so that the first trial, the defaults, trains to the end as a baseline,
+    and a small study has an incumbent at all.
     """
 
     rungs: Sequence[int]
@@ -133,7 +135,7 @@ class Asha(Scheduler):
         """Who has a place at `rung` when `arrived` trials have come, the best first."""
         scores = self.seen[rung]
         ranked = sorted(scores, key=lambda trial_id: -scores[trial_id])  # ties: who came first
-        return ranked[: arrived // self.reduction_factor]
+        return ranked[: max(1, arrived // self.reduction_factor)]
 
 
 @dataclass

@@ -28,6 +28,7 @@ from deepsight.space import sample
 from deepsight.tune.sampling import Past, sample_point, suggest_point
 from deepsight.tune.study import StudyPlan
 
+
 @dataclass(frozen=True)
 class Proposal:
     """What the next trial is."""

@@ -94,31 +94,40 @@ def test_asha_promotes_the_best_third_the_highest_rung_first():
     for number, score in enumerate(scores):
         assert asha.judge(f"t{number}", 1, score) == Verdict.PAUSE
         promotion = asha.promotable()
-        promoted.append(promotion)
+        promoted.append(promotion and promotion[1])
         if promotion:
             asha.resumed(promotion[1])
-    # one place from the third trial on, two from the sixth: t4, the best, and t5 behind it
-    assert promoted == [None, None, (1, "t2"), None, (1, "t4"), (1, "t5")]
-    for number in (2, 4, 5):
+    # one place while fewer than six have come, two from then on: t4's and t5's
+    assert promoted == ["t0", None, "t2", None, "t4", "t5"]
+    for number in (0, 2, 4, 5):
         assert asha.judge(f"t{number}", 2, 0.0) == Verdict.GO_ON
         assert asha.judge(f"t{number}", 3, scores[number]) == Verdict.PAUSE
     asha.judge("t6", 1, 0.9)
-    asha.judge("t7", 1, 0.8)
     assert asha.promotable() == (3, "t4")
     asha.resumed("t4")
     assert asha.judge("t4", 9, 0.1) == Verdict.GO_ON
     assert asha.promotable() == (1, "t6")
 
 
+def test_a_paused_trial_is_promoted_when_others_make_a_place_for_it():
+    asha = Asha((1, 3), 3)
+    for number, score in enumerate((0.9, 0.8, 0.1, 0.1, 0.1)):
+        asha.judge(f"t{number}", 1, score)
+    assert asha.promotable() == (1, "t0")
+    asha.resumed("t0")
+    assert asha.promotable() is None
+    asha.judge("t5", 1, 0.1)
+    assert asha.promotable() == (1, "t1")
+
+
 def test_an_exempt_trial_is_compared_with_but_never_paused_or_promoted():
     asha = Asha((1, 3, 9), 3)
-    assert asha.judge("a", 1, 0.5) == Verdict.PAUSE
-    assert asha.judge("b", 1, 0.9, exempt=True) == Verdict.GO_ON
-    assert asha.judge("c", 1, 0.1) == Verdict.PAUSE
-    assert asha.promotable() is None  # the one place is b's
-    for trial_id in "def":
+    assert asha.judge("a", 1, 0.9, exempt=True) == Verdict.GO_ON
+    assert asha.judge("b", 1, 0.5) == Verdict.PAUSE
+    assert asha.promotable() is None  # the one place is a's
+    for trial_id in "cdef":
         asha.judge(trial_id, 1, 0.2)
-    assert asha.promotable() == (1, "a")
+    assert asha.promotable() == (1, "b")
 
 
 def test_an_ended_trial_is_not_promoted():

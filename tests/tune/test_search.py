@@ -194,7 +194,7 @@ def test_paused_trials_are_promoted_or_stopped_and_started_once(tmp_path, slots)
     study = load_study(tmp_path / "s")
     reached = [r.num_epochs for r in study.records]
     assert set(reached) == {1, 3, 9}
-    # a third of each rung at most, but for those whom later and better ones have pushed out
+    # a third of each rung, and those whom later and better ones have pushed out
     assert 60 // 3 <= sum(n > 1 for n in reached) <= 60 // 3 + 60**0.5
     assert all((r.state == "completed") == (r.num_epochs == 9) for r in study.records)
     assert {r.state for r in study.records} == {"completed", "stopped"}
@@ -204,7 +204,7 @@ def test_paused_trials_are_promoted_or_stopped_and_started_once(tmp_path, slots)
 
 
 def test_a_paused_trial_is_running_on_record_and_gives_its_slot_back(tmp_path):
-    search = begin(make_plan(trials=3, scheduler="asha", explore=0.0), tmp_path / "s")
+    search = begin(make_plan(trials=6, scheduler="asha", explore=0.0), tmp_path / "s")
     seen = []
 
     class Watch:
@@ -221,31 +221,32 @@ def test_a_paused_trial_is_running_on_record_and_gives_its_slot_back(tmp_path):
             seen.append((state, proposal.number))
 
     search.observers.append(Watch())
-    first, second = search.next(), search.next()
-    assert not search.result(second.trial_id, {"epoch": 1, "score": 0.5})
-    assert (search.num_running, search.num_paused) == (1, 1)
+    first, second, third, *others = (search.next() for _ in range(6))
+    assert search.result(first.trial_id, {"epoch": 1, "score": 0.5})  # the best so far
+    assert not search.result(second.trial_id, {"epoch": 1, "score": 0.4})
+    assert (search.num_running, search.num_paused) == (5, 1)
     assert load_study(tmp_path / "s").records[1].state == "running"
     (told,) = [t for t in search.searcher.optuna_study.trials if t.number == 1]
-    assert (told.state, told.intermediate_values) == (TrialState.RUNNING, {1: 0.5})
-    third = search.next()
+    assert (told.state, told.intermediate_values) == (TrialState.RUNNING, {1: 0.4})
     assert search.next() is None  # nothing to do until the others report
     assert not search.exhausted
-    assert not search.result(third.trial_id, {"epoch": 1, "score": 0.4})
-    assert not search.result(first.trial_id, {"epoch": 1, "score": 0.3})
-    assert search.next() == second
-    assert search.result(second.trial_id, {"epoch": 2, "score": 0.5})
-    # three have come to the first rung and one place is taken: nothing can help the other two
-    assert seen == [("started", 0), ("started", 1), ("paused", 1), ("started", 2), ("paused", 2),
-                    ("stopped", 2), ("paused", 0), ("stopped", 0), ("started", 1)]  # fmt: skip
+    search.failed(first.trial_id, "planted")
+    assert not search.result(third.trial_id, {"epoch": 1, "score": 0.3})
+    assert search.num_paused == 1  # at best two will have a place, and it is the third
+    for other in others:
+        search.failed(other.trial_id, "planted")
+    assert search.exhausted
+    assert not search.unfinished
+    assert seen == [*(("started", n) for n in range(6)), ("paused", 1), ("failed", 0),
+                    ("paused", 2), ("stopped", 2), ("failed", 3), ("failed", 4), ("failed", 5),
+                    ("stopped", 1)]  # fmt: skip
 
 
 def test_a_trial_that_would_be_taken_up_again_at_once_goes_on(tmp_path):
     search = begin(make_plan(trials=9, scheduler="asha", explore=0.0), tmp_path / "s")
-    for score in (0.1, 0.2):
-        assert not search.result(search.next().trial_id, {"epoch": 1, "score": score})
-    third = search.next()
-    assert search.result(third.trial_id, {"epoch": 1, "score": 0.3})
-    assert search.num_running == 1
+    for score, goes_on in ((0.2, True), (0.1, False), (0.3, True)):
+        assert search.result(search.next().trial_id, {"epoch": 1, "score": score}) == goes_on
+    assert (search.num_running, search.num_paused) == (2, 1)
 
 
 @pytest.mark.parametrize("stop_after", [3, 11, 30])
