@@ -32,7 +32,6 @@ STARTUP_TRIALS = 10
 """Random proposals before TPE begins; explorers count among them."""
 
 
-
 def rank_weights(num_trials: int) -> np.ndarray:
     """Weights of good or of bad trials, the best first: five times the worst's for the best."""
     return np.linspace(1.0, 0.2, num_trials)

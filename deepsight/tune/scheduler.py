@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import ClassVar
 
 
 class Verdict(Enum):
@@ -24,6 +25,9 @@ class Verdict(Enum):
 @dataclass
 class Scheduler:
     """Decides which trials go on; this one lets everybody."""
+
+    pauses: ClassVar[bool] = False
+    """Whether a trial may be told to pause."""
 
     def judge(self, trial_id: str, epoch: int, score: float, exempt: bool = False) -> Verdict:
         """Take note of `score` (higher is better) after `epoch`, and decide.
@@ -86,6 +90,7 @@ class Asha(Scheduler):
     and a small study has an incumbent at all.
     """
 
+    pauses: ClassVar[bool] = True
     rungs: Sequence[int]
     reduction_factor: int
     seen: dict[int, dict[str, float]] = field(default_factory=dict)
@@ -150,6 +155,11 @@ class Brackets(Scheduler):
     brackets: Sequence[Scheduler]
     reduction_factor: int
     seed: int
+
+    @property
+    def pauses(self) -> bool:  # type: ignore[override]
+        """As the brackets do."""
+        return self.brackets[0].pauses
 
     def bracket_of(self, trial_id: str) -> Scheduler:
         """The bracket of one trial."""

@@ -100,8 +100,9 @@ class Search:
             return True
         if self._waiting or self._next_number < self.plan.settings.trials:
             return False
-        # a paused trial may yet earn its promotion while others run
-        return not (self.num_paused and (self.num_running or self.scheduler.promotable()))
+        # whoever runs may yet pause, or make a place for one that waits
+        may_come = self.scheduler.pauses and (self.num_running or self.scheduler.promotable())
+        return not may_come
 
     @property
     def num_paused(self) -> int:
@@ -197,10 +198,10 @@ class Search:
 
     def _next_is(self, trial_id: str) -> bool:
         """Whether `next` would hand out this paused trial."""
+        if self.stopping or self._waiting:
+            return False
         promotion = self.scheduler.promotable()
-        return bool(promotion and promotion[1] == trial_id and not self._waiting) and (
-            not self.stopping
-        )
+        return promotion is not None and promotion[1] == trial_id
 
     def _wake(self, live: Live) -> None:
         live.paused = False

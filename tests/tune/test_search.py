@@ -242,6 +242,21 @@ def test_a_paused_trial_is_running_on_record_and_gives_its_slot_back(tmp_path):
                     ("stopped", 1)]  # fmt: skip
 
 
+def test_a_search_is_not_exhausted_while_a_running_trial_may_pause(tmp_path):
+    plan = make_plan(trials=2, scheduler="asha", explore=0.0)
+    search = begin(plan, tmp_path / "s")
+    first, second = search.next(), search.next()
+    assert not search.exhausted
+    assert search.next() is None
+    assert search.result(first.trial_id, {"epoch": 1, "score": 0.5})
+    assert not search.result(second.trial_id, {"epoch": 1, "score": 0.1})
+    assert not search.exhausted
+    for epoch in range(2, 10):
+        search.result(first.trial_id, {"epoch": epoch, "score": 0.5})
+    assert search.exhausted
+    assert not search.unfinished
+
+
 def test_a_trial_that_would_be_taken_up_again_at_once_goes_on(tmp_path):
     search = begin(make_plan(trials=9, scheduler="asha", explore=0.0), tmp_path / "s")
     for score, goes_on in ((0.2, True), (0.1, False), (0.3, True)):
