@@ -253,7 +253,8 @@ class StudySettings:
                            low=0.0, high=1.0)  # fmt: skip
     searcher: str = param("tpe", "who proposes", choices=("tpe", "random"))
     scheduler: str = param("asha_stop", "who decides which trials go on",
-                           choices=("asha_stop", "fifo"))  # fmt: skip
+                           choices=("asha", "asha_stop", "fifo"))  # fmt: skip
+    brackets: int = param(1, "groups of trials whose first rungs differ", low=1, high=100)
     seed: int = param(0, "seed of the search; trial k trains with seed + k",
                       low=0, high=2**31 - 1)  # fmt: skip
     metric: str = param("val_accuracy", "what the search improves: a name in the results")

@@ -168,6 +168,31 @@ def test_faults_cost_only_their_trial(tmp_path):
             assert "out of memory" in record.error
 
 
+@pytest.mark.parametrize("brackets", [1, 2])
+def test_paused_trials_go_on_from_their_checkpoints(tmp_path, brackets):
+    space, witness = tmp_path / "curve.py", tmp_path / "witness"
+    space.write_text(
+        "from deepsight.space import uniform\n"
+        "FIXED = {'study.trainable': 'tests.trainables:curve', 'study.metric': 'score',"
+        " 'study.scheduler': 'asha', 'study.searcher': 'random', 'study.explore': 0.1,"
+        f" 'study.brackets': {brackets}, 'user.witness': {str(witness)!r}}}\n"
+        "SPACE = {'x': uniform(0, 1)}\n"
+    )
+    code, _, err = tune(tmp_path, "--space", str(space), "--trials", "30", "--name", "p")
+    assert code == 0, err
+    study = load_study(tmp_path / "runs" / "p")
+    assert len(study.records) == 30
+    assert {r.state for r in study.records} == {"completed", "stopped"}
+    assert {r.num_epochs for r in study.records} == {1, 3, 9}
+    # every epoch ran once: no paused trial began again
+    seen = witness.read_text().splitlines()
+    assert len(seen) == len(set(seen)) == sum(r.num_epochs for r in study.records)
+    lines = [json.loads(line) for line in (study.directory / "trials.jsonl").open()]
+    assert sum(line["event"] == "started" for line in lines) == 30
+    kept = {path.parent.name for path in study.directory.glob("trials/*/checkpoint.pt*")}
+    assert kept == {r.trial_id for r in study.records if r.num_epochs == 9}
+
+
 def test_all_failed_is_exit_code_1_and_says_why(tmp_path):
     space = tmp_path / "hopeless.py"
     space.write_text(

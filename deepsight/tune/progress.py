@@ -37,8 +37,10 @@ def describe(search: Search, elapsed_s: float, epochs_before: int = 0) -> str:
     ended = {state: n for state, n in progress.ended.items() if n}
     parts = [f"{progress.num_ended}/{settings.trials} trials"]
     states = [f"{n} {state}" for state, n in ended.items()]
-    if search.live:
-        states.insert(0, f"{len(search.live)} running")
+    if search.num_paused:
+        states.insert(0, f"{search.num_paused} paused")
+    if search.num_running:
+        states.insert(0, f"{search.num_running} running")
     if states:
         parts[0] += f" ({', '.join(states)})"
     if progress.best is not None:
@@ -107,6 +109,9 @@ class TerminalProgress:
         if self._live is None and time.monotonic() - self._last_line >= LINE_EVERY_S:
             self._last_line = time.monotonic()
             self.say(self._line())
+
+    def paused(self, proposal: Proposal) -> None:
+        """Nothing to say."""
 
     def ended(self, proposal: Proposal, state: str, error: str | None) -> None:
         """What went wrong is said at once; a new best too."""

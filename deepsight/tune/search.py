@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from deepsight.config import Value
 from deepsight.run_store import Study, StudyWriter
-from deepsight.tune.scheduler import SCHEDULERS
+from deepsight.tune.scheduler import Verdict, build_scheduler
 from deepsight.tune.searcher import Proposal, Searcher
 from deepsight.tune.study import StudyPlan
 
@@ -31,6 +31,9 @@ class Observer(Protocol):
     def reported(self, proposal: Proposal, row: Mapping[str, Any]) -> None:
         """A trial finished an epoch."""
 
+    def paused(self, proposal: Proposal) -> None:
+        """A trial gave its slot back; it may be given out again."""
+
     def ended(self, proposal: Proposal, state: str, error: str | None) -> None:
         """A trial will not be given out again."""
 
@@ -44,6 +47,8 @@ class Live:
     """Epochs on record."""
     value: float | None = None
     """The metric after the last of them."""
+    paused: bool = False
+    """Whether it waits at a rung, in no slot."""
 
 
 @dataclass
@@ -78,9 +83,11 @@ class Search:
         """Begin with nothing tried; `replay` shows an earlier run's record."""
         self.plan = plan
         self.searcher = searcher
-        self.scheduler = SCHEDULERS[plan.settings.scheduler](
-            plan.rungs, plan.settings.reduction_factor
-        )
+        settings = plan.settings
+        self.scheduler = build_scheduler(
+            settings.scheduler, plan.rungs, settings.reduction_factor,
+            settings.brackets, settings.seed,
+        )  # fmt: skip
         self.writer = writer
         self.observers = list(observers)
         self.progress = Progress()
@@ -96,7 +103,23 @@ class Search:
     @property
     def exhausted(self) -> bool:
         """Whether no trial will be given out any more."""
-        return self.stopping or not (self._waiting or self._next_number < self.plan.settings.trials)
+        if self.stopping:
+            return True
+        if self._waiting or self._next_number < self.plan.settings.trials:
+            return False
+        # whoever runs may yet pause, or make a place for one that waits
+        may_come = self.scheduler.pauses and (self.num_running or self.scheduler.promotable())
+        return not may_come
+
+    @property
+    def num_paused(self) -> int:
+        """Trials that wait at a rung."""
+        return sum(live.paused for live in self.live.values())
+
+    @property
+    def num_running(self) -> int:
+        """Trials that have begun, neither ended nor paused."""
+        return len(self.live) - self.num_paused
 
     @property
     def unfinished(self) -> bool:
@@ -108,11 +131,22 @@ class Search:
         return self.live[trial_id].epochs
 
     def next(self) -> Proposal | None:
-        """The next trial, None when there is none: unfinished ones of an earlier run first."""
+        """The next trial, None when there is none, or none yet.
+
+        Unfinished ones of an earlier run come first, then the best paused one that has earned
+        more epochs, then a new one.
+        """
         if self.exhausted:
             return None
+        promotion = self.scheduler.promotable()
         if self._waiting:
             proposal = self._waiting.pop(0)
+        elif promotion:
+            live = self.live[promotion[1]]
+            self._wake(live)
+            proposal = live.proposal
+        elif self._next_number >= self.plan.settings.trials:
+            return None
         else:
             proposal = self.searcher.propose(self._next_number)
             self._next_number += 1
@@ -147,7 +181,13 @@ class Search:
         state = self._learn(live, row)
         if state:
             self._end(live, state)
-        return not (state or self.stopping)
+        elif live.paused and self._next_is(trial_id):
+            self._wake(live)  # the slot that it leaves would take it up again
+        elif live.paused:
+            for observer in self.observers:
+                observer.paused(live.proposal)
+        self._settle()
+        return not (state or live.paused or self.stopping)
 
     def finished(self, trial_id: str) -> None:
         """Record that a trainable had nothing more to do before its budget was spent."""
@@ -156,14 +196,37 @@ class Search:
             self._end(live, "completed")
         else:
             self._end(live, "failed", "the trainable ended without a single epoch")
+        self._settle()
 
     def failed(self, trial_id: str, error: str) -> None:
         """Record that a trial raised or died."""
         self._end(self.live[trial_id], "failed", error)
+        self._settle()
+
+    def _next_is(self, trial_id: str) -> bool:
+        """Whether `next` would hand out this paused trial."""
+        if self.stopping or self._waiting:
+            return False
+        promotion = self.scheduler.promotable()
+        return promotion is not None and promotion[1] == trial_id
+
+    def _wake(self, live: Live) -> None:
+        live.paused = False
+        self.scheduler.resumed(live.proposal.trial_id)
+
+    def _settle(self) -> None:
+        """End the paused trials that nothing can promote any more."""
+        for trial_id in self.scheduler.hopeless(self.plan.settings.trials):
+            self._end(self.live[trial_id], "stopped")
+        if self.exhausted and not self.stopping and not self.num_running:
+            for live in list(self.live.values()):
+                self._end(live, "stopped")
 
     def _learn(self, live: Live, row: Mapping[str, Any]) -> str | None:
         """Tell searcher and scheduler about an epoch; the state if the trial ends with it."""
         proposal, settings = live.proposal, self.plan.settings
+        if live.paused:  # in a replay: it was promoted before this epoch
+            self._wake(live)
         value = row.get(settings.metric)
         live.epochs = int(row["epoch"])
         self.progress.epochs += 1
@@ -172,14 +235,18 @@ class Search:
         live.value = float(value)
         self.searcher.report(proposal.number, live.epochs, live.value)
         score = live.value if settings.mode == "max" else -live.value
-        goes_on = self.scheduler.goes_on(proposal.trial_id, live.epochs, score)
+        verdict = self.scheduler.judge(
+            proposal.trial_id, live.epochs, score, exempt=proposal.explorer
+        )
         if live.epochs >= proposal.budget:
             return "completed"
-        return None if goes_on or proposal.explorer else "stopped"
+        live.paused = verdict == Verdict.PAUSE
+        return "stopped" if verdict == Verdict.STOP else None
 
     def _end(self, live: Live, state: str, error: str | None = None) -> None:
         proposal = live.proposal
         self.searcher.ended(proposal.number, state, live.epochs, live.value)
+        self.scheduler.ended(proposal.trial_id)
         self.writer.ended(proposal.trial_id, state, error)
         self._count(live, state, error)
         del self.live[proposal.trial_id]
@@ -206,8 +273,9 @@ class Search:
     def replay(self, study: Study) -> None:
         """Show searcher and scheduler an earlier run's record, event by event as it happened.
 
-        Trials that had not ended wait to be given out again, first of all. Where a crash came
-        between a trial's last epoch and the line that it ended, that line is written now.
+        Trials that had not ended wait to be given out again, first of all; those whose last
+        epoch paused them go on waiting at their rung. Where a crash came between a trial's last
+        epoch and the line that it ended, that line is written now.
         """
         decided: dict[str, str] = {}
         for _, _, trial_id, event in sorted(_events(study), key=lambda e: e[:2]):
@@ -226,10 +294,12 @@ class Search:
             else:
                 live = self.live.pop(trial_id)
                 self.searcher.ended(live.proposal.number, event["state"], live.epochs, live.value)
+                self.scheduler.ended(trial_id)
                 self._count(live, event["state"], event["error"])
         for trial_id in [t for t in decided if t in self.live]:
             self._end(self.live[trial_id], decided[trial_id])
-        self._waiting = [live.proposal for live in self.live.values()]
+        self._waiting = [live.proposal for live in self.live.values() if not live.paused]
+        self._settle()
 
 
 def _no_metric(metric: str, row: Mapping[str, Any]) -> str:

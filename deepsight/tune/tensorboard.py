@@ -43,13 +43,15 @@ class TensorBoard:
 
     def started(self, proposal: Proposal) -> None:
         """Open the trial's event file and name its hyperparameters."""
-        folder = self._study / "trials" / proposal.trial_id
-        writer = SummaryWriter(str(folder), flush_secs=5, write_to_disk=True)
-        self._writers[proposal.trial_id] = writer
+        writer = self._writers[proposal.trial_id] = self._open(proposal)
         values = {n: v for n, v in proposal.config.items() if v is not None}
         values["explorer"] = proposal.explorer
         writer.file_writer.add_summary(self._experiment)
         writer.file_writer.add_summary(hparams(values, self._metrics)[1])
+
+    def _open(self, proposal: Proposal) -> SummaryWriter:
+        folder = self._study / "trials" / proposal.trial_id
+        return SummaryWriter(str(folder), flush_secs=5, write_to_disk=True)
 
     def reported(self, proposal: Proposal, row: Mapping[str, Any]) -> None:
         """Write an epoch's scalars; after the first one the augmented inputs."""
@@ -72,11 +74,13 @@ class TensorBoard:
                              dataformats="HWC")  # fmt: skip
         writer.flush()
 
+    def paused(self, proposal: Proposal) -> None:
+        """Close the trial's file: thousands may wait; a promotion opens another one."""
+        self._writers.pop(proposal.trial_id).close()
+
     def ended(self, proposal: Proposal, state: str, error: str | None) -> None:
         """Note how the trial ended and close its file."""
-        writer = self._writers.pop(proposal.trial_id, None)
-        if writer is None:
-            return
+        writer = self._writers.pop(proposal.trial_id, None) or self._open(proposal)
         writer.add_text("state", state if error is None else f"{state}: {error}")
         failed = state in ("failed", "diverged")
         status = Status.Value("STATUS_FAILURE" if failed else "STATUS_SUCCESS")

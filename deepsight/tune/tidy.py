@@ -24,6 +24,9 @@ class Tidy:
     def reported(self, proposal: Proposal, row: Mapping[str, Any]) -> None:
         """Nothing to tidy."""
 
+    def paused(self, proposal: Proposal) -> None:
+        """Nothing to tidy: it goes on from its checkpoint if it is promoted."""
+
     def ended(self, proposal: Proposal, state: str, error: str | None) -> None:
         """Keep the last checkpoint of a trial that spent the full budget, no other."""
         folder = self.directory / "trials" / proposal.trial_id

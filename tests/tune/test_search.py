@@ -1,6 +1,7 @@
 """The search itself, driven without Ray by trainables that are formulae."""
 
 import dataclasses
+import json
 import math
 
 import optuna
@@ -32,6 +33,8 @@ def drive(search, slots=1, epochs=math.inf, trainable=trainables.curve):
     while epochs > 0:
         while len(running) < slots and not search.exhausted:
             proposal = search.next()
+            if proposal is None:
+                break
             known = search.epochs_of(proposal.trial_id)
             running[proposal.trial_id] = trainable(proposal.config, {"epoch": known})
         if not running:
@@ -159,8 +162,11 @@ def test_minimising_is_maximising_mirrored(tmp_path):
 
 
 @pytest.mark.parametrize("stop_after", [1, 2, 7, 20, 33])
-def test_resumed_equals_uninterrupted_with_one_slot(tmp_path, stop_after):
-    plan = make_plan(trials=25)
+@pytest.mark.parametrize(
+    ("scheduler", "brackets"), [("asha", 1), ("asha", 2), ("asha_stop", 1), ("fifo", 1)]
+)
+def test_resumed_equals_uninterrupted_with_one_slot(tmp_path, stop_after, scheduler, brackets):
+    plan = make_plan(trials=25, scheduler=scheduler, brackets=brackets)
     whole = begin(plan, tmp_path / "whole")
     drive(whole)
     drive(begin(plan, tmp_path / "cut"), epochs=stop_after)
@@ -171,11 +177,107 @@ def test_resumed_equals_uninterrupted_with_one_slot(tmp_path, stop_after):
     resumed = go_on(plan, tmp_path / "cut")
     drive(resumed)
     assert history(tmp_path / "cut") == history(tmp_path / "whole")
-    assert resumed.scheduler.seen == whole.scheduler.seen
+    assert resumed.scheduler == whole.scheduler
     assert resumed.progress.ended == whole.progress.ended
     trials = [[(t.params, t.state, t.intermediate_values) for t in s.searcher.optuna_study.trials]
               for s in (whole, resumed)]  # fmt: skip
     assert trials[0] == trials[1]
+
+
+@pytest.mark.parametrize("slots", [1, 2, 5])
+def test_paused_trials_are_promoted_or_stopped_and_started_once(tmp_path, slots):
+    plan = make_plan(trials=60, scheduler="asha", explore=0.0, searcher="random")
+    search = begin(plan, tmp_path / "s")
+    drive(search, slots=slots)
+    assert search.exhausted
+    assert not search.unfinished
+    study = load_study(tmp_path / "s")
+    reached = [r.num_epochs for r in study.records]
+    assert set(reached) == {1, 3, 9}
+    # a third of each rung, and those whom later and better ones have pushed out
+    assert 60 // 3 <= sum(n > 1 for n in reached) <= 60 // 3 + 60**0.5
+    assert all((r.state == "completed") == (r.num_epochs == 9) for r in study.records)
+    assert {r.state for r in study.records} == {"completed", "stopped"}
+    lines = [json.loads(line) for line in (tmp_path / "s" / "trials.jsonl").open()]
+    assert sum(line["event"] == "started" for line in lines) == 60
+    assert all(t.state.is_finished() for t in search.searcher.optuna_study.trials)
+
+
+def test_a_paused_trial_is_running_on_record_and_gives_its_slot_back(tmp_path):
+    search = begin(make_plan(trials=6, scheduler="asha", explore=0.0), tmp_path / "s")
+    seen = []
+
+    class Watch:
+        def started(self, proposal):
+            seen.append(("started", proposal.number))
+
+        def reported(self, proposal, row):
+            pass
+
+        def paused(self, proposal):
+            seen.append(("paused", proposal.number))
+
+        def ended(self, proposal, state, error):
+            seen.append((state, proposal.number))
+
+    search.observers.append(Watch())
+    first, second, third, *others = (search.next() for _ in range(6))
+    assert search.result(first.trial_id, {"epoch": 1, "score": 0.5})  # the best so far
+    assert not search.result(second.trial_id, {"epoch": 1, "score": 0.4})
+    assert (search.num_running, search.num_paused) == (5, 1)
+    assert load_study(tmp_path / "s").records[1].state == "running"
+    (told,) = [t for t in search.searcher.optuna_study.trials if t.number == 1]
+    assert (told.state, told.intermediate_values) == (TrialState.RUNNING, {1: 0.4})
+    assert search.next() is None  # nothing to do until the others report
+    assert not search.exhausted
+    search.failed(first.trial_id, "planted")
+    assert not search.result(third.trial_id, {"epoch": 1, "score": 0.3})
+    assert search.num_paused == 1  # at best two will have a place, and it is the third
+    for other in others:
+        search.failed(other.trial_id, "planted")
+    assert search.exhausted
+    assert not search.unfinished
+    assert seen == [*(("started", n) for n in range(6)), ("paused", 1), ("failed", 0),
+                    ("paused", 2), ("stopped", 2), ("failed", 3), ("failed", 4), ("failed", 5),
+                    ("stopped", 1)]  # fmt: skip
+
+
+def test_a_search_is_not_exhausted_while_a_running_trial_may_pause(tmp_path):
+    plan = make_plan(trials=2, scheduler="asha", explore=0.0)
+    search = begin(plan, tmp_path / "s")
+    first, second = search.next(), search.next()
+    assert not search.exhausted
+    assert search.next() is None
+    assert search.result(first.trial_id, {"epoch": 1, "score": 0.5})
+    assert not search.result(second.trial_id, {"epoch": 1, "score": 0.1})
+    assert not search.exhausted
+    for epoch in range(2, 10):
+        search.result(first.trial_id, {"epoch": epoch, "score": 0.5})
+    assert search.exhausted
+    assert not search.unfinished
+
+
+def test_a_trial_that_would_be_taken_up_again_at_once_goes_on(tmp_path):
+    search = begin(make_plan(trials=9, scheduler="asha", explore=0.0), tmp_path / "s")
+    for score, goes_on in ((0.2, True), (0.1, False), (0.3, True)):
+        assert search.result(search.next().trial_id, {"epoch": 1, "score": score}) == goes_on
+    assert (search.num_running, search.num_paused) == (2, 1)
+
+
+@pytest.mark.parametrize("stop_after", [3, 11, 30])
+def test_a_search_cut_at_several_slots_loses_and_doubles_nothing(tmp_path, stop_after):
+    plan = make_plan(trials=25, scheduler="asha")
+    drive(begin(plan, tmp_path / "s"), slots=4, epochs=stop_after)
+    search = go_on(plan, tmp_path / "s")
+    rungs = search.scheduler.seen
+    assert sum(map(len, rungs.values())) <= stop_after
+    drive(search, slots=4)
+    study = load_study(tmp_path / "s")
+    assert len(study.records) == 25
+    assert all(r.state in ("completed", "stopped") for r in study.records)
+    assert all([row["epoch"] for row in r.rows] == list(range(1, r.num_epochs + 1))
+               for r in study.records)  # fmt: skip
+    assert search.progress.epochs == sum(r.num_epochs for r in study.records)
 
 
 def test_an_end_that_was_decided_but_not_written_is_written_on_resume(tmp_path):

@@ -1,0 +1,251 @@
+"""How soon a search finds what a peer finds, on planted problems and in virtual time.
+
+    python -m benchmarks.search_quality [--seeds 30] [--slots 1,2,4,8] [--quick]
+        [--strategies NAME;NAME] [--json FILE] [--plot FILE] [--table FILE]
+
+Every strategy (`benchmarks/simulator.py`) gets the same seconds on every problem
+(`benchmarks/planted.py`): `BUDGET` times what training one config to the end takes, divided by the
+slots. A strategy's quality at a moment is the regret (true, at the full budget) of the trial that
+its measured scores would choose then among those trained to the end; 1 before there is one. The
+*speed* of A against B on a problem is the time that B takes until its median regret over the
+seeds reaches the worse of both final medians, divided by the time that A takes; over problems the
+geometric mean. Intervals: percentile bootstrap over the seeds, 95 %.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import multiprocessing
+import os
+import statistics
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.planted import PROBLEMS
+from benchmarks.simulator import STRATEGIES, simulate
+from deepsight.space import sample
+
+BUDGET = 15
+"""Trainings of one config to the end that the budget of a study would pay for."""
+GRID = 200
+"""Moments at which regret is looked at."""
+RESAMPLES = 400
+OURS = ("ours, asha", "ours, asha_stop")
+Job = tuple[str, str, int, int]
+"""Strategy, problem, slots, seed."""
+
+
+def budget_s(problem_name: str, slots: int) -> float:
+    """Seconds of virtual time of a study."""
+    import random
+
+    problem, rng = PROBLEMS[problem_name], random.Random(0)
+    costs = [problem.cost(sample(problem.space, {}, rng)) for _ in range(500)]
+    return BUDGET * problem.max_epochs * statistics.mean(costs) / slots
+
+
+def run_job(job: Job) -> tuple[Job, list[float], list[float], int]:
+    """Regret over time and over epochs, on grids; and the epochs in all."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
+    warnings.simplefilter("ignore")
+    name, problem_name, slots, seed = job
+    problem, limit = PROBLEMS[problem_name], budget_s(problem_name, slots)
+    strategy = STRATEGIES[name](problem, seed, limit, slots)
+    found, epochs = simulate(problem, strategy, slots, limit, seed)
+    by_time = [(f.time_s / limit, f.regret) for f in found]
+    most = BUDGET * problem.max_epochs
+    by_epochs = [(f.epochs / most, f.regret) for f in found]
+    return job, _on_grid(by_time), _on_grid(by_epochs), epochs
+
+
+def _on_grid(steps: Sequence[tuple[float, float]]) -> list[float]:
+    """A step function that begins at 1, at the grid's moments."""
+    values, at, current = [], 0, 1.0
+    for moment in (np.arange(GRID) + 1) / GRID:
+        while at < len(steps) and steps[at][0] <= moment + 1e-9:
+            current = max(steps[at][1], 0.0)
+            at += 1
+        values.append(current)
+    return values
+
+
+def speed(ours: np.ndarray, peer: np.ndarray) -> np.ndarray:
+    """How many times as fast `ours` is: medians (..., GRID) over time in, ratios (...) out."""
+    goal = np.maximum(ours[..., -1], peer[..., -1])[..., None] + 1e-9
+    first = [(curve <= goal).argmax(-1) + 1 for curve in (ours, peer)]
+    return np.asarray(first[1] / first[0])
+
+
+def resampled_medians(curves: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Medians over seeds: (seeds, GRID) in, (1 + RESAMPLES, GRID) out, the data's own first."""
+    drawn = rng.integers(len(curves), size=(RESAMPLES, len(curves)))
+    return np.concatenate([np.median(curves, 0)[None], np.median(curves[drawn], 1)])
+
+
+def interval(values: np.ndarray) -> list[float]:
+    """Estimate and 95 % bounds of (1 + RESAMPLES) values."""
+    low, high = np.percentile(values[1:], [2.5, 97.5])
+    return [float(values[0]), float(low), float(high)]
+
+
+def compare(medians: Mapping[tuple[str, str], np.ndarray], ours: str, peer: str) -> dict[str, Any]:
+    """Speed and final regret of `ours` over `peer`, by problem and over all problems."""
+    problems = [problem for name, problem in medians if name == ours]
+    speeds = {p: speed(medians[ours, p], medians[peer, p]) for p in problems}
+    finals = {
+        p: (medians[ours, p][:, -1] + 1e-4) / (medians[peer, p][:, -1] + 1e-4) for p in problems
+    }
+    mean = {
+        what: interval(np.exp(np.mean([np.log(v) for v in ratios.values()], axis=0)))
+        for what, ratios in (("speed", speeds), ("final_regret", finals))
+    }
+    return mean | {
+        "problems": {
+            p: {"speed": interval(speeds[p]), "final_regret": interval(finals[p])}
+            for p in problems
+        }
+    }
+
+
+def summarise(curves: Mapping[Job, list[float]], names: Sequence[str]) -> dict[str, Any]:
+    """Everything that the report says, by slots."""
+    rng = np.random.default_rng(0)
+    slots_run = sorted({job[2] for job in curves})
+    summary: dict[str, Any] = {}
+    for slots in slots_run:
+        medians = {}
+        for name in names:
+            for problem in PROBLEMS:
+                wanted = (name, problem, slots)
+                runs = [curve for job, curve in curves.items() if job[:3] == wanted]
+                if runs:
+                    medians[name, problem] = resampled_medians(np.array(runs), rng)
+        summary[str(slots)] = {
+            "against": {
+                ours: {peer: compare(medians, ours, peer) for peer in names if peer != ours}
+                for ours in OURS
+                if ours in names
+            },
+            "regret": {
+                f"{name} | {problem}": [
+                    [round(float(x), 5) for x in line]
+                    for line in (m[0], *np.percentile(m[1:], [2.5, 97.5], axis=0))
+                ]
+                for (name, problem), m in medians.items()
+            },
+        }
+    return summary
+
+
+def table(summary: Mapping[str, Any], names: Sequence[str]) -> str:
+    """Markdown: speeds over all problems by slots, then final regrets by problem."""
+    lines = []
+    for ours in (name for name in OURS if name in names):
+        peers = [name for name in names if name != ours]
+        lines += [f"Speed of `{ours}` against:", "", f"| slots | {' | '.join(peers)} |",
+                  "|---|" + "---|" * len(peers)]  # fmt: skip
+        for slots, entry in summary.items():
+            cells = [_cell(entry["against"][ours][peer]["speed"]) for peer in peers]
+            lines.append(f"| {slots} | {' | '.join(cells)} |")
+        lines.append("")
+    for slots, entry in summary.items():
+        lines += [f"Final median regret at {slots} slot(s), in points of 100:", "",
+                  f"| problem | {' | '.join(names)} |", "|---|" + "---|" * len(names)]  # fmt: skip
+        for problem in PROBLEMS:
+            finals = [entry["regret"].get(f"{name} | {problem}") for name in names]
+            if any(finals):
+                cells = [f"{100 * f[0][-1]:.2f}" if f else "" for f in finals]
+                lines.append(f"| {problem} | {' | '.join(cells)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _cell(values: Sequence[float]) -> str:
+    return f"{values[0]:.2f} [{values[1]:.2f}, {values[2]:.2f}]"
+
+
+def plot(summary: Mapping[str, Any], names: Sequence[str], path: Path) -> None:
+    """Median regret over time with its interval: a row a number of slots, a column a problem."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    problems = [p for p in PROBLEMS if any(k.endswith(f"| {p}") for e in summary.values()
+                                           for k in e["regret"])]  # fmt: skip
+    figure, axes = plt.subplots(len(summary), len(problems), squeeze=False, sharex=True,
+                                figsize=(2.6 * len(problems), 2.4 * len(summary)))  # fmt: skip
+    moments = (np.arange(GRID) + 1) / GRID
+    for row, (slots, entry) in zip(axes, summary.items(), strict=True):
+        for axis, problem in zip(row, problems, strict=True):
+            for number, name in enumerate(names):
+                middle, low, high = entry["regret"][f"{name} | {problem}"]
+                colour = f"C{number}"
+                axis.plot(moments, middle, color=colour, lw=1.6 if name in OURS else 1.0,
+                          ls="-" if name in OURS else "--", label=name)  # fmt: skip
+                axis.fill_between(moments, low, high, color=colour, alpha=0.1, lw=0)
+            axis.set_yscale("log")
+            axis.set_ylim(1e-3, 1.0)
+            axis.tick_params(labelsize=7)
+            if row is axes[0]:
+                axis.set_title(problem, fontsize=9)
+            if axis is row[0]:
+                axis.set_ylabel(f"regret, {slots} slot(s)", fontsize=8)
+    for axis in axes[-1]:
+        axis.set_xlabel("share of the budget", fontsize=8)
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower center", ncols=len(names), fontsize=9, frameon=False)
+    figure.tight_layout(rect=(0, 0.03 if len(summary) > 2 else 0.08, 1, 1))
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def main() -> None:
+    """Run, print the tables, write what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=30)
+    parser.add_argument("--slots", default="1,2,4,8")
+    parser.add_argument("--problems", default=",".join(PROBLEMS))
+    parser.add_argument("--strategies", default=";".join(STRATEGIES))
+    parser.add_argument("--quick", action="store_true", help="3 seeds, 3 problems, 1 and 4 slots")
+    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--plot", type=Path)
+    parser.add_argument("--table", type=Path)
+    args = parser.parse_args()
+    names, problems = args.strategies.split(";"), args.problems.split(",")
+    slots, seeds = [int(n) for n in args.slots.split(",")], args.seeds
+    if args.quick:
+        slots, seeds, problems = [1, 4], 3, ["smooth", "conditional", "crossing"]
+    jobs = [(n, p, s, k) for n in names for p in problems for s in slots for k in range(seeds)]
+    began = time.monotonic()
+    with multiprocessing.Pool(args.processes) as pool:
+        done = list(pool.imap_unordered(run_job, jobs, chunksize=4))
+    by_time = summarise({job: curve for job, curve, _, _ in done}, names)
+    by_epochs = summarise({job: curve for job, _, curve, _ in done}, names)
+    text = (f"{seeds} seeds, {len(problems)} problems, {time.monotonic() - began:.0f} s\n\n"
+            + table(by_time, names))  # fmt: skip
+    print(text)
+    print("By epochs instead of time:\n")
+    print(table(by_epochs, names).split("Final median")[0])
+    if args.table:
+        args.table.write_text(text)
+    if args.json:
+        args.json.write_text(json.dumps({"seeds": seeds, "budget": BUDGET, "time": by_time,
+                                         "epochs": by_epochs}) + "\n")  # fmt: skip
+    if args.plot:
+        plot(by_time, names, args.plot)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""What Optuna's samplers are shown: one order over trials that trained for different budgets.
+
+TPE splits past trials into good and bad ones. Optuna's own split puts every trial that spent the
+full budget before every one that was stopped and takes running ones for bad. With explorers, whose
+budget nobody earned, and with trials that pause, both are wrong: a poor explorer would count as
+good, a promising paused trial as bad. So the sampler sees a study of its own, made for the one
+proposal, in which each trial's value is its place in `ranked`.
+"""
+
+from __future__ import annotations
+
+import statistics
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+
+from deepsight.config import Value
+from deepsight.space import Choice, Domain, Int, Space, decide
+
+STARTUP_TRIALS = 10
+"""Random proposals before TPE begins; explorers count among them."""
+
+
+def rank_weights(num_trials: int) -> np.ndarray:
+    """Weights of good or of bad trials, the best first: five times the worst's for the best."""
+    return np.linspace(1.0, 0.2, num_trials)
+
+
+SAMPLERS = {
+    "tpe": lambda seed: TPESampler(
+        seed=seed, multivariate=True, group=True, n_startup_trials=STARTUP_TRIALS,
+        weights=rank_weights,
+    ),
+    "random": lambda seed: RandomSampler(seed=seed),
+}  # fmt: skip
+"""Samplers by name, built from a seed."""
+
+
+@dataclass
+class Past:
+    """A trial as a proposal takes it into account."""
+
+    config: Mapping[str, Value]
+    explorer: bool
+    scores: dict[int, float] = field(default_factory=dict)
+    """Score (higher is better) by rung."""
+    state: str = "running"
+    """running (also: paused), completed, stopped, diverged or failed."""
+
+
+def ranked(past: Sequence[Past]) -> list[Past]:
+    """All trials that did not fail, the best first.
+
+    A trial stands at the highest rung that it reached by merit, and there by its score. An
+    explorer, whose budget was given, stands at the highest rung where it is no worse than the
+    median of those who earned theirs. Trials without a score yet come last but for the diverged:
+    what is being tried needs no second try.
+    """
+    earned: dict[int, list[float]] = {}
+    for trial in past:
+        if not trial.explorer and trial.state != "diverged":
+            for rung, score in trial.scores.items():
+                earned.setdefault(rung, []).append(score)
+    level = {rung: statistics.median(scores) for rung, scores in earned.items()}
+
+    def place(trial: Past) -> tuple[int, float]:
+        if trial.state == "diverged":
+            return -2, 0.0
+        reached = sorted(trial.scores, reverse=True)
+        for rung in reached:
+            score = trial.scores[rung]
+            if not trial.explorer or score >= level.get(rung, score) or rung == reached[-1]:
+                return rung, score
+        return -1, 0.0
+
+    return sorted((t for t in past if t.state != "failed"), key=place, reverse=True)
+
+
+def sample_point(
+    space: Space, fixed: Mapping[str, Value], past: Sequence[Past], name: str, seed: int
+) -> dict[str, Value]:
+    """One config from the sampler `name`, None where inactive; the same for the same arguments."""
+    with warnings.catch_warnings():  # multivariate and group: experimental; weights: until Optuna 6
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        warnings.simplefilter("ignore", FutureWarning)
+        sampler: BaseSampler = SAMPLERS[name](seed)
+        study = optuna.create_study(sampler=sampler)
+    if name == "tpe":
+        distributions = {key: to_distribution(domain) for key, domain in space.items()}
+        for place, trial in enumerate(ranked(past)):
+            params = {k: v for k, v in trial.config.items() if v is not None}
+            study.add_trial(
+                optuna.create_trial(
+                    value=place,
+                    params=params,
+                    distributions={k: distributions[k] for k in params},
+                )
+            )
+    return suggest_point(study.ask(), space, fixed)
+
+
+def suggest_point(
+    trial: optuna.Trial, space: Space, fixed: Mapping[str, Value]
+) -> dict[str, Value]:
+    """The values that `trial` has, or its sampler draws, for what is active; None elsewhere."""
+    chosen: dict[str, Value] = {name: None for name in space}
+    for name, domain, config in decide(space, fixed):
+        config[name] = chosen[name] = _suggest(trial, name, domain)
+    return chosen
+
+
+def to_distribution(domain: Domain) -> BaseDistribution:
+    """Optuna's form of a domain."""
+    if isinstance(domain, Choice):
+        return CategoricalDistribution(domain.values)
+    if isinstance(domain, Int):
+        return IntDistribution(domain.low, domain.high, log=domain.log)
+    return FloatDistribution(domain.low, domain.high, log=domain.log)
+
+
+def _suggest(trial: optuna.Trial, name: str, domain: Domain) -> Value:
+    if isinstance(domain, Choice):
+        return trial.suggest_categorical(name, domain.values)
+    if isinstance(domain, Int):
+        return trial.suggest_int(name, domain.low, domain.high, log=domain.log)
+    return trial.suggest_float(name, domain.low, domain.high, log=domain.log)
