@@ -7,8 +7,10 @@ stands before it. Plain ``torch.load(path, weights_only=True)`` opens it too, bu
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import pickle
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -19,6 +21,8 @@ MARK = b"sha256\r\n"
 TRAILER = len(MARK) + hashlib.sha256().digest_size
 SUFFIX = ".pt"
 PREVIOUS = ".previous"
+
+logger = logging.getLogger(__name__)
 
 
 class CheckpointError(ValueError):
@@ -46,16 +50,19 @@ def previous(path: Path) -> Path:
 
 
 def save(
-    path: Path, state: Mapping[str, Any], row: Mapping[str, Any], *, durable: bool = True
+    path: Path, state: Mapping[str, Any], row: Mapping[str, Any], *, wait: bool = False
 ) -> None:
     """Write a checkpoint to `path` atomically and keep the one that was there as `previous`.
+
+    A file becomes the fallback only once the disk has it, so that one of the two survives a
+    power cut. A process that dies loses nothing.
 
     Args:
         path: The file; its folder exists.
         state: Tensors and plain values, nested in dictionaries, lists and tuples.
         row: The results row that belongs to the state, so that a crash between writing the two
             loses neither.
-        durable: Whether to wait until the disk has it.
+        wait: Whether to return only when the disk has it; a thread sees to it otherwise.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -63,25 +70,41 @@ def save(
             hashing = _Hashing(file)
             torch.save({"state": dict(state), "row": dict(row)}, hashing)  # type: ignore[arg-type]
             file.write(MARK + hashing.sha256.digest())
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
+        _finish_syncing(path)
         if path.exists():
             path.replace(previous(path))
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    if durable:
-        _sync_folder(path.parent)
+    _syncing[path] = threading.Thread(target=_sync, args=(path,))
+    _syncing[path].start()
+    if wait:
+        _finish_syncing(path)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the renames in `folder` durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+_syncing: dict[Path, threading.Thread] = {}
+"""By checkpoint, who waits for the disk: that takes longer than writing, and uses no processor."""
+
+
+def _finish_syncing(path: Path) -> None:
+    thread = _syncing.pop(path, None)
+    if thread is not None:
+        thread.join()
+
+
+def _sync(path: Path) -> None:
+    """Wait until the disk has the file at `path` and its folder's entry."""
+    for target in (path, path.parent):
+        try:
+            descriptor = os.open(target, os.O_RDONLY)
+        except FileNotFoundError:  # whoever owns the folder has removed it
+            return
+        try:
+            os.fsync(descriptor)
+        except OSError as error:  # a file system without fsync, or a full or failing disk
+            logger.warning("%s may not be on the disk yet: %s", target, error)
+        finally:
+            os.close(descriptor)
 
 
 def load(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

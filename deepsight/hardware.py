@@ -23,7 +23,7 @@ TENSOR_CORES = 7.0
 def choose_hardware(config: HardwareConfig, cpus_per_trial: float) -> HardwareConfig:
     """`config` with every "auto" (and 0 threads) replaced by what suits this machine.
 
-    bf16 and channels_last belong together on a CPU: either alone gains little (docs/training.md).
+    On a CPU channels_last is the faster format in either precision (docs/training.md).
 
     Args:
         config: What was asked; whatever is not "auto" stays.
@@ -35,17 +35,16 @@ def choose_hardware(config: HardwareConfig, cpus_per_trial: float) -> HardwareCo
         device = "cpu" if capability is None else "cuda"
     if device == "cuda":
         fast_bf16 = (capability or 0.0) >= BF16_CAPABILITY
-        tensor_cores = (capability or 0.0) >= TENSOR_CORES
+        fast_channels_last = (capability or 0.0) >= TENSOR_CORES
     else:
         fast_bf16 = bool(BF16_FLAGS & cpu_flags())
-        tensor_cores = False
+        fast_channels_last = True
     precision = config.precision
     if precision == "auto":
         precision = "bf16" if fast_bf16 else "fp32"
     memory_format = config.memory_format
     if memory_format == "auto":
-        wanted = tensor_cores or (device == "cpu" and precision == "bf16")
-        memory_format = "channels_last" if wanted else "contiguous"
+        memory_format = "channels_last" if fast_channels_last else "contiguous"
     return dataclasses.replace(
         config,
         device=device,

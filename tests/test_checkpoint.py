@@ -22,7 +22,7 @@ ROW = {"epoch": 3, "val_accuracy": 0.5, "val_recall": [0.25, None], "val_loss": 
 def test_what_is_saved_comes_back(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     state = small_state()
-    checkpoint.save(path, state, ROW)
+    checkpoint.save(path, state, ROW, wait=True)
     loaded, row = checkpoint.load(path)
     assert row == ROW
     assert loaded["epoch"] == 3
@@ -41,7 +41,7 @@ def test_torch_opens_it_as_well(tmp_path: Path) -> None:
 
 def test_every_single_altered_byte_is_found(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
-    checkpoint.save(path, small_state(), ROW, durable=False)
+    checkpoint.save(path, small_state(), ROW)
     whole = path.read_bytes()
     for position in range(0, len(whole), 37):
         altered = bytearray(whole)

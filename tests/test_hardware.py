@@ -15,7 +15,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, capability: float | None, flags: se
 @pytest.mark.parametrize(
     ("capability", "flags", "expected"),
     [
-        (None, set(), ("cpu", "fp32", "contiguous")),
+        (None, set(), ("cpu", "fp32", "channels_last")),
         (None, {"avx512_bf16"}, ("cpu", "bf16", "channels_last")),
         (None, {"amx_bf16"}, ("cpu", "bf16", "channels_last")),
         (6.1, {"avx512_bf16"}, ("cuda", "fp32", "contiguous")),
