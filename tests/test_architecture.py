@@ -64,9 +64,13 @@ UNITS = {
     "deepsight.models": unit(f"{CORE} deepsight.models.weights", "numpy torch torchvision"),
     "deepsight.losses": unit(CORE, "torch"),
     "deepsight.checkpoint": unit(CORE, "numpy torch"),
-    "deepsight.training": unit(TRAINS, "numpy torch matplotlib"),
-    "deepsight.pretrain": unit(f"{TRAINS} deepsight.training", "numpy torch"),
     "search_spaces": unit("deepsight.space"),
+    "deepsight.training": unit(TRAINS, "numpy torch"),
+    # a command of its own: it reads --space and --set and draws
+    "deepsight.training.lr_finder": unit(
+        f"{TRAINS} deepsight.training search_spaces", "numpy torch matplotlib yaml"
+    ),
+    "deepsight.pretrain": unit(f"{TRAINS} deepsight.training", "numpy torch"),
     "deepsight.tune": unit(
         f"{STUDY} deepsight.hardware deepsight.checkpoint deepsight.training search_spaces",
         "ray optuna yaml rich numpy PIL psutil tensorboardX",

@@ -172,7 +172,7 @@ def test_the_default_point():
     }
     point = default_point(space, {"optim.name": "adamw"}, DEFAULTS)
     assert point == {
-        "optim.lr": 1e-3, "optim.batch_size": 8, "optim.momentum": None, "user.width": 3,
+        "optim.lr": 2e-3, "optim.batch_size": 8, "optim.momentum": None, "user.width": 3,
     }  # fmt: skip
 
 

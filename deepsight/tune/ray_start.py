@@ -128,11 +128,10 @@ def _few_processes() -> Iterator[None]:
 
 def import_all() -> None:
     """Import what a trial needs, in a worker that will then serve trials."""
-    import torch
-
+    import deepsight.training.trial
     import deepsight.tune.worker
 
-    assert torch
+    assert deepsight.training.trial
     assert deepsight.tune.worker
 
 

@@ -124,9 +124,9 @@ def test_resume_changes_nothing_but_how_long(flag, tmp_path, monkeypatch, capsys
 
 def test_dry_run_writes_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert main(["--space", "finetune", "--set", "optim.lr=2e-3", "--dry-run"]) == 0
+    assert main(["--space", "finetune", "--set", "optim.lr=5e-3", "--dry-run"]) == 0
     out = capsys.readouterr().out
-    assert "optim.lr=0.002" in out
+    assert "optim.lr=0.005" in out
     assert out.count("sample") == 3
     assert list(tmp_path.iterdir()) == []
 
