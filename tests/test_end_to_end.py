@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from deepsight.config import DEFAULTS
 from deepsight.run_store import load_study
 
 ROOT = Path(__file__).parent.parent
@@ -53,7 +54,7 @@ def test_the_search_learns(digits):
     best = study.incumbent()
     assert best.num_epochs == 9
     assert best.rows[-1]["val_accuracy"] > 0.6
-    assert study.records[0].config["optim.lr"] == 1e-3  # the defaults
+    assert study.records[0].config["optim.lr"] == DEFAULTS["optim.lr"]
     assert study.header["data"]["counts"]["train"] > 1000
     assert study.header["hardware"]["device"] in ("cpu", "cuda")
 
