@@ -41,7 +41,7 @@ def keep_freed_memory() -> None:
     """Have malloc keep what the process frees, for good, instead of handing it back to the system.
 
     A step frees and allocates the same large blocks again; handed back, each comes with a page
-    fault for every 4 KB: a sixth of the processor time of a small network (docs/training.md).
+    fault for every 4 KB: an eighth of the processor time of a small network (docs/training.md).
     Does nothing where the C library is not glibc.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None

@@ -111,6 +111,10 @@ RESUMED = {
         "hardware": {"precision": "bf16"},
     },
     "rmsprop": {"optim": {"name": "rmsprop"}},
+    "small maps": {  # the last blocks see 2x2: matrix products
+        "model": {"depth": 5, "kernel_size": 5, "freeze_fraction": 0.5, "unfreeze": "at_once"},
+        "optim": {"ema_decay": 0.9},
+    },
 }
 
 
