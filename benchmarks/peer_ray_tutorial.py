@@ -33,7 +33,7 @@ from deepsight.data.table import load_dataset
 from deepsight.losses import build_loss
 from deepsight.models.finetune import frozen_stages, param_groups, set_frozen, stages
 from deepsight.models.table import build_model
-from deepsight.space import Choice, Int, decide
+from deepsight.tune.sampling import suggest_point
 from deepsight.tune.sources import load_space
 from deepsight.tune.study import resolve_study
 
@@ -121,16 +121,7 @@ def train_peer(values: dict[str, Any]) -> None:
 
 def define(trial: Any, fixed: Mapping[str, Any], space: Mapping[str, Any]) -> dict[str, Any]:
     """The search space as Optuna's define-by-run wants it."""
-    values = dict(fixed)
-    for name, domain, config in decide(space, fixed):
-        if isinstance(domain, Choice):
-            config[name] = trial.suggest_categorical(name, domain.values)
-        elif isinstance(domain, Int):
-            config[name] = trial.suggest_int(name, domain.low, domain.high, log=domain.log)
-        else:
-            config[name] = trial.suggest_float(name, domain.low, domain.high, log=domain.log)
-        values[name] = config[name]
-    return values
+    return dict(fixed) | suggest_point(trial, space, fixed)
 
 
 def main(space_name: str, trials: str, max_epochs: str, seed: str, out: str) -> None:

@@ -20,7 +20,8 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.planted import Problem
-from deepsight.space import Choice, Domain, Int, decide, sample
+from deepsight.space import sample
+from deepsight.tune.sampling import suggest_point
 from deepsight.tune.search import Search
 from deepsight.tune.searcher import Searcher
 from deepsight.tune.study import resolve_study
@@ -127,20 +128,6 @@ class Ours:
         return self.search.result(trial, {"epoch": epoch, "score": score})
 
 
-def _optuna_point(trial: Any, space: Mapping[str, Domain]) -> dict[str, Any]:
-    """A config by Optuna's define-by-run, conditions included."""
-    point: dict[str, Any] = {}
-    for name, domain, config in decide(space, {}):
-        if isinstance(domain, Choice):
-            config[name] = trial.suggest_categorical(name, domain.values)
-        elif isinstance(domain, Int):
-            config[name] = trial.suggest_int(name, domain.low, domain.high, log=domain.log)
-        else:
-            config[name] = trial.suggest_float(name, domain.low, domain.high, log=domain.log)
-        point[name] = config[name]
-    return point
-
-
 class RayAsha:
     """Ray's ASHAScheduler as shipped, over its OptunaSearch (seeded) or over random configs."""
 
@@ -152,7 +139,7 @@ class RayAsha:
         if searcher == "optuna":
 
             def define(trial: Any) -> None:
-                _optuna_point(trial, problem.space)
+                suggest_point(trial, problem.space, {})
 
             self.optuna = OptunaSearch(define, metric="score", mode="max", seed=seed)
         self.asha = AsyncHyperBandScheduler(metric="score", mode="max", max_t=problem.max_epochs)
@@ -197,7 +184,7 @@ class OptunaAlone:
         """A new trial."""
         trial = self.study.ask()
         self.trials[str(trial.number)] = trial
-        return str(trial.number), _optuna_point(trial, self.problem.space), 0
+        return str(trial.number), suggest_point(trial, self.problem.space, {}), 0
 
     def result(self, trial: str, epoch: int, score: float) -> bool:
         """As a worker that asks `should_prune` after every epoch."""
