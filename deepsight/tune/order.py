@@ -30,8 +30,6 @@ class Order:
     """Epochs on record: a checkpoint beyond them brings its row along."""
     budget: int
     """Epochs of this trial."""
-    resumable: bool
-    """Whether each epoch is saved."""
 
     def to_ray(self) -> dict[str, str]:
         """The form that Ray carries."""
@@ -53,7 +51,6 @@ def make_order(plan: StudyPlan, directory: Path, proposal: Proposal, known_epoch
         trainable=plan.settings.trainable,
         known_epochs=known_epochs,
         budget=proposal.budget,
-        resumable=True,
     )
 
 

@@ -24,6 +24,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from deepsight.config import Value
+from deepsight.run_store import trial_id
 from deepsight.space import sample
 from deepsight.tune.sampling import Past, sample_point, suggest_point
 from deepsight.tune.study import StudyPlan
@@ -43,7 +44,7 @@ class Proposal:
     @property
     def trial_id(self) -> str:
         """The trial's name in files."""
-        return f"t{self.number:04d}"
+        return trial_id(self.number)
 
 
 def is_explorer(number: int, share: float) -> bool:

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ray.tune import Trainable
 
 from deepsight.config import UserError, Value
@@ -93,7 +94,7 @@ def run_order(order: Order) -> Iterator[dict[str, Any]]:
     for torn in folder.glob(".*"):  # what a killed process was writing
         torn.unlink(missing_ok=True)
     state: dict[str, Any] | None = None
-    newest = checkpoint.newest(folder) if order.resumable else None
+    newest = checkpoint.newest(folder)
     done = 0
     if newest is not None:
         state, row = checkpoint.load(newest)
@@ -139,14 +140,12 @@ def _keep(order: Order, folder: Path, result: EpochResult) -> None:
     """Save what an epoch left: checkpoint, predictions, and once the augmented inputs."""
     from deepsight import checkpoint
 
-    if order.resumable and result.state is not None:
+    if result.state is not None:
         state = dict(result.state)
         if result.metrics["epoch"] >= order.budget:
             state.pop("optimiser", None)  # nothing trains on from here; it is half of the file
         checkpoint.save(folder / CHECKPOINT, state, result.metrics)
     if result.predictions is not None:
-        import numpy as np
-
         temporary = folder / f".predictions.{os.getpid()}.npz"
         np.savez(temporary, **result.predictions)  # type: ignore[arg-type]
         temporary.replace(folder / "predictions.npz")
@@ -155,8 +154,6 @@ def _keep(order: Order, folder: Path, result: EpochResult) -> None:
 
         rows = [result.images[i : i + 8] for i in range(0, len(result.images) // 8 * 8, 8)]
         sheet = [[*row] for row in rows] or [[*result.images]]
-        import numpy as np
-
         Image.fromarray(np.vstack([np.hstack(row) for row in sheet])).save(folder / "augmented.png")
 
 
