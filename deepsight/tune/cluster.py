@@ -37,10 +37,9 @@ def run_on_ray(search: Search, directory: Path) -> None:
             trial_dirname_creator=lambda trial: str(trial.trial_id),
             trial_name_creator=lambda trial: str(trial.trial_id),
         )
-    except Exception:
-        if seam.error is not None:
-            raise seam.error from None
-        raise
+    except Exception:  # ours come out of Ray as texts: the kept one is raised instead
+        if seam.error is None:
+            raise
     if seam.error is not None:
         raise seam.error
 
