@@ -1,6 +1,7 @@
 """Where settings come from and which wins."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,7 @@ from deepsight.tune.study import (
 )
 from tests.tune.plans import make_plan
 
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 SPACE = {"optim.lr": loguniform(1e-4, 1e-1), "optim.name": choice("sgd", "adamw")}
 
 
@@ -164,7 +166,7 @@ def test_yaml_text_that_looks_like_a_number_is_explained(tmp_path):
     assert "1.0e-4" in caught.value.remedy
 
 
-@pytest.mark.parametrize("bundled", ["quickstart", "cifar10_finetune", "garbage_finetune"])
+@pytest.mark.parametrize("bundled", [p.stem for p in EXPERIMENTS.glob("*.yaml")])
 def test_bundled_experiments_resolve(bundled):
     read = load_experiment(bundled)
     plan = resolve_study("a", *load_space(read["space"]), read["values"])
