@@ -33,7 +33,7 @@ def unit(project: str = "", third_party: str = "") -> Unit:
     return Unit(frozenset(project.split()), frozenset(third_party.split()))
 
 
-CORE = "deepsight.config deepsight.imports"
+CORE = "deepsight.config deepsight.imports deepsight.overrides"
 STUDY = f"{CORE} deepsight.space deepsight.run_store"
 TRAINS = (
     f"{CORE} deepsight.hardware deepsight.metrics deepsight.data deepsight.augment "
@@ -44,6 +44,7 @@ SCIENCE = "numpy pandas scipy sklearn matplotlib plotly rich yaml jinja2"
 UNITS = {
     "deepsight.config": unit(),
     "deepsight.imports": unit("deepsight.config"),
+    "deepsight.overrides": unit("deepsight.config"),
     "deepsight.space": unit("deepsight.config"),
     "deepsight.run_format": unit("deepsight.config deepsight.space"),
     "deepsight.records": unit("deepsight.config deepsight.space deepsight.run_format", "pandas"),
@@ -68,7 +69,7 @@ UNITS = {
     "deepsight.training": unit(TRAINS, "numpy torch"),
     # a command of its own: it reads --space and --set and draws
     "deepsight.training.lr_finder": unit(
-        f"{TRAINS} deepsight.training search_spaces", "numpy torch matplotlib yaml"
+        f"{TRAINS} deepsight.training search_spaces", "numpy torch matplotlib"
     ),
     "deepsight.pretrain": unit(f"{TRAINS} deepsight.training", "numpy torch"),
     "deepsight.tune": unit(

@@ -8,7 +8,6 @@ a tenth of where it is lowest is the safer choice of a constant rate.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import importlib
 import logging
@@ -22,7 +21,6 @@ from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 
 import search_spaces
 from deepsight.config import (
@@ -34,6 +32,7 @@ from deepsight.config import (
     unknown,
 )
 from deepsight.hardware import choose_hardware
+from deepsight.overrides import parse_set
 
 LOWEST, HIGHEST = 1e-6, 10.0
 """Ends of the sweep: learning rates of the head."""
@@ -205,7 +204,7 @@ def config_from_flags(flags: argparse.Namespace) -> TrialConfig:
     flat = _fixed_of(flags.space) if flags.space else {}
     if flags.data:
         flat["data.name"] = flags.data
-    return trial_config(flat | dict(_parse(text) for text in flags.sets))
+    return trial_config(flat | dict(parse_set(text) for text in flags.sets))
 
 
 def _fixed_of(space: str) -> dict[str, Value]:
@@ -214,20 +213,6 @@ def _fixed_of(space: str) -> dict[str, Value]:
         raise unknown("space", space, names)
     module = importlib.import_module(f"search_spaces.{space}")
     return dict(getattr(module, "FIXED", {}))
-
-
-def _parse(text: str) -> tuple[str, object]:
-    name, equals, raw = text.partition("=")
-    if not equals or not name.strip():
-        raise UserError(f"--set {text!r} is not NAME=VALUE.", "Example: --set optim.lr=0.01.")
-    try:
-        value = yaml.safe_load(raw)
-    except yaml.YAMLError:
-        value = raw
-    if isinstance(value, str):
-        with contextlib.suppress(ValueError):
-            value = float(value)  # YAML takes 1e-4 for a text
-    return name.strip(), value
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from deepsight.config import UserError, Value
+from deepsight.overrides import parse_set
 from deepsight.tune import driver
 from deepsight.tune.driver import Outcome
 from deepsight.tune.sources import load_experiment, load_space, space_names
@@ -21,7 +22,6 @@ from deepsight.tune.study import (
     StudyPlan,
     describe,
     parse_duration,
-    parse_set,
     require_directory,
     resolve_study,
 )

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from deepsight.config import DEFAULTS, UserError, trial_config
+from deepsight.overrides import parse_set
 from deepsight.space import choice, loguniform, uniform
 from deepsight.tune.sources import load_experiment, load_space, space_names
 from deepsight.tune.study import (
     describe,
     parse_duration,
-    parse_set,
     plan_from_json,
     plan_to_json,
     resolve_study,
