@@ -9,7 +9,8 @@ SHELL  := /bin/bash -o pipefail
 
 tune: $(STAMP)
 	@study=$$($(BIN)/python -m deepsight.tune --space finetune | tail -n 1) \
-	  && $(BIN)/python -m analysis.summary "$$study" && echo "$$study"
+	  && $(BIN)/python -m analysis.summary "$$study" \
+	  && $(BIN)/python -m analysis.report "$$study" >&2 && echo "$$study"
 
 test: lint types pytest
 

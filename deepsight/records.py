@@ -60,6 +60,8 @@ class Study:
     rungs: tuple[int, ...]
     records: list[TrialRecord]
     """In the order in which they started."""
+    skipped: tuple[str, ...] = ()
+    """Damaged lines that were left out, each as ``file:line: what is wrong``."""
 
     @cached_property
     def trials(self) -> pd.DataFrame:

@@ -103,6 +103,17 @@ def _refuse_constant(constant: str) -> NoReturn:
 decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
 """Strict JSON: a bare NaN or Infinity is a ValueError."""
 
+def decode_line(where: str, raw: bytes) -> dict[str, Any]:
+    """The object of one line of a ``.jsonl`` file."""
+    try:
+        line = decode(raw.decode())
+    except ValueError as error:
+        damaged(where, f"not JSON ({error})")
+    if not isinstance(line, dict) or not TRIAL_ID.fullmatch(str(line.get("trial_id"))):
+        damaged(where, "not an object with a trial_id")
+    return line
+
+
 _HEADER_TYPES: dict[str, type] = {
     "schema_version": int, "name": str, "metric": str, "mode": str, "max_epochs": int,
     "rungs": list, "fixed": dict, "space": dict,

@@ -27,7 +27,6 @@ from deepsight.run_format import (
     RESULTS_FILE,
     SCHEMA_VERSION,
     STATES,
-    TRIAL_ID,
     TRIALS_FILE,
     StorageError,
     StudyFormatError,
@@ -36,6 +35,7 @@ from deepsight.run_format import (
     check_header,
     damaged,
     decode,
+    decode_line,
     plain_object,
     trial_id,
     trial_path,
@@ -308,11 +308,16 @@ def storage_error(directory: Path, error: OSError) -> StorageError:
 # --- reading ------------------------------------------------------------------------------------
 
 
-def load_study(path: Path | str) -> Study:
+def load_study(path: Path | str, skip_damaged: bool = False) -> Study:
     """Read a study, finished or not, also while it is being written.
 
     A torn last line is left out with a warning. A trial that went back to an earlier checkpoint
     repeats epochs: from a row whose epoch does not exceed the last one on, the later lines count.
+
+    Args:
+        path: The study's directory.
+        skip_damaged: Leave damaged lines out and name them in `Study.skipped`, for a report that
+            shows what is left; whoever goes on with a study must not.
 
     Raises:
         UserError: If there is no study at `path`.
@@ -322,10 +327,17 @@ def load_study(path: Path | str) -> Study:
     header = _read_header(directory)
     events, results = _snapshot(directory)
     trials: dict[str, dict[str, Any]] = {}
-    for where, line in _lines(directory / TRIALS_FILE, events):
-        apply_event(where, line, trials)
-    for where, line in _lines(directory / RESULTS_FILE, results):
-        apply_result(where, line, trials)
+    skipped: list[str] = []
+    for name, content, apply in (
+        (TRIALS_FILE, events, apply_event), (RESULTS_FILE, results, apply_result)
+    ):  # fmt: skip
+        for where, raw in _lines(directory / name, content):
+            try:
+                apply(where, decode_line(where, raw), trials)
+            except StudyFormatError as error:
+                if not skip_damaged:
+                    raise
+                skipped.append(error.cause)
     return Study(
         directory=directory,
         header=header,
@@ -336,6 +348,7 @@ def load_study(path: Path | str) -> Study:
         max_epochs=header["max_epochs"],
         rungs=tuple(header["rungs"]),
         records=[TrialRecord(**trial) for trial in trials.values()],
+        skipped=tuple(skipped),
     )
 
 
@@ -375,17 +388,10 @@ def _snapshot(directory: Path) -> tuple[bytes, bytes]:
         damaged(str(error.filename), f"cannot be read ({error.strerror})")
 
 
-def _lines(path: Path, content: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield ``("file:line", object)`` for every whole line."""
+def _lines(path: Path, content: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield ``("file:line", bytes)`` for every whole line."""
     *whole, torn = content.split(b"\n")
     for number, raw in enumerate(whole, start=1):
-        where = f"{path}:{number}"
-        try:
-            line = decode(raw.decode())
-        except ValueError as error:
-            damaged(where, f"not JSON ({error})")
-        if not isinstance(line, dict) or not TRIAL_ID.fullmatch(str(line.get("trial_id"))):
-            damaged(where, "not an object with a trial_id")
-        yield where, line
+        yield f"{path}:{number}", raw
     if torn:
-        warnings.warn(f"{path}:{len(whole) + 1}: the last line is torn and left out.", stacklevel=4)
+        warnings.warn(f"{path}:{len(whole) + 1}: the last line is torn and left out.", stacklevel=3)

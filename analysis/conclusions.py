@@ -1,0 +1,44 @@
+"""All that is computed of one study, once, for every section of its report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from analysis.coordinates import Coordinates, compute_coordinates
+from analysis.cost import Cost, compute_cost
+from analysis.rungs import Rungs, compute_rungs
+from analysis.standing import Standing, compute_standing
+from analysis.summary import Summary, compute_summary
+from analysis.trajectory import Trajectory, compute_trajectory
+from deepsight.run_store import Study
+
+
+@dataclass(frozen=True)
+class Conclusions:
+    """What one study says."""
+
+    study: Study
+    summary: Summary
+    standing: Standing
+    trajectory: Trajectory
+    coordinates: Coordinates
+    rungs: Rungs
+    cost: Cost
+
+
+def conclude(study: Study, seed: int = 0) -> Conclusions:
+    """Compute everything a report shows.
+
+    Args:
+        study: What `load_study` returned.
+        seed: Of resampling and of the surrogate.
+    """
+    return Conclusions(
+        study=study,
+        summary=compute_summary(study),
+        standing=compute_standing(study),
+        trajectory=compute_trajectory(study),
+        coordinates=compute_coordinates(study),
+        rungs=compute_rungs(study),
+        cost=compute_cost(study),
+    )

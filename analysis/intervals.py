@@ -1,0 +1,87 @@
+"""Intervals for counts and for differences, 95 % throughout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+LEVEL = 0.95
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number, its 95 % interval and from how many observations it comes."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether zero lies outside the interval."""
+        return self.low > 0 or self.high < 0
+
+
+def share_interval(count: int, total: int) -> Interval:
+    """`count` of `total`, with the exact interval of Clopper and Pearson (1934)."""
+    assert 0 <= count <= total
+    assert total > 0
+    exact = stats.binomtest(count, total).proportion_ci(LEVEL, method="exact")
+    return Interval(count / total, float(exact.low), float(exact.high), total)
+
+
+def accuracy_interval(accuracy: float, num_images: int) -> Interval:
+    """An accuracy on `num_images` images, with the interval of Wilson (1927)."""
+    count = round(accuracy * num_images)
+    wilson = stats.binomtest(count, num_images).proportion_ci(LEVEL, method="wilson")
+    return Interval(accuracy, float(wilson.low), float(wilson.high), num_images)
+
+
+def difference_interval(a: float, b: float, num_images: int) -> Interval:
+    """How much higher accuracy `a` is than `b`, each on as many images (Newcombe 1998, method 10).
+
+    Taken as independent; both were measured on the same images, so that the true interval is
+    narrower.
+    """
+    first, second = accuracy_interval(a, num_images), accuracy_interval(b, num_images)
+    down = float(np.hypot(a - first.low, second.high - b))
+    up = float(np.hypot(first.high - a, b - second.low))
+    return Interval(a - b, a - b - down, a - b + up, num_images)
+
+
+def bootstrap(
+    samples: Sequence[Sequence[float]],
+    statistic: Callable[..., Any],
+    seed: int = 0,
+) -> Interval:
+    """`statistic` of one or several independent samples, with its percentile interval.
+
+    Args:
+        samples: Each is resampled by itself.
+        statistic: Takes one array a sample, ``(n,)`` or resampled ``(RESAMPLES, n)``, and reduces
+            the last axis.
+        seed: Of the resampling.
+    """
+    rng = np.random.default_rng(seed)
+    arrays = [np.asarray(sample, dtype=float) for sample in samples]
+    drawn = [a[rng.integers(len(a), size=(RESAMPLES, len(a)))] for a in arrays]
+    low, high = np.quantile(statistic(*drawn), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    n = sum(len(a) for a in arrays)
+    return Interval(float(statistic(*arrays)), float(low), float(high), n)
+
+
+def mean_difference(a: Sequence[float], b: Sequence[float]) -> Interval:
+    """How much higher the mean of `a` is than that of `b` (Welch's t); each has two or more."""
+    result = stats.ttest_ind(a, b, equal_var=False)
+    value = float(np.mean(a) - np.mean(b))
+    n = len(a) + len(b)
+    if not np.isfinite(result.df):  # both constant
+        return Interval(value, value, value, n)
+    exact = result.confidence_interval(LEVEL)
+    return Interval(value, float(exact.low), float(exact.high), n)
