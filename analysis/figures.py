@@ -13,6 +13,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -105,16 +106,17 @@ def draw_created(info: Trajectory) -> Figure:
     axes = figure.subplots()
     unit, name = time_unit(max((c.created_s for c in info.curves), default=0.0))
     shown = [c for c in info.curves if c.scores]
-    for curve in shown:
-        x, y = curve.created_s / unit, curve.scores[-1]
-        mark, colour = FATE_MARKS[curve.fate], FATE_COLOURS[curve.fate]
-        axes.plot(x, y, mark, color=colour, markersize=5, alpha=0.85, zorder=3)
-        if curve.explorer:
-            axes.plot(x, y, "o", mfc="none", mec="#22262b", mew=0.9, markersize=9.5, zorder=4)
+    fates = [f for f in FATES if any(c.fate == f for c in shown)]
+    for name_ in fates:
+        some = [c for c in shown if c.fate == name_]
+        axes.plot([c.created_s / unit for c in some], [c.scores[-1] for c in some],
+                  FATE_MARKS[name_], color=FATE_COLOURS[name_], markersize=5, alpha=0.85,
+                  zorder=3)  # fmt: skip
+    explorers = [c for c in shown if c.explorer]
+    draw_rings(axes, [c.created_s / unit for c in explorers], [c.scores[-1] for c in explorers])
     axes.set_xlabel(f"created, {name} after the first trial")
     axes.set_ylabel(f"{info.metric}, last epoch of each trial")
-    fates = list(dict.fromkeys(c.fate for c in shown))
-    legend_above(axes, fate_handles(fates, any(c.explorer for c in shown)), columns=4)
+    legend_above(axes, fate_handles(fates, bool(explorers)), columns=4)
     return figure
 
 
@@ -125,20 +127,11 @@ def draw_curves(info: Trajectory) -> Figure:
     finals = [c.scores[-1] for c in info.curves if c.fate == FULL and c.scores]
     norm = Normalize(min(finals, default=0.0), max(finals, default=1.0))
     colours = mpl.colormaps[SCORES]
-    for curve in sorted(info.curves, key=lambda c: c.fate == FULL):
-        if not curve.scores:
-            continue
-        full = curve.fate == FULL
-        axes.plot(
-            curve.epochs, curve.scores, linewidth=1.1 if full else 0.8,
-            color=colours(norm(curve.scores[-1])) if full else FATE_COLOURS[curve.fate],
-            alpha=0.9 if full else 0.5, zorder=3 if full else 2,
-            linestyle="-" if full else (0, (3, 2)),
-        )  # fmt: skip
-        mark = "D" if curve.explorer else ("o" if full else FATE_MARKS[curve.fate])
-        axes.plot(curve.epochs[-1], curve.scores[-1], mark, markersize=3.5, zorder=4,
-                  color=colours(norm(curve.scores[-1])) if full
-                  else FATE_COLOURS[curve.fate])  # fmt: skip
+    for name in (f for f in reversed(FATES) if f != FULL):
+        some = [c for c in info.curves if c.fate == name and c.scores]
+        _draw_bundle(axes, some, [FATE_COLOURS[name]] * len(some), faint=True)
+    full = [c for c in info.curves if c.fate == FULL and c.scores]
+    _draw_bundle(axes, full, [colours(norm(c.scores[-1])) for c in full], faint=False)
     axes.set_xlabel("epoch")
     axes.set_ylabel(info.metric)
     axes.set_xlim(0.5 if info.max_epochs > 1 else 0, info.max_epochs + 0.5)
@@ -148,6 +141,31 @@ def draw_curves(info: Trajectory) -> Figure:
         bar = figure.colorbar(ScalarMappable(norm, colours), ax=axes, pad=0.02)
         bar.set_label(f"{info.metric} at full budget")
     return figure
+
+
+def _draw_bundle(
+    axes: Axes, curves: Sequence[Curve], colours: Sequence[Any], faint: bool
+) -> None:
+    """Curves and their ends: explorers' have a diamond, all others the mark of their fate."""
+    lines = LineCollection(
+        [list(zip(c.epochs, c.scores, strict=True)) for c in curves], colors=list(colours),
+        linewidths=0.8 if faint else 1.1, alpha=0.5 if faint else 0.9, zorder=2 if faint else 3,
+        linestyles=[(0, (3, 2))] if faint else "solid",
+    )  # fmt: skip
+    axes.add_collection(lines)
+    for explorer in (False, True):
+        ends = [(c.epochs[-1], c.scores[-1], colour, c.fate)
+                for c, colour in zip(curves, colours, strict=True)
+                if c.explorer == explorer]  # fmt: skip
+        if ends:
+            x, y, shades, fates = zip(*ends, strict=True)
+            mark = "D" if explorer else FATE_MARKS[fates[0]]
+            axes.scatter(x, y, c=list(shades), marker=mark, s=14, linewidths=1.0, zorder=4)
+
+
+def draw_rings(axes: Axes, x: Sequence[float], y: Sequence[float]) -> None:
+    """Mark explorers."""
+    axes.plot(x, y, "o", mfc="none", mec="#22262b", mew=0.9, markersize=9.5, zorder=4)
 
 
 def _curve_handles(curves: Sequence[Curve]) -> list[Line2D]:

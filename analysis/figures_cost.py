@@ -12,6 +12,7 @@ from analysis.figures import (
     FATE_COLOURS,
     FATE_MARKS,
     ORANGE,
+    draw_rings,
     fate_handles,
     legend_above,
     new_figure,
@@ -56,14 +57,13 @@ def draw_cost(info: Cost) -> Figure:
     full = {t.trial_id: (t.seconds, t.score, t.explorer) for t in info.trials
             if t.score is not None}  # fmt: skip
     unit, name = time_unit(max((seconds for seconds, _, _ in full.values()), default=0.0))
-    for seconds, score, explorer in full.values():
-        axes.plot(seconds / unit, score, FATE_MARKS[FULL], color=FATE_COLOURS[FULL],
-                  markersize=5, alpha=0.8, zorder=3)  # fmt: skip
-        if explorer:
-            axes.plot(seconds / unit, score, "o", mfc="none", mec="#22262b", mew=0.9,
-                      markersize=9.5, zorder=4)  # fmt: skip
+    axes.plot([seconds / unit for seconds, _, _ in full.values()],
+              [score for _, score, _ in full.values()], FATE_MARKS[FULL],
+              color=FATE_COLOURS[FULL], markersize=5, alpha=0.8, zorder=3)  # fmt: skip
+    explorers = [(seconds / unit, score) for seconds, score, explorer in full.values() if explorer]
+    draw_rings(axes, [x for x, _ in explorers], [y for _, y in explorers])
     front = [full[trial_id] for trial_id in info.front]
-    handles = fate_handles([FULL], any(explorer for _, _, explorer in full.values()))
+    handles = fate_handles([FULL], bool(explorers))
     if front:
         x, y = [seconds / unit for seconds, _, _ in front], [score for _, score, _ in front]
         handles += axes.plot(x, y, color=ORANGE, drawstyle="steps-post", linewidth=1.3, zorder=2,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -70,11 +72,13 @@ def _rows_of_axes(count: int) -> list[list[int]]:
 
 def _draw_row(axes: Axes, info: Coordinates, shown: Sequence[int], norm: Normalize) -> None:
     sign = -1.0 if info.mode == "min" else 1.0
-    best_last = sorted(info.lines, key=lambda x: (x.fate == FULL, sign * (x.score or 0.0)))
+    best_last = sorted(info.lines, key=lambda x: sign * (x.score or 0.0))
     colours = mpl.colormaps[SCORES]
-    for line in best_last:
-        colour = colours(norm(line.score)) if line.score is not None else None
-        _draw_line(axes, [line.positions[i] for i in shown], line, colour)
+    others = [line for line in best_last if line.score is None]
+    _draw_bundle(axes, others, shown, [FATE_COLOURS[x.fate] for x in others], faint=True)
+    full = [line for line in best_last if line.score is not None]
+    shades = [colours(norm(x.score or 0.0)) for x in full]
+    _draw_bundle(axes, full, shown, shades, faint=False)
     for position, index in enumerate(shown):
         _draw_axis(axes, position, info.axes[index])
     axes.set_xlim(-0.25, len(shown) - 0.35)
@@ -82,22 +86,25 @@ def _draw_row(axes: Axes, info: Coordinates, shown: Sequence[int], norm: Normali
     axes.axis("off")
 
 
-def _draw_line(
-    axes: Axes,
-    positions: Sequence[float | None],
-    line: Line,
-    colour: tuple[float, ...] | None,
+def _draw_bundle(
+    axes: Axes, lines: Sequence[Line], shown: Sequence[int], colours: Sequence[Any], faint: bool
 ) -> None:
-    x = [i for i, y in enumerate(positions) if y is not None]
-    y = [p for p in positions if p is not None]
-    if colour is not None:
-        axes.plot(x, y, color=colour, linewidth=1.3, alpha=0.9, zorder=3)
-    else:
-        axes.plot(x, y, color=FATE_COLOURS[line.fate], linewidth=0.7, alpha=0.55, zorder=2,
-                  linestyle=(0, (4, 2)))  # fmt: skip
-    if line.explorer:
-        axes.plot(x, y, "D", markersize=2.6, color=colour or FATE_COLOURS[line.fate], zorder=4,
-                  markeredgecolor="white", markeredgewidth=0.3)  # fmt: skip
+    paths = [
+        [(at, p) for at, i in enumerate(shown) if (p := line.positions[i]) is not None]
+        for line in lines
+    ]
+    thin = min(1.0, max(0.4, 8 / math.sqrt(max(1, len(lines)))))  # many lines hide each other
+    axes.add_collection(LineCollection(
+        paths, colors=list(colours), linewidths=thin * (0.8 if faint else 1.3),
+        alpha=thin * (0.55 if faint else 0.9), zorder=2 if faint else 3,
+        linestyles=[(0, (4, 2))] if faint else "solid",
+    ))  # fmt: skip
+    marks = [(x, y, colour) for line, path, colour in zip(lines, paths, colours, strict=True)
+             if line.explorer for x, y in path]  # fmt: skip
+    if marks:
+        x, y, shades = zip(*marks, strict=True)
+        axes.scatter(x, y, c=list(shades), marker="D", s=7 * thin, zorder=4, edgecolors="white",
+                     linewidths=0.3)  # fmt: skip
 
 
 def _draw_axis(axes: Axes, x: int, axis: Axis) -> None:

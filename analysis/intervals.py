@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
 LEVEL = 0.95
 RESAMPLES = 2000
@@ -74,6 +74,27 @@ def bootstrap(
     low, high = np.quantile(statistic(*drawn), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     n = sum(len(a) for a in arrays)
     return Interval(float(statistic(*arrays)), float(low), float(high), n)
+
+
+def superiority_interval(a: Sequence[float], b: Sequence[float]) -> Interval:
+    """How often a draw from `a` exceeds one from `b`, ties half: Mann and Whitney's U by its most.
+
+    The interval is method 5 of Newcombe (Statistics in Medicine 25, 2006), which keeps its width
+    where all of one sample exceed all of the other.
+    """
+    ranked = np.sort(np.asarray(b, dtype=float))
+    below, up_to = (np.searchsorted(ranked, a, side) for side in ("left", "right"))
+    share = float((below + up_to).mean() / (2 * len(ranked)))
+    z = float(stats.norm.ppf((1 + LEVEL) / 2))
+    more = (len(a) + len(b)) / 2 - 1
+
+    def excess(at: float) -> float:
+        spread = 1 + more * ((1 - at) / (2 - at) + at / (1 + at))
+        return (share - at) ** 2 - z**2 * at * (1 - at) * spread / (len(a) * len(b))
+
+    low = 0.0 if share == 0 else float(optimize.brentq(excess, 0.0, share - 1e-9))
+    high = 1.0 if share == 1 else float(optimize.brentq(excess, share + 1e-9, 1.0))
+    return Interval(share, low, high, len(a) + len(b))
 
 
 def mean_difference(a: Sequence[float], b: Sequence[float]) -> Interval:

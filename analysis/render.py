@@ -37,6 +37,8 @@ from analysis.sections import (
 
 PAGE = Path(__file__).parent / "page"
 FIGURES, DATA = "figures", "data"
+MARKDOWN_ROWS = 60
+"""Of a table in Markdown; its CSV file has all."""
 
 
 def write_report(document: Document, directory: Path) -> Path:
@@ -138,7 +140,7 @@ def to_html(document: Document, figures: Path) -> str:
         image=lambda picture: _data_uri(figures / f"{picture.name}.png"),
         figure_json=lambda block: Markup(_script_json(block.figure)),
         cell=cell,
-        numeric=is_numeric,
+        numeric=numeric,
         links=links,
     )
 
@@ -193,10 +195,13 @@ def cell(value: Cell) -> str:
     return number(value) if isinstance(value, float) else str(value)
 
 
-def is_numeric(table: Table, column: int) -> bool:
-    """Whether a column holds numbers, also beside cells that are empty or say inactive."""
-    found = [row[column] for row in table.rows if row[column] not in (None, "inactive")]
-    return bool(found) and all(isinstance(c, int | float) for c in found)
+def numeric(table: Table) -> list[bool]:
+    """Which columns hold numbers, also beside cells that are empty or say inactive."""
+    kinds = []
+    for column in range(len(table.columns)):
+        found = {type(row[column]) for row in table.rows if row[column] not in (None, "inactive")}
+        kinds.append(bool(found) and found <= {int, float})
+    return kinds
 
 
 # --- Markdown -----------------------------------------------------------------------------------
@@ -233,13 +238,16 @@ def _md_block(block: object) -> list[str]:
 
 
 def _md_table(table: Table) -> str:
-    marks = ["---:" if is_numeric(table, i) else "---" for i in range(len(table.columns))]
+    marks = ["---:" if right else "---" for right in numeric(table)]
     lines = ["| " + " | ".join(map(_md, table.columns)) + " |", "|" + "|".join(marks) + "|"]
-    for index, row in enumerate(table.rows):
+    for index, row in enumerate(table.rows[:MARKDOWN_ROWS]):
         cells = [_md(cell(c)) for c in row]
         if index in table.marked:
             cells = [f"**{c}**" for c in cells]
         lines.append("| " + " | ".join(cells) + " |")
+    left = len(table.rows) - MARKDOWN_ROWS
+    if left > 0:
+        lines.append(f"\n{left:,} more rows in [{table.name}.csv]({DATA}/{table.name}.csv).")
     return "\n".join(lines)
 
 

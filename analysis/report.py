@@ -1,7 +1,8 @@
 """What a study says, as a page: ``python -m analysis.report runs/<study>``.
 
 Writes ``report/index.html`` (opens offline, all figures inside), ``report.md``, the figures and
-every number below the study; prints the page's path.
+every number below the study; prints the page's path. Several studies are compared with the first,
+below which ``report/comparison/`` is written.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from analysis.compare import compute_comparison
+from analysis.compare_sections import comparison_document
 from analysis.conclusions import conclude
 from analysis.figures import style
 from analysis.headline import cards, headline
@@ -22,7 +25,7 @@ from analysis.standing import data_of
 from deepsight.config import UserError
 from deepsight.run_store import Study, load_study, storage_error
 
-REPORT = "report"
+REPORT, COMPARISON = "report", "comparison"
 
 
 def make_report(path: Path) -> Path:
@@ -37,6 +40,23 @@ def make_report(path: Path) -> Path:
         return write_report(document, study.directory / REPORT)
     except OSError as error:
         raise storage_error(study.directory / REPORT, error) from error
+
+
+def make_comparison(paths: Sequence[Path]) -> Path:
+    """Write the comparison of several studies below the first; returns the page.
+
+    Raises:
+        UserError: As `make_report` does, for any of them.
+    """
+    studies, troubles = zip(*(read(path) for path in paths), strict=True)
+    info = compute_comparison(studies)
+    with style():
+        document = comparison_document(info, [line for lines in troubles for line in lines])
+    directory = studies[0].directory / REPORT / COMPARISON
+    try:
+        return write_report(document, directory)
+    except OSError as error:
+        raise storage_error(directory, error) from error
 
 
 def read(path: Path) -> tuple[Study, list[str]]:
@@ -72,12 +92,12 @@ def study_document(study: Study, troubles: Sequence[str]) -> Document:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m analysis.report", description=__doc__)
-    parser.add_argument("studies", nargs="+", type=Path, metavar="STUDY",
-                        help="a study's directory")  # fmt: skip
+    several = "a study's directory; several are compared with the first"
+    parser.add_argument("studies", nargs="+", type=Path, metavar="STUDY", help=several)
     options = parser.parse_args(arguments)
     try:
-        for path in options.studies:
-            page = make_report(path)
+        first, *others = options.studies
+        page = make_comparison(options.studies) if others else make_report(first)
     except UserError as error:
         sys.stderr.write(f"error: {error.cause}\n{error.remedy}\n")
         return error.exit_code

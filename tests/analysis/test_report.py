@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 from base64 import b64decode, b64encode
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -16,57 +15,16 @@ from analysis.report import main
 from deepsight.config import UserError
 from deepsight.run_store import load_study
 from deepsight.space import choice, to_json, uniform
+from tests.analysis.pages import EVIL, Page, words
 from tests.analysis.studies import CONFIG, SMALL, hand_study, ramp, trial, write_study
 
 V1 = Path(__file__).parent.parent / "data/studies/v1/smoke"
-EVIL = "<script>alert('x')</script>&\"$|`*"
-
-
-class Page(HTMLParser):
-    """Elements, texts and attributes of a page, by a parser of its own."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.inside, self.scripts, self.styles, self.text, self.addresses = [], [], [], [], []
-        self.handlers, self.policy = [], ""
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        given = dict(attributes)
-        self.inside.append(tag)
-        self.addresses += [v for k, v in attributes if k in ("src", "href", "action")]
-        self.handlers += [k for k, _ in attributes if k.startswith("on") or k == "style"]
-        if tag == "meta" and given.get("http-equiv") == "Content-Security-Policy":
-            self.policy = given["content"]
-        if tag == "script" and given.get("type") != "application/json":
-            self.scripts.append("")
-        if tag == "style":
-            self.styles.append("")
-        self.data_block = tag == "script" and given.get("type") == "application/json"
-
-    def handle_endtag(self, tag):
-        if tag in self.inside:
-            while self.inside.pop() != tag:
-                pass
-
-    def handle_data(self, data):
-        tag = self.inside[-1] if self.inside else ""
-        if tag == "script" and not self.data_block:
-            self.scripts[-1] += data
-        elif tag == "style":
-            self.styles[-1] += data
-        elif tag != "script":
-            self.text.append(data)
 
 
 def report(directory):
     """The page of a study's report, made by the command line."""
     assert main([str(directory)]) == 0
     return (directory / "report/index.html").read_text("utf-8")
-
-
-def words(page):
-    return " ".join("".join(Page(page).text).split())
 
 
 def files(directory):
