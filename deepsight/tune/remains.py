@@ -7,7 +7,8 @@ the system closes together with the run. It is this very file, run as a program 
 packages; hence the standard library only.
 
 Marks are read from /proc. Where there is none (outside Linux) nothing is ended here, and Ray's
-own clean-up has to do.
+own clean-up has to do. A process that gives itself a title, as Ray's agents and workers do, writes
+it over its arguments and its environment, mark and all, unless `KEEP` is set.
 """
 
 from __future__ import annotations
@@ -25,10 +26,18 @@ from pathlib import Path
 
 VARIABLE = "DEEPSIGHT_RUN"
 """Environment variable that holds the mark."""
+KEEP = {"SPT_NOENV": "1"}
+"""Keeps setproctitle, which Ray uses, from overwriting what /proc shows of the environment."""
 PROC = Path("/proc")
 POLL_S = 0.1
+QUIET_S = 0.05
+"""How long nothing may be found before the driver believes that nothing is left."""
+PATIENT_S = 0.5
+"""The same for the watchdog: a process that is just being started shows no environment yet."""
 WAIT_S = 10.0
 """Longest time to wait until what was killed is gone."""
+DISMISSED = b"done"
+"""What a run tells its watchdog when it has cleaned up itself."""
 
 
 class Remains:
@@ -45,34 +54,38 @@ class Remains:
             start_new_session=True,  # Ctrl-C in a terminal is not for it
             cwd="/",
         )  # fmt: skip
-        self._before = os.environ.get(VARIABLE)
-        os.environ[VARIABLE] = self.mark
+        wanted = KEEP | {VARIABLE: self.mark}
+        self._before = {name: os.environ.get(name) for name in wanted}
+        os.environ.update(wanted)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._before is None:
-            os.environ.pop(VARIABLE, None)
-        else:
-            os.environ[VARIABLE] = self._before
+        for name, value in self._before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
         end_all(self.mark)
-        assert self._watchdog.stdin is not None
-        self._watchdog.stdin.close()
-        self._watchdog.wait()
+        self._watchdog.communicate(DISMISSED)
 
 
-def end_all(mark: str) -> None:
-    """Kill what carries `mark`, and delete the files of its Ray session."""
+def end_all(mark: str, quiet_s: float = QUIET_S) -> None:
+    """Kill what carries `mark`, and delete the files of its Ray session.
+
+    Args:
+        mark: A run's.
+        quiet_s: How long nothing may be found before it is over: a dying process may have
+            started another.
+    """
     sessions = {_ray_root()}
-    quiet, deadline = 0, time.monotonic() + WAIT_S
-    while quiet < 2 and time.monotonic() < deadline:  # a dying process may have started another
-        found = 0
+    last = began = time.monotonic()
+    while (now := time.monotonic()) <= last + quiet_s and now < began + WAIT_S:
         for pid in marked(mark):
             sessions |= {session.parent for session in _sessions_of(pid)}
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
-            found += 1
-        quiet = 0 if found else quiet + 1
-        time.sleep(POLL_S if found else POLL_S / 5)
+            last = time.monotonic()
+        time.sleep(min(POLL_S, quiet_s / 2))
     for root in sessions:
         _delete_sessions(root, mark.partition("-")[0])
 
@@ -117,5 +130,5 @@ def _delete_sessions(root: Path, pid: str) -> None:
 if __name__ == "__main__":
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
-    sys.stdin.buffer.read()
-    end_all(sys.argv[1])
+    if sys.stdin.buffer.read() != DISMISSED:
+        end_all(sys.argv[1], PATIENT_S)

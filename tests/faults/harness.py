@@ -12,6 +12,7 @@ import uuid
 from pathlib import Path
 
 from deepsight.run_store import load_study
+from deepsight.tune.remains import VARIABLE
 from tests.faults.trainables import digest
 
 ROOT = Path(__file__).parents[2]
@@ -22,17 +23,18 @@ GONE_S = 15.0
 class Planted:
     """One study of planted trials in a directory, with its witness beside it."""
 
-    def __init__(self, directory, trials=6, seconds=0.2, max_epochs=9, deadly=2.0, cpus=2):
+    def __init__(self, directory, trials=6, seconds=0.2, max_epochs=9, deadly=2.0, cpus=2,
+                 trainable="planted"):  # fmt: skip
         self.root, self.trials = Path(directory), trials
         self.witness = self.root / "witness"
         self.path = self.root / "runs" / "s"
         (self.root / "planted.py").write_text(
             "from deepsight.space import uniform\n"
-            "FIXED = {'study.trainable': 'tests.faults.trainables:planted',"
+            f"FIXED = {{'study.trainable': 'tests.faults.trainables:{trainable}',"
             f" 'study.metric': 'score', 'study.max_epochs': {max_epochs},"
             f" 'study.trials': {trials}, 'resources.cpus': {cpus},"
             f" 'user.witness': {str(self.witness)!r}, 'user.seconds': {seconds},"
-            f" 'user.deadly': {deadly}}}\n"
+            f" 'user.deadly': {deadly}, 'user.bytes': 0}}\n"
             "SPACE = {'x': uniform(0, 1)}\n"
         )
         self.began = ["--space", "planted.py", "--name", "s"]
@@ -61,7 +63,7 @@ class Planted:
             time.sleep(0.02)
 
     def check(self, most_repeated, states=("completed", "stopped")):
-        """No trial lost or doubled, no row doubled, every row trained; returns the repetitions."""
+        """No trial or row lost or doubled, whatever was trained on record; returns repetitions."""
         records = load_study(self.path).records
         assert [r.trial_id for r in records] == [f"t{n:04d}" for n in range(self.trials)]
         assert {r.state for r in records} <= set(states)
@@ -72,8 +74,8 @@ class Planted:
             rows[names[row["trial_id"]], row["epoch"]] += 1
         assert set(rows.values()) <= {1}
         trained = collections.Counter((d, e) for d, e, _ in self.trained())
-        assert set(trained) >= set(rows)
-        repeated = sum(trained.values()) - len(rows)  # with what was trained but not promoted again
+        assert set(trained) == set(rows)
+        repeated = sum(trained.values()) - len(rows)
         assert repeated <= most_repeated, trained
         return repeated
 
@@ -83,10 +85,28 @@ def _shared_memory():
     return {p.name for p in folder.iterdir()} if folder.is_dir() else set()
 
 
+def describe(pid):
+    """What a process is: to say of one that should have ended."""
+    folder = Path("/proc") / str(pid)
+    with contextlib.suppress(OSError, IndexError):
+        command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        stat = (folder / "stat").read_text().rpartition(")")[2].split()
+        up_s = float(Path("/proc/uptime").read_text().split()[0])
+        age_s = up_s - int(stat[19]) / os.sysconf("SC_CLK_TCK")
+        environment = (folder / "environ").read_bytes().split(b"\0")
+        marks = [e.decode() for e in environment if e.startswith(VARIABLE.encode() + b"=")]
+        return (
+            f"process {pid} ({stat[0]}, parent {stat[1]}, {age_s:.1f} s old, "
+            f"{', '.join(marks) or 'without a mark'}): {command.strip()[:300]}"
+        )
+    return f"process {pid}, which ended since"
+
+
 class Run:
     """One process of the command line, in a session of its own, and all that it starts."""
 
     def __init__(self, root, arguments):
+        self.root = Path(root).resolve()
         self.tag = f"FAULTS={uuid.uuid4().hex}"
         name, _, value = self.tag.partition("=")
         self.shared = _shared_memory()
@@ -101,20 +121,22 @@ class Run:
         return self.process.returncode, out, err
 
     def processes(self):
-        """All that were started from it and run still: they inherited the tag."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            with contextlib.suppress(OSError):
-                if entry.name.isdigit() and self.tag.encode() in (entry / "environ").read_bytes():
-                    found.append(int(entry.name))
-        return found
+        """All that were started from it and run still: they inherited the tag or its directory."""
+        return [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit() and self._has(p)]
+
+    def _has(self, process):
+        with contextlib.suppress(OSError):
+            if self.tag.encode() in (process / "environ").read_bytes():
+                return True
+            return (process / "cwd").readlink() == self.root
+        return False
 
     def left(self):
         """Processes, session directories, sockets and shared memory that are left."""
         pid = self.process.pid
         sockets = Path("/proc/net/unix").read_text().splitlines()
         return [
-            *self.processes(),
+            *map(describe, self.processes()),
             *Path(tempfile.gettempdir(), "ray").glob(f"session_*_{pid}"),
             *(line for line in sockets if "session_" in line and f"_{pid}/" in line),
             *(n for n in _shared_memory() - self.shared if "ray" in n or "plasma" in n),

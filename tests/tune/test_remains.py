@@ -8,13 +8,15 @@ import time
 
 import pytest
 
-from deepsight.tune.remains import VARIABLE, Remains, end_all, marked
+from deepsight.tune.remains import KEEP, VARIABLE, Remains, end_all, marked
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
 SLEEP = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
 ORPHAN = [sys.executable, "-S", "-c",
           f"import subprocess; subprocess.Popen({SLEEP!r}, start_new_session=True)"]  # fmt: skip
+TITLED = [sys.executable, "-c", "import time; from ray._raylet import setproctitle; "
+          "setproctitle('ray::Planted'); print('titled', flush=True); time.sleep(60)"]  # fmt: skip
 DRIVER = """
 import os, subprocess, sys, time
 from deepsight.tune.remains import Remains
@@ -38,6 +40,19 @@ def test_processes_and_orphans_end_with_the_run():
     assert os.environ.get(VARIABLE) == before
     other.kill()
     other.wait()
+
+
+def test_a_process_that_gives_itself_a_title_keeps_its_mark():
+    with Remains() as remains:
+        assert os.environ.items() >= KEEP.items()
+        bare = {VARIABLE: remains.mark}  # what is wiped ends with the first variable that changed
+        for environment, found in ((bare | KEEP, 1), (bare, 0)):
+            process = subprocess.Popen(TITLED, env=environment, stdout=subprocess.PIPE, text=True)
+            assert process.stdout.readline() == "titled\n"
+            assert len(list(marked(remains.mark))) == found  # none: else KEEP is no longer needed
+            process.kill()
+            process.communicate()
+    assert not set(KEEP) & set(os.environ)
 
 
 def test_the_watchdog_ends_what_a_killed_run_leaves():
