@@ -163,7 +163,9 @@ def apply_event(where: str, line: dict[str, Any], trials: dict[str, dict[str, An
         _check_started(where, line, trial)
         if trial is None:
             known = {k: line.pop(k) for k in ("trial_id", "config", "explorer", "budget")}
-            trials[name] = known | {"started": time, "rows": [], "extra": line}
+            trials[name] = known | {"started": time, "again": [], "rows": [], "extra": line}
+        else:
+            trial["again"].append(time)
     elif event == "ended":
         if trial is None or "state" in trial:
             damaged(where, f"trial {name} ends but is not running")

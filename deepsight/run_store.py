@@ -177,7 +177,7 @@ class StudyWriter:
         budget: int,
         time: float | None = None,
     ) -> None:
-        """Record that a trial begins, or goes on after an interruption (a second line then).
+        """Record that a trial begins; or goes on, promoted or after an interruption.
 
         Args:
             trial_id: A ``t`` and at least four digits.
@@ -240,7 +240,7 @@ class StudyWriter:
     def resume(self, study: Study) -> None:
         """Take up where `study`, this writer's own, was left."""
         self.known = {record.trial_id: record.state for record in study.records}
-        times = [t for r in study.records for t in (r.started, r.ended or 0.0)]
+        times = [t for r in study.records for t in (r.started, *r.again, r.ended or 0.0)]
         times += [r.rows[-1]["time"] for r in study.records if r.rows]
         self._latest = max(times, default=0.0)
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from deepsight.config import Value
-from deepsight.run_store import Study, StudyWriter
+from deepsight.run_store import Study, StudyWriter, TrialRecord
+from deepsight.tune.history import history
 from deepsight.tune.scheduler import Verdict, build_scheduler
 from deepsight.tune.searcher import Proposal, Searcher
 from deepsight.tune.study import StudyPlan
@@ -143,16 +143,14 @@ class Search:
             proposal = self._waiting.pop(0)
         elif promotion:
             live = self.live[promotion[1]]
-            self._wake(live)
+            self._promote(live)
             proposal = live.proposal
         elif self._next_number >= self.plan.settings.trials:
             return None
         else:
             proposal = self.searcher.propose(self._next_number)
             self._next_number += 1
-            self.writer.started(
-                proposal.trial_id, proposal.config, proposal.explorer, proposal.budget
-            )
+            self._record_start(proposal)
             self.live[proposal.trial_id] = Live(proposal)
         for observer in self.observers:
             observer.started(proposal)
@@ -182,7 +180,7 @@ class Search:
         if state:
             self._end(live, state)
         elif live.paused and self._next_is(trial_id):
-            self._wake(live)  # the slot that it leaves would take it up again
+            self._promote(live)  # the slot that it leaves would take it up again
         elif live.paused:
             for observer in self.observers:
                 observer.paused(live.proposal)
@@ -203,12 +201,24 @@ class Search:
         self._end(self.live[trial_id], "failed", error)
         self._settle()
 
+    def again(self, trial_id: str) -> None:
+        """Hear that a live trial was interrupted by no fault of its own: it is handed out next."""
+        self._waiting.insert(0, self.live[trial_id].proposal)
+
     def _next_is(self, trial_id: str) -> bool:
         """Whether `next` would hand out this paused trial."""
         if self.stopping or self._waiting:
             return False
         promotion = self.scheduler.promotable()
         return promotion is not None and promotion[1] == trial_id
+
+    def _promote(self, live: Live) -> None:
+        """Let a paused trial go on; on record, so that a resumed search lets it too."""
+        self._record_start(live.proposal)
+        self._wake(live)
+
+    def _record_start(self, proposal: Proposal) -> None:
+        self.writer.started(proposal.trial_id, proposal.config, proposal.explorer, proposal.budget)
 
     def _wake(self, live: Live) -> None:
         live.paused = False
@@ -225,7 +235,7 @@ class Search:
     def _learn(self, live: Live, row: Mapping[str, Any]) -> str | None:
         """Tell searcher and scheduler about an epoch; the state if the trial ends with it."""
         proposal, settings = live.proposal, self.plan.settings
-        if live.paused:  # in a replay: it was promoted before this epoch
+        if live.paused:  # in a replay of a record that has no lines for promotions
             self._wake(live)
         value = row.get(settings.metric)
         live.epochs = int(row["epoch"])
@@ -278,28 +288,40 @@ class Search:
         epoch and the line that it ended, that line is written now.
         """
         decided: dict[str, str] = {}
-        for _, _, trial_id, event in sorted(_events(study), key=lambda e: e[:2]):
-            if event["event"] == "started":
-                proposal = Proposal(
-                    int(trial_id[1:]), event["config"], event["explorer"], event["budget"]
-                )
-                self.searcher.restore(proposal)
-                self.live[trial_id] = Live(proposal)
-                self._next_number = max(self._next_number, proposal.number + 1)
-            elif event["event"] == "result":
-                state = self._learn(self.live[trial_id], event["row"])
-                decided.pop(trial_id, None)  # it went on, whatever was decided before
+        for event in history(study):
+            live = self.live.get(event.trial_id)
+            if event.kind == "started":
+                live = self._restore(event.record)
+            assert live is not None
+            if event.kind == "again" and live.paused:
+                self._wake(live)
+            elif event.kind == "result":
+                state = self._learn(live, event.row)
+                decided.pop(event.trial_id, None)  # it went on, whatever was decided before
                 if state:
-                    decided[trial_id] = state
-            else:
-                live = self.live.pop(trial_id)
-                self.searcher.ended(live.proposal.number, event["state"], live.epochs, live.value)
-                self.scheduler.ended(trial_id)
-                self._count(live, event["state"], event["error"])
+                    decided[event.trial_id] = state
+            elif event.kind == "ended":
+                self._forget(live, event.record)
         for trial_id in [t for t in decided if t in self.live]:
             self._end(self.live[trial_id], decided[trial_id])
         self._waiting = [live.proposal for live in self.live.values() if not live.paused]
         self._settle()
+
+    def _restore(self, record: TrialRecord) -> Live:
+        """Take in a trial that an earlier run began."""
+        number = int(record.trial_id[1:])
+        proposal = Proposal(number, record.config, record.explorer, record.budget)
+        self.searcher.restore(proposal)
+        self._next_number = max(self._next_number, number + 1)
+        self.live[record.trial_id] = Live(proposal)
+        return self.live[record.trial_id]
+
+    def _forget(self, live: Live, record: TrialRecord) -> None:
+        """Take in how a trial ended in an earlier run."""
+        del self.live[record.trial_id]
+        self.searcher.ended(live.proposal.number, record.state, live.epochs, live.value)
+        self.scheduler.ended(record.trial_id)
+        self._count(live, record.state, record.error)
 
 
 def _no_metric(metric: str, row: Mapping[str, Any]) -> str:
@@ -307,23 +329,3 @@ def _no_metric(metric: str, row: Mapping[str, Any]) -> str:
         f"the trainable reports no {metric!r}, which study.metric names; it reports "
         + ", ".join(sorted(row))
     )
-
-
-def _events(study: Study) -> Iterable[tuple[float, int, str, Mapping[str, Any]]]:
-    """Everything on record as ``(time, order, trial_id, event)``."""
-    order = 0
-    for record in study.records:
-        config: Mapping[str, Value] = record.config
-        yield record.started, order, record.trial_id, {
-            "event": "started", "config": config,
-            "explorer": record.explorer, "budget": record.budget,
-        }  # fmt: skip
-        order += 1
-        for row in record.rows:
-            yield float(row["time"]), order, record.trial_id, {"event": "result", "row": row}
-            order += 1
-        if record.ended is not None:
-            yield record.ended, order, record.trial_id, {
-                "event": "ended", "state": record.state, "error": record.error,
-            }  # fmt: skip
-            order += 1

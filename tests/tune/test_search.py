@@ -1,5 +1,6 @@
 """The search itself, driven without Ray by trainables that are formulae."""
 
+import collections
 import dataclasses
 import json
 import math
@@ -199,8 +200,27 @@ def test_paused_trials_are_promoted_or_stopped_and_started_once(tmp_path, slots)
     assert all((r.state == "completed") == (r.num_epochs == 9) for r in study.records)
     assert {r.state for r in study.records} == {"completed", "stopped"}
     lines = [json.loads(line) for line in (tmp_path / "s" / "trials.jsonl").open()]
-    assert sum(line["event"] == "started" for line in lines) == 60
+    starts = collections.Counter(t["trial_id"] for t in lines if t["event"] == "started")
+    rungs = {1: 0, 3: 1, 9: 2}  # each promotion leaves a line
+    assert starts == {r.trial_id: 1 + rungs[r.num_epochs] for r in study.records}
+    assert all(len(r.again) == rungs[r.num_epochs] for r in study.records)
     assert all(t.state.is_finished() for t in search.searcher.optuna_study.trials)
+
+
+def test_a_trial_whose_worker_died_is_handed_out_next(tmp_path):
+    search = begin(make_plan(trials=2, scheduler="fifo", explore=0.0), tmp_path / "s")
+    first, last = search.next(), search.next()
+    assert search.result(first.trial_id, {"epoch": 1, "score": 0.5})
+    assert search.exhausted
+    search.again(first.trial_id)
+    assert not search.exhausted
+    assert search.next() == first
+    assert search.epochs_of(first.trial_id) == 1
+    assert search.exhausted
+    search.stopping = True
+    search.again(last.trial_id)  # stays on record as unfinished
+    assert search.next() is None
+    assert search.unfinished
 
 
 def test_a_paused_trial_is_running_on_record_and_gives_its_slot_back(tmp_path):
