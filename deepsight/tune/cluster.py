@@ -8,7 +8,7 @@ import ray
 from ray import tune
 
 from deepsight.tune.order import make_order
-from deepsight.tune.ray_adapter import RESTARTS, Failures, RayScheduler, RaySearcher, Seam
+from deepsight.tune.ray_adapter import Failures, RayScheduler, RaySearcher, Seam
 from deepsight.tune.ray_start import ClusterError
 from deepsight.tune.search import Search
 from deepsight.tune.study import StudyPlan
@@ -33,7 +33,6 @@ def run_on_ray(search: Search, directory: Path) -> None:
             reuse_actors=True,
             verbose=0,
             raise_on_failed_trial=False,
-            max_failures=RESTARTS,
             trial_dirname_creator=lambda trial: str(trial.trial_id),
             trial_name_creator=lambda trial: str(trial.trial_id),
         )

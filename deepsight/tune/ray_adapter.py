@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,6 +22,8 @@ from deepsight.tune.searcher import Proposal
 RESTARTS = 2
 """How often a trial whose process died starts again, from its newest checkpoint."""
 
+logger = logging.getLogger(__name__)
+
 OrderMaker = Callable[[Proposal, int], Order]
 """Builds a worker's order from a proposal and the number of epochs on record."""
 
@@ -34,6 +38,8 @@ class Seam:
         """Trials at a time."""
         self.ids: dict[str, str] = {}
         """Our trial id by Ray's, while the trial runs."""
+        self.deaths: Counter[str] = Counter()
+        """How often the process of each trial has died in this run."""
         self.error: BaseException | None = None
         """What our own code raised inside Ray, which would wrap it in a text."""
 
@@ -64,8 +70,8 @@ class RaySearcher(Searcher):  # type: ignore[misc]
 
     def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         seam = self._seam
-        if seam.search.exhausted:
-            return Searcher.FINISHED  # type: ignore[no-any-return]
+        if seam.search.exhausted:  # for good once nobody is left whose process may die
+            return None if seam.ids else Searcher.FINISHED
         if len(seam.ids) >= seam.slots:
             return None
         proposal = seam.search.next()
@@ -147,7 +153,11 @@ class RayScheduler(TrialScheduler):  # type: ignore[misc]
 
 
 class Failures(Callback):  # type: ignore[misc]
-    """Records trials whose process died for good."""
+    """Lets trials whose process died go on in another one, or records that they failed.
+
+    Ray could start them again too (``max_failures``), but gives up those whose process dies while
+    they wait for it to take their order.
+    """
 
     def __init__(self, seam: Seam) -> None:
         self._seam = seam
@@ -155,17 +165,22 @@ class Failures(Callback):  # type: ignore[misc]
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """The worker is gone and Ray will not start it again."""
+        """The worker is gone."""
         trial_id = self._seam.ids.get(trial.trial_id)
-        if trial_id is None:
-            return
-        search = self._seam.search
-        proposal = search.live[trial_id].proposal
-        text = describe_death(
-            trial.get_pickled_error(), trial.num_failures, search.plan.full_config(proposal.config)
-        )
-        self._seam.end(trial.trial_id)
-        self._seam.guard(lambda: search.failed(trial_id, text))
+        if trial_id is not None:
+            self._seam.end(trial.trial_id)
+            self._seam.guard(lambda: self._died(trial_id, trial.get_pickled_error()))
+
+    def _died(self, trial_id: str, error: object) -> None:
+        seam, search = self._seam, self._seam.search
+        seam.deaths[trial_id] += 1
+        config = search.plan.full_config(search.live[trial_id].proposal.config)
+        text = describe_death(error, seam.deaths[trial_id], config)
+        if seam.deaths[trial_id] > RESTARTS:
+            search.failed(trial_id, text)
+        else:
+            logger.warning("%s starts again from its newest checkpoint: %s", trial_id, text)
+            search.again(trial_id)
 
 
 def describe_death(error: object, times: int, config: Mapping[str, Value]) -> str:
@@ -174,4 +189,5 @@ def describe_death(error: object, times: int, config: Mapping[str, Value]) -> st
     memory = "Ray killed it for want of memory" if "OutOfMemory" in type(error).__name__ else (
         "killed, out of memory or crashed"
     )  # fmt: skip
-    return f"its process died {times} times ({memory}) at {sizes(config)}: {reason}"
+    count = "once" if times == 1 else f"{times} times"
+    return f"its process died {count} ({memory}) at {sizes(config)}: {reason}"

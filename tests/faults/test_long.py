@@ -14,6 +14,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deepsight.run_store import load_study
@@ -82,8 +83,61 @@ def test_a_trial_that_kills_its_process_fails_after_three_deaths(tmp_path):
     for record in [r for r in deadly if r.budget > 1]:
         assert record.num_epochs == 1
         assert "its process died 3 times" in record.error
-        assert "batch size" in record.error
+        assert f"x = {record.config['x']}" in record.error
     study.check(most_repeated=0, states=("completed", "failed"))
+
+
+def test_a_process_that_dies_before_its_trial_begins_costs_the_trial_nothing(tmp_path):
+    study = Planted(tmp_path, trials=5, max_epochs=3, seconds=0.05, trainable="bomb")
+    code, _, err = study.start().wait()
+    assert code == 0, err
+    assert "its process died once" in err
+    assert len({pid for *_, pid in study.trained()}) >= 3
+    study.check(most_repeated=0)
+
+
+def test_a_trial_out_of_memory_fails_by_itself_and_in_its_process(tmp_path):
+    study = Planted(tmp_path, trials=12, max_epochs=3, seconds=0.02, trainable="hungry")
+    sets = ["--set", "study.searcher=random", "--set", "study.scheduler=fifo"]
+    run = study.start(*study.began, *sets, "--set", "study.explore=0")
+    code, _, err = run.wait()
+    assert code == 0, err
+    told = {"host": "MemoryError", "gpu": "OutOfMemoryError: CUDA out of memory"}
+    seen = {kind: 0 for kind in told}
+    for record in load_study(study.path).records:
+        kind = "host" if record.config["x"] > 0.75 else "gpu" if record.config["x"] < 0.25 else ""
+        assert record.state == ("failed" if kind else "completed"), record
+        if kind:
+            seen[kind] += 1
+            assert record.error.startswith("out of memory at ")
+            assert f"x = {record.config['x']}" in record.error
+            assert told[kind] in record.error
+    assert all(seen.values()), seen
+    assert len({pid for *_, pid in study.trained()}) == 2  # the processes served the others
+    run.await_end()
+
+
+def test_a_trial_that_ray_kills_for_its_memory_fails_and_others_go_on(tmp_path, monkeypatch):
+    memory = psutil.virtual_memory()
+    want = 4 << 30
+    if memory.available < 2 * want:
+        pytest.skip("wants 8 GiB of free memory")
+    limit = (memory.total - memory.available + 0.75 * want) / memory.total  # Ray itself wants 1 GiB
+    monkeypatch.setenv("RAY_memory_usage_threshold", f"{limit:.4f}")
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "100")
+    study = Planted(tmp_path, trials=8, max_epochs=1, seconds=0.02, trainable="greedy", cpus=1)
+    sets = ["--set", "study.searcher=random", "--set", f"user.bytes={want}"]
+    run = study.start(*study.began, *sets)
+    code, _, err = run.wait()
+    assert code == 0, err
+    records = load_study(study.path).records
+    assert {r.state for r in records} == {"completed", "failed"}
+    for record in records:
+        assert record.state == ("failed" if record.config["x"] > 0.75 else "completed"), record
+        if record.state == "failed":
+            assert "died 3 times (Ray killed it for want of memory)" in record.error
+            assert f"x = {record.config['x']}" in record.error
+    run.await_end()
 
 
 def test_three_first_failures_of_one_cause_end_the_study(tmp_path):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import resource
 import signal
 import time
 from pathlib import Path
@@ -24,3 +25,46 @@ def planted(config, state):
             file.write(f"{digest(config)} {epoch} {os.getpid()}\n")
         time.sleep(config["user.seconds"])
         yield {"score": 1 - (config["x"] - 0.3) ** 2 - 0.5 / epoch}, {"epoch": epoch}
+
+
+def bomb(config, state):
+    """`planted` whose process dies when the trial is let go: while the next one waits for it."""
+    try:
+        yield from planted(config, state)
+    finally:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hungry(config, state):
+    """`planted` in which large x want more memory than there is, small x more than a GPU has."""
+    for metrics, saved in planted(config, state):
+        if config["x"] < 0.25:
+            import torch
+
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+        if config["x"] > 0.75:
+            allocate_until_the_limit()
+        yield metrics, saved
+
+
+def allocate_until_the_limit(room=256 << 20):
+    """Take memory under a limit of `room` bytes more than this process has."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + room, before[1]))
+    taken = []
+    try:
+        while True:
+            taken.append(bytearray(16 << 20))
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def greedy(config, state):
+    """`planted` in which large x take ``user.bytes`` of memory and hold them."""
+    for metrics, saved in planted(config, state):
+        if config["x"] > 0.75:
+            taken = b"\1" * int(config["user.bytes"])
+            time.sleep(30)  # Ray looks at the memory now and then
+            assert len(taken)
+        yield metrics, saved
