@@ -1,78 +1,195 @@
 """Which hyperparameters decide the score at full budget, and how sure that is.
 
-`docs/importance.md` has the method and what it was measured to reach.
+The surrogate (`analysis.surrogate`) predicts the score at full budget anywhere in the declared
+space; Sobol indices of that prediction (`analysis.sobol`) are the shares. The value is that of the
+surrogate's mean. Its interval holds the same for functions drawn from the posteriors of copies that
+each missed a part of the trials: what the data leave open, and what hangs on single trials. A
+column of random numbers that every copy is shown gives the floor. docs/importance.md has the
+method, what a share means for a conditional hyperparameter, and how often all this was right.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
 
-from analysis.surrogate import FitQuality
+import numpy as np
 
-RANKED = "ranked"
-TOO_FEW = "too few trials to say"
+from analysis.encoding import Array
+from analysis.fanova import compute_fanova
+from analysis.regions import good_indices
+from analysis.shares import RANKED, TOO_FEW, Estimate, Importance, Pair, Share
+from analysis.sobol import Indices, indices, make_design
+from analysis.surrogate import NoSurrogate, Surrogate, fit_surrogate, fit_values
+from deepsight.run_store import Study, TrialRecord
 
+__all__ = [
+    "RANKED", "TOO_FEW", "Estimate", "Importance", "Pair", "Share", "compute_cost_importance",
+    "compute_fanova", "compute_importance", "compute_survival_importance",
+]  # fmt: skip
 
-@dataclass(frozen=True)
-class Estimate:
-    """A number and its 95 % interval over trials."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Share:
-    """What part of the variance over the declared space is one hyperparameter's."""
-
-    name: str
-    main: Estimate
-    """By itself: the variance of the mean score given this hyperparameter (Sobol 2001)."""
-    total: Estimate
-    """With all that it interacts in: what would remain if all others were known."""
-    above_floor: bool
-    """Whether the total is clearly above what a column of random numbers gets."""
-    rank_low: int
-    """Its best plausible place by total, 1 the most important."""
-    rank_high: int
-    """Its worst plausible place."""
-    text: str
-    """The verdict on this hyperparameter, one sentence."""
+NUM_POINTS = 512
+"""Base points of the pick-freeze design, a power of two."""
+NUM_DRAWS = 16
+"""Functions drawn from each copy's posterior."""
+INTERVAL = (2.5, 97.5)
+"""Percentiles."""
+METHOD = "Sobol indices of a Gaussian process over (hyperparameters, log epoch) at full budget"
 
 
-@dataclass(frozen=True)
-class Pair:
-    """What two hyperparameters decide together beyond what each decides alone."""
+def compute_importance(
+    study: Study,
+    seed: int = 0,
+    region: str = "all",
+    surrogate: Surrogate | NoSurrogate | None = None,
+) -> Importance:
+    """Main and total shares at full budget over the declared space.
 
-    a: str
-    b: str
-    share: Estimate
+    Args:
+        study: What `deepsight.run_store.load_study` returns.
+        seed: Of everything random in the computation.
+        region: ``all``, or ``good`` for the quarter of the space that the surrogate predicts best:
+            inputs depend on each other there, and shares are Kucherenko et al.'s (2012).
+        surrogate: What `fit_surrogate` returned, if it was called already.
+    """
+    if region not in ("all", "good"):
+        raise ValueError(f"region must be 'all' or 'good', got {region!r}")
+    surrogate = surrogate or fit_surrogate(study, seed)
+    records = [r for r in study.records if study.score(r) is not None]
+    return _importance(study, records, surrogate, study.metric, METHOD, region, seed)
 
 
-@dataclass(frozen=True)
-class Importance:
-    """The shares of all hyperparameters in what a study varied."""
+def compute_survival_importance(study: Study, seed: int = 0) -> Importance:
+    """Which hyperparameters decide how many rungs a trial survives; explorers are left out.
 
-    what: str
-    """What varies: the study's metric, ``survival`` or ``seconds per epoch``."""
-    method: str
-    """How it was computed, for a reader of the figure."""
-    region: str
-    """``all`` of the declared space, or its ``good`` quarter as the surrogate predicts it."""
-    epoch: int
-    """The fidelity it speaks of."""
-    shares: tuple[Share, ...]
-    """By total, the largest first; hyperparameters with one value only are left out."""
-    pairs: tuple[Pair, ...]
-    """By share, the largest first."""
-    floor: float
-    """The total share below which a column of random numbers stays 95 times in 100."""
-    verdict: str
-    """``ranked`` or ``too few trials to say``."""
-    reason: str
-    """Why, one sentence with its numbers."""
-    quality: FitQuality | None
-    """How well the surrogate predicts trials that it has not seen; None without a surrogate."""
-    num_trials: int
-    num_explorers: int
+    It speaks of the early epochs and of the search's own bar, which rises: not of the final score.
+    """
+    records = [r for r in study.records if r.rows and not r.explorer and r.state != "failed"]
+    points = [[(1, float(sum(rung <= r.num_epochs for rung in study.rungs)))] for r in records]
+    surrogate = fit_values(study, records, points, 1, seed)
+    method = "Sobol indices of a Gaussian process of the number of rungs reached"
+    return _importance(study, records, surrogate, "survival", method, "all", seed)
+
+
+def compute_cost_importance(study: Study, seed: int = 0) -> Importance:
+    """Which hyperparameters decide the seconds that an epoch takes, on a logarithmic scale."""
+    walls = {r.trial_id: _seconds(r) for r in study.records}
+    records = [r for r in study.records if walls[r.trial_id] > 0]
+    points = [[(1, math.log(walls[r.trial_id]))] for r in records]
+    surrogate = fit_values(study, records, points, 1, seed)
+    method = "Sobol indices of a Gaussian process of the logarithm of the median epoch's seconds"
+    return _importance(study, records, surrogate, "seconds per epoch", method, "all", seed)
+
+
+def _seconds(record: TrialRecord) -> float:
+    """Median seconds of an epoch; 0 where none were recorded."""
+    walls = [row["wall_s"] for row in record.rows if isinstance(row.get("wall_s"), int | float)]
+    return float(np.median(walls)) if walls else 0.0
+
+
+def _importance(
+    study: Study,
+    records: Sequence[TrialRecord],
+    surrogate: Surrogate | NoSurrogate,
+    what: str,
+    method: str,
+    region: str,
+    seed: int,
+) -> Importance:
+    shares: tuple[Share, ...] = ()
+    pairs: tuple[Pair, ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()
+    if isinstance(surrogate, NoSurrogate):
+        verdict, reason, quality, floor = TOO_FEW, surrogate.reason, None, 0.0
+    else:
+        point, draws = (good_indices if region == "good" else _indices)(surrogate, seed)
+        floor = float(np.percentile(draws.total[-1], 95))
+        shares = _shares(surrogate.encoding.names, point, draws, floor)
+        pairs = _pairs(surrogate.encoding.names, point, draws)
+        quality = surrogate.quality
+        verdict, reason = _verdict(shares, surrogate, floor)
+        left_out = tuple(surrogate.encoding.left_out.items())
+    return Importance(
+        what=what, method=method, region=region, epoch=study.max_epochs, shares=shares,
+        left_out=left_out, pairs=pairs, floor=floor, verdict=verdict, reason=reason,
+        quality=quality, has_intervals=bool(shares), num_trials=len(records),
+        num_explorers=sum(r.explorer for r in records),
+    )  # fmt: skip
+
+
+def _indices(surrogate: Surrogate, seed: int) -> tuple[Indices, Indices]:
+    """Of the mean, and of draws with the random column as last hyperparameter: whole space."""
+    plain = make_design(surrogate.encoding, 2 * NUM_POINTS, seed)
+    point = indices(surrogate.final_mean(plain.points)[:, None], plain)
+    noisy = make_design(surrogate.encoding, NUM_POINTS, seed + 1, random=True)
+    draws = surrogate.final_draws(noisy.points, noisy.random, NUM_DRAWS, seed)
+    return point, indices(draws, noisy)
+
+
+def _estimate(value: float, draws: Array) -> Estimate:
+    """The interval holds the value: draws and value answer the same question."""
+    low, high = np.percentile(draws, INTERVAL)
+    value = max(float(value), 0.0)
+    return Estimate(value, min(max(float(low), 0.0), value), max(float(high), value))
+
+
+def _shares(
+    names: Sequence[str], point: Indices, draws: Indices, floor: float
+) -> tuple[Share, ...]:
+    places = 1 + np.argsort(np.argsort(-draws.total[:-1], axis=0), axis=0)
+    shares = []
+    for index, name in enumerate(names):
+        total = _estimate(point.total[index, 0], draws.total[index])
+        low, high = np.percentile(places[index], INTERVAL)
+        shares.append(
+            Share(
+                name=name,
+                main=_estimate(point.main[index, 0], draws.main[index]),
+                total=total,
+                above_floor=total.low > floor,
+                rank_low=math.floor(low),
+                rank_high=math.ceil(high),
+                text=_sentence(name, total, floor),
+            )
+        )
+    return tuple(sorted(shares, key=lambda share: -share.total.value))
+
+
+def _sentence(name: str, total: Estimate, floor: float) -> str:
+    share = f"{_percent(total.value)} [{_percent(total.low)}, {_percent(total.high)}]"
+    if total.low > floor:
+        return f"{name} matters: a total share of {share}."
+    if total.high <= max(floor, 0.02):
+        return f"{name} hardly matters: a total share of {share}."
+    return f"{name} cannot be told from chance: a total share of {share}."
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.1f} %"
+
+
+def _pairs(names: Sequence[str], point: Indices, draws: Indices) -> tuple[Pair, ...]:
+    found = [
+        Pair(names[i], names[j], _estimate(point.pairs[i, j, 0], draws.pairs[i, j]))
+        for i in range(len(names))
+        for j in range(i + 1, len(names))
+    ]
+    return tuple(sorted(found, key=lambda pair: -pair.share.value))
+
+
+def _verdict(shares: Sequence[Share], surrogate: Surrogate, floor: float) -> tuple[str, str]:
+    """Whether the ranking may be shown as one, and why."""
+    quality, first = surrogate.quality, shares[0]
+    if not quality.holds_out:
+        return TOO_FEW, f"The surrogate does not predict held-out trials. {quality.text}"
+    if not first.above_floor:
+        return TOO_FEW, (
+            f"Nothing is above what a column of random numbers gets ({_percent(floor)}): "
+            f"{first.text}"
+        )
+    if first.rank_high > max(1, math.ceil(len(shares) / 2)):
+        return TOO_FEW, (
+            f"The first place is open: {first.name} may as well be number {first.rank_high}."
+        )
+    above = sum(share.above_floor for share in shares)
+    return RANKED, f"{above} of {len(shares)} are above the floor of {_percent(floor)}."

@@ -1,29 +1,298 @@
-"""A model of the score over hyperparameters and epochs, from all epochs of all trials."""
+"""A model of the score over hyperparameters and epochs, from all epochs of all trials.
+
+It is what a conclusion about the full budget is drawn from when most trials were stopped long
+before, by their score. `analysis.gaussian_process` is the model; here is what it is shown of a
+study and how it is checked: a few copies are fitted, each without a part of the trials, and predict
+the last score of exactly those. The copies also tell how far a conclusion depends on which trials
+there happened to be.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from analysis import gaussian_process as gp
+from analysis.encoding import Array, Encoding, make_encoding
+from analysis.shares import FitQuality
+from deepsight.config import Value
+from deepsight.run_store import Study, TrialRecord
+
+__all__ = ["FitQuality", "NoSurrogate", "Surrogate", "fit_surrogate", "fit_values"]
+
+MIN_TRIALS = 8
+"""Fewer are not fitted."""
+NUM_PARTS = 6
+"""Copies, each of which does not see one part of the trials."""
+MAX_ROWS = 900
+"""Rows by which the kernel's parameters are chosen; a few hundred determine them."""
+MAX_KNOWN = 3000
+"""Rows that the surrogate predicts from."""
+MIN_R2, MIN_RANK = 0.3, 0.4
+"""Held-out predictions worse than both of these bear no conclusion."""
 
 
 @dataclass(frozen=True)
-class FitQuality:
-    """How well a surrogate predicts the last recorded score of trials that it was not shown."""
+class Data:
+    """What a surrogate learns from."""
 
-    r2: float
-    """Share of the held-out scores' variance that it explains; at most 1, negative when useless."""
-    rank_correlation: float
-    """Spearman's, of predictions and scores."""
-    rmse: float
-    """In the metric's unit."""
-    coverage: float
-    """Share of held-out scores inside their 95 % prediction interval."""
-    num_trials: int
-    """Trials that the surrogate was fitted on."""
-    num_rows: int
-    """Trial-and-epoch rows of them that it was fitted on."""
-    num_held_out: int
-    """Held-out predictions; every trial is held out once."""
-    holds_out: bool
-    """Whether conclusions may be drawn from it."""
-    text: str
-    """All of this in one sentence."""
+    encoding: Encoding
+    rows: gp.Rows
+    """Its target is standardised by `centre` and `spread`."""
+    centre: float
+    spread: float
+    horizon: int
+    """The epoch that is time 1."""
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """A fitted model of a study's metric; see `fit_surrogate`."""
+
+    data: Data
+    process: gp.Process
+    copies: tuple[gp.Process, ...]
+    """Fitted without a part of the trials, and with one random column at the end."""
+    quality: FitQuality
+
+    sign: float
+    """1 where more of the metric is better, else -1."""
+
+    @property
+    def encoding(self) -> Encoding:
+        """The hyperparameters that it knows."""
+        return self.data.encoding
+
+    @property
+    def epoch(self) -> int:
+        """The full budget."""
+        return self.data.horizon
+
+    def predict(self, configs: Sequence[Mapping[str, Value]], epoch: int) -> tuple[Array, Array]:
+        """Mean and standard deviation of the expected score of configs at an epoch.
+
+        Args:
+            configs: Hyperparameters of the space by dotted name, None where inactive.
+            epoch: At most the full budget.
+
+        Returns:
+            Two arrays (len(configs),) in the metric's unit, without a trial's own noise.
+        """
+        features, time = self.encoding.features(self.encoding.units(configs)), self.time(epoch)
+        mean, variance = self.process.mean(features, time), self.process.variance(features, time)
+        return self.data.centre + self.data.spread * mean, self.data.spread * np.sqrt(variance)
+
+    def samples(
+        self, configs: Sequence[Mapping[str, Value]], epoch: int, num: int, seed: int
+    ) -> Array:
+        """Plausible expected scores, (num, len(configs)): a line a function from the posterior."""
+        features = self.encoding.features(self.encoding.units(configs))
+        draws = self.process.draws(num, np.random.default_rng(seed))
+        values = draws(features, self.time(epoch))
+        return self.data.centre + self.data.spread * values.T
+
+    def final_mean(self, units: Array) -> Array:
+        """Expected scores at full budget of units (n, d), (n,)."""
+        mean = self.process.mean(self.encoding.features(units), 1.0)
+        return self.data.centre + self.data.spread * mean
+
+    def final_draws(self, units: Array, random: Array, num: int, seed: int) -> Array:
+        """Plausible expected scores at full budget, (n, num * copies).
+
+        Args:
+            units: (n, d).
+            random: (n,) values of the column of random numbers that the copies were shown.
+            num: Functions from the posterior of each copy.
+            seed: Of the draws.
+        """
+        features = np.column_stack([self.encoding.features(units), random])
+        rng = np.random.default_rng(seed)
+        values = [copy.draws(num, rng)(features, 1.0) for copy in self.copies]
+        return self.data.centre + self.data.spread * np.concatenate(values, axis=1)
+
+    def time(self, epoch: int) -> float:
+        """An epoch on the model's scale.
+
+        Raises:
+            ValueError: If it lies beyond the full budget.
+        """
+        if not 1 <= epoch <= self.epoch:
+            raise ValueError(f"epoch must be 1 to {self.epoch}, got {epoch}")
+        return _time(epoch, self.epoch)
+
+
+@dataclass(frozen=True)
+class NoSurrogate:
+    """Why a study has no surrogate."""
+
+    reason: str
+
+
+def fit_surrogate(study: Study, seed: int = 0) -> Surrogate | NoSurrogate:
+    """Fit the model to all epochs of all trials that have a score, thinned to geometric epochs.
+
+    Returns:
+        The surrogate, or why there can be none: too few trials, or nothing that varied.
+    """
+    records = [r for r in study.records if _points(study, r)]
+    return fit_values(study, records, [_points(study, r) for r in records], study.max_epochs, seed)
+
+
+def fit_values(
+    study: Study,
+    records: Sequence[TrialRecord],
+    points: Sequence[Sequence[tuple[int, float]]],
+    horizon: int,
+    seed: int,
+) -> Surrogate | NoSurrogate:
+    """Fit the model to ``(epoch, value)`` points of each of `records`."""
+    if len(records) < MIN_TRIALS:
+        return NoSurrogate(f"{len(records)} trials have a value; it takes {MIN_TRIALS}.")
+    encoding = make_encoding(study.space, study.fixed, [r.config for r in records])
+    if not encoding.names:
+        return NoSurrogate("no hyperparameter varied.")
+    rng = np.random.default_rng(seed)
+    data = _make_data(encoding, records, points, horizon, rng)
+    if data.spread == 0.0:
+        return NoSurrogate("every trial has the same value.")
+    process = gp.fit(_limited(data.rows, MAX_ROWS, rng))
+    process = gp.Process(process.kernel, _limited(data.rows, MAX_KNOWN, rng), process.theta)
+    copies, held_out = _cross_fit(data.rows, process, rng)
+    sign = -1.0 if study.mode == "min" else 1.0
+    return Surrogate(data, process, copies, _quality(data, held_out), sign)
+
+
+def _points(study: Study, record: TrialRecord) -> list[tuple[int, float]]:
+    """The trial's finite scores at thinned epochs, and its last one."""
+    wanted = thinned(study.rungs, study.max_epochs)
+    found = []
+    for row in record.rows:
+        value, epoch = row.get(study.metric), int(row["epoch"])
+        if isinstance(value, int | float) and math.isfinite(value) and epoch <= study.max_epochs:
+            found.append((epoch, float(value)))
+    return [point for point in found if point[0] in wanted or point is found[-1]]
+
+
+def thinned(rungs: Sequence[int], max_epochs: int) -> set[int]:
+    """The rungs, the first and the last epoch, and one between any two of these.
+
+    >>> sorted(thinned((1, 3, 9, 27), 27))
+    [1, 2, 3, 5, 9, 16, 27]
+    """
+    steps = sorted({1, max_epochs, *rungs})
+    return {*steps, *(round(math.sqrt(a * b)) for a, b in zip(steps, steps[1:], strict=False))}
+
+
+def _time(epoch: int, horizon: int) -> float:
+    return 1.0 if horizon == 1 else math.log(epoch) / math.log(horizon)
+
+
+def _make_data(
+    encoding: Encoding,
+    records: Sequence[TrialRecord],
+    points: Sequence[Sequence[tuple[int, float]]],
+    horizon: int,
+    rng: np.random.Generator,
+) -> Data:
+    counts = [len(p) for p in points]
+    flat = [point for p in points for point in p]
+    scores = np.array([value for _, value in flat])
+    centre, spread = float(scores.mean()), float(scores.std())
+    rows = gp.Rows(
+        features=encoding.features(encoding.units([r.config for r in records])),
+        trial=np.repeat(np.arange(len(records)), counts),
+        time=np.array([_time(epoch, horizon) for epoch, _ in flat]),
+        target=(scores - centre) / (spread or 1.0),
+    )
+    return Data(encoding, rows, centre, spread, horizon)
+
+
+def _limited(rows: gp.Rows, limit: int, rng: np.random.Generator) -> gp.Rows:
+    """At most about `limit` rows: whole trials, those that came furthest first.
+
+    Half of the places go to trials drawn at random, so that poor ones stay represented.
+    """
+    if len(rows.target) <= limit:
+        return rows
+    counts = np.bincount(rows.trial)
+    furthest = rows.time[np.append(rows.starts[1:], len(rows.time)) - 1]
+    order = np.argsort(-furthest + 1e-3 * rng.random(len(counts)), kind="stable")
+    mixed = np.stack([order, rng.permutation(len(counts))], axis=1).ravel()
+    _, first = np.unique(mixed, return_index=True)
+    mixed = mixed[np.sort(first)]
+    return subset(rows, np.sort(mixed[np.cumsum(counts[mixed]) <= limit]))
+
+
+def subset(rows: gp.Rows, trials: np.ndarray) -> gp.Rows:
+    """The rows of some trials, which are given in rising order."""
+    number = np.full(len(rows.features), -1)
+    number[trials] = np.arange(len(trials))
+    kept = number[rows.trial] >= 0
+    return gp.Rows(
+        rows.features[trials], number[rows.trial[kept]], rows.time[kept], rows.target[kept]
+    )
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Predictions for the last rows of trials by a copy that did not see them."""
+
+    target: Array
+    mean: Array
+    deviation: Array
+    """Of a new trial's measured score."""
+
+
+def _cross_fit(
+    rows: gp.Rows, process: gp.Process, rng: np.random.Generator
+) -> tuple[tuple[gp.Process, ...], HeldOut]:
+    """Copies without a part of the trials, each with a random column of its own.
+
+    A copy's parameters are chosen anew, from the whole fit's: what they owe to the held-out
+    trials is what a few steps do not unlearn.
+    """
+    parts = rng.permutation(len(rows.features)) % NUM_PARTS
+    num = rows.features.shape[1]
+    begin = np.insert(process.theta, [num, 2 * num], gp.start(1)[:2])
+    last = np.append(rows.starts[1:], len(rows.time)) - 1
+    copies = []
+    columns: list[Array] = [rows.target[last], np.zeros(len(last)), np.zeros(len(last))]
+    for part in range(NUM_PARTS):
+        features = np.column_stack([rows.features, rng.uniform(-0.5, 0.5, len(parts))])
+        noisy = gp.Rows(features, rows.trial, rows.time, rows.target)
+        seen = subset(noisy, np.flatnonzero(parts != part))
+        copy = gp.fit(_limited(seen, MAX_ROWS, rng), begin, max_steps=25)
+        copy = gp.Process(copy.kernel, _limited(seen, MAX_KNOWN, rng), copy.theta)
+        copies.append(copy)
+        extra = copy.kernel.luck + copy.kernel.noise
+        for time in np.unique(rows.time[last]):
+            here = np.flatnonzero((parts == part) & (rows.time[last] == time))
+            if len(here):
+                columns[1][here] = copy.mean(features[here], float(time))
+                columns[2][here] = np.sqrt(copy.variance(features[here], float(time)) + extra)
+    return tuple(copies), HeldOut(*columns)
+
+
+def _quality(data: Data, held_out: HeldOut) -> FitQuality:
+    error = held_out.target - held_out.mean
+    variance = float(held_out.target.var())
+    r2 = 1 - float((error**2).mean()) / variance if variance else 0.0
+    constant = np.ptp(held_out.mean) == 0 or variance == 0
+    rank = 0.0 if constant else float(spearmanr(held_out.mean, held_out.target).statistic)
+    rmse = float(np.sqrt((error**2).mean())) * data.spread
+    coverage = float((np.abs(error) <= 1.96 * held_out.deviation).mean())
+    holds = r2 >= MIN_R2 and rank >= MIN_RANK
+    text = (
+        f"Fitted on {len(data.rows.features)} trials ({len(data.rows.target)} rows); of held-out "
+        f"trials it explains {100 * max(r2, 0.0):.0f} % of the variance (rank correlation "
+        f"{rank:.2f}, error {rmse:.3g}, {100 * coverage:.0f} % inside the 95 % interval)"
+        + ("." if holds else ": too little to conclude from.")
+    )
+    return FitQuality(
+        r2, rank, rmse, coverage, len(data.rows.features), len(data.rows.target),
+        len(held_out.target), holds, text,
+    )  # fmt: skip

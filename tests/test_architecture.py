@@ -81,8 +81,9 @@ UNITS = {
         "ray optuna yaml rich numpy scipy pandas",
     ),
     "deepsight.predict": unit(f"{STUDY} {TRAINS}", "numpy torch PIL"),
-    "analysis.surrogate": unit(f"{STUDY} deepsight.metrics", f"{SCIENCE} torch gpytorch"),
-    "analysis": unit(f"{STUDY} deepsight.metrics analysis.surrogate", SCIENCE),
+    "analysis.shares": unit(),
+    "analysis.fanova": unit(f"{STUDY} analysis.shares", "optuna"),  # a peer's view
+    "analysis": unit(f"{STUDY} deepsight.metrics analysis.shares analysis.fanova", SCIENCE),
     "analysis.diagnosis": unit(
         f"{STUDY} {TRAINS} analysis", f"{SCIENCE} torch torchvision captum PIL"
     ),

@@ -1,0 +1,190 @@
+"""Configs as numbers: a point of the unit cube, with what is inactive, and a model's inputs.
+
+Three forms. *Uniforms* (n, d): independent numbers in [0, 1], one a hyperparameter, from which
+the declared space is sampled. *Units* (n, d): where a number lies in its domain on the domain's own
+scale, 0 to 1; the index of a choice's value; NaN where inactive. *Features* (n, p): what a kernel
+measures distances in.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from deepsight.config import Value
+from deepsight.space import Choice, Domain, Float, Int, ordered
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The hyperparameters of a space that vary, parents before what depends on them."""
+
+    names: tuple[str, ...]
+    space: Mapping[str, Domain]
+    """The whole declared space."""
+    pinned: Mapping[str, Value]
+    """What does not vary: fixed hyperparameters, and those of `left_out`."""
+    left_out: Mapping[str, str]
+    """Hyperparameters of the space that nothing can be said about, and why."""
+    activity: tuple[str, ...] = field(default=())
+    """Conditional hyperparameters whose being active is a feature of its own."""
+
+    def units(self, configs: Sequence[Mapping[str, Value]]) -> Array:
+        """Configs as stored (None where inactive) as units."""
+        table = np.full((len(configs), len(self.names)), np.nan)
+        for column, name in enumerate(self.names):
+            domain = self.space[name]
+            for row, config in enumerate(configs):
+                value = config.get(name)
+                if value is not None or (isinstance(domain, Choice) and None in domain.values):
+                    table[row, column] = _to_unit(domain, value)
+        return self._silence(table)
+
+    def design(self, uniforms: Array) -> Array:
+        """Points of the declared space: every hyperparameter from its own uniform number.
+
+        A number that belongs to an inactive hyperparameter is left unused.
+        """
+        drawn = [_from_uniform(self.space[n], uniforms[:, i]) for i, n in enumerate(self.names)]
+        return self._silence(np.stack(drawn, axis=1) if drawn else np.zeros((len(uniforms), 0)))
+
+    def configs(self, units: Array) -> list[dict[str, Value]]:
+        """Units as configs of the whole space, None where inactive."""
+        fixed = {n: v for n, v in self.pinned.items() if n in self.space}
+        absent: dict[str, Value] = {name: None for name in self.space}
+        return [
+            absent | fixed | {
+                name: None if math.isnan(u) else from_unit(self.space[name], u)
+                for name, u in zip(self.names, row, strict=True)
+            }
+            for row in units
+        ]  # fmt: skip
+
+    def features(self, units: Array) -> Array:
+        """What the kernel sees: numbers about 0, one column a choice's value, activity columns.
+
+        The columns of an inactive hyperparameter are 0, so that two configs in which it is
+        inactive do not differ in it whatever it would have been.
+        """
+        columns: list[Array] = []
+        for column, name in enumerate(self.names):
+            unit, domain = units[:, column], self.space[name]
+            if isinstance(domain, Choice):
+                columns += [_one_hot(unit, index) for index in range(len(domain.values))]
+            else:
+                columns.append(np.nan_to_num(unit - 0.5))
+        columns += [(~np.isnan(units[:, self.names.index(n)])).astype(float) for n in self.activity]
+        return np.stack(columns, axis=1) if columns else np.zeros((len(units), 0))
+
+    def _silence(self, table: Array) -> Array:
+        """NaN where the conditions do not hold."""
+        for column, name in enumerate(self.names):
+            table[~self._active(name, table), column] = np.nan
+        return table
+
+    def _active(self, name: str, table: Array) -> npt.NDArray[np.bool_]:
+        condition = self.space[name].condition
+        if condition is None:
+            return np.ones(len(table), dtype=bool)
+        if condition.name not in self.names:
+            holds = self.pinned.get(condition.name) in condition.values
+            return np.full(len(table), holds)
+        parent, unit = self.space[condition.name], table[:, self.names.index(condition.name)]
+        held = np.zeros(len(table), dtype=bool)
+        for value in condition.values:
+            if parent.contains(value):
+                held |= np.isclose(unit, _to_unit(parent, value), atol=1e-9)
+        return held
+
+
+def make_encoding(
+    space: Mapping[str, Domain],
+    fixed: Mapping[str, Value],
+    configs: Sequence[Mapping[str, Value]],
+) -> Encoding:
+    """The encoding of what varies, by declaration and in `configs`."""
+    pinned: dict[str, Value] = dict(fixed)
+    left_out: dict[str, str] = {}
+    names: list[str] = []
+    for name in ordered(space):
+        seen = {repr(c.get(name)): c.get(name) for c in configs if c.get(name) is not None}
+        if not _varies(space[name]):
+            left_out[name] = "it has one value only"
+        elif not seen:
+            left_out[name] = "it was active in no trial"
+        elif len(seen) == 1:
+            left_out[name] = f"it was {next(iter(seen.values()))!r} in every trial that had it"
+        else:
+            names.append(name)
+            continue
+        pinned[name] = next(iter(seen.values()), None)
+    encoding = Encoding(tuple(names), dict(space), pinned, left_out)
+    return replace(encoding, activity=_activity_columns(encoding, configs))
+
+
+def _activity_columns(
+    encoding: Encoding, configs: Sequence[Mapping[str, Value]]
+) -> tuple[str, ...]:
+    """Conditional hyperparameters whose activity no other column already shows."""
+    units = encoding.units(configs)
+    known = {column.tobytes() for column in encoding.features(units).T}
+    chosen = []
+    for index, name in enumerate(encoding.names):
+        active = (~np.isnan(units[:, index])).astype(float)
+        patterns = {active.tobytes(), (1 - active).tobytes()}
+        if active.min(initial=1.0) < 1.0 and not patterns & known:
+            chosen.append(name)
+            known |= patterns
+    return tuple(chosen)
+
+
+def _varies(domain: Domain) -> bool:
+    return len(domain.values) > 1 if isinstance(domain, Choice) else domain.low < domain.high
+
+
+def _one_hot(unit: Array, index: int) -> Array:
+    return np.asarray(unit == index, dtype=float)
+
+
+def _to_unit(domain: Domain, value: Value) -> float:
+    if isinstance(domain, Choice):
+        for index, known in enumerate(domain.values):
+            if type(known) is type(value) and known == value:
+                return float(index)
+        return math.nan
+    assert isinstance(value, int | float)
+    if domain.log:
+        return float(math.log(value / domain.low) / math.log(domain.high / domain.low))
+    return float((value - domain.low) / (domain.high - domain.low))
+
+
+def from_unit(domain: Domain, unit: float) -> Value:
+    """The value at a unit: the inverse of how `Encoding.units` places it."""
+    if isinstance(domain, Choice):
+        return domain.values[round(unit)]
+    if domain.log:
+        raw = domain.low * (domain.high / domain.low) ** unit
+    else:
+        raw = domain.low + unit * (domain.high - domain.low)
+    raw = float(min(max(raw, domain.low), domain.high))
+    return round(raw) if isinstance(domain, Int) else raw
+
+
+def _from_uniform(domain: Domain, uniforms: Array) -> Array:
+    """Draws of `domain` as units, as `Domain.sample` makes them."""
+    if isinstance(domain, Float):
+        return np.asarray(uniforms, dtype=float)
+    if isinstance(domain, Choice):
+        return np.minimum(np.floor(uniforms * len(domain.values)), len(domain.values) - 1.0)
+    low, high = domain.low - 0.5, domain.high + 0.5
+    raw = low * (high / low) ** uniforms if domain.log else low + uniforms * (high - low)
+    whole = np.clip(np.round(raw), domain.low, domain.high)
+    if domain.log:
+        return np.asarray(np.log(whole / domain.low) / math.log(domain.high / domain.low))
+    return np.asarray((whole - domain.low) / (domain.high - domain.low))

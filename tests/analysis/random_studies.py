@@ -1,0 +1,34 @@
+"""Small studies in memory."""
+
+import random
+from pathlib import Path
+
+from deepsight.run_store import Study, TrialRecord
+from deepsight.space import sample
+
+
+def make_study(space, score, num=60, seed=0, max_epochs=9, rungs=(1, 3, 9), fixed=None, noise=0.0):
+    """`num` random configs; a third of them stop at each rung but the last two thirds' best."""
+    rng = random.Random(seed)
+    records = []
+    for number in range(num):
+        config = sample(space, fixed or {}, rng)
+        epochs = rungs[number % len(rungs)]
+        rows = [
+            {"epoch": e, "time": 100.0 * number + e, "wall_s": 1.0,
+             "score": score(config, e / max_epochs) + rng.gauss(0.0, noise)}
+            for e in range(1, epochs + 1)
+        ]  # fmt: skip
+        state = "completed" if epochs == max_epochs else "stopped"
+        records.append(
+            TrialRecord(f"t{number:04d}", config, number % 5 == 4, max_epochs, 100.0 * number,
+                        state, 100.0 * number + 50, None, rows)
+        )  # fmt: skip
+    return study_of(space, records, max_epochs, rungs, fixed)
+
+
+def study_of(space, records, max_epochs=9, rungs=(1, 3, 9), fixed=None, mode="max"):
+    return Study(
+        directory=Path("none"), header={"name": "none"}, space=dict(space), fixed=fixed or {},
+        metric="score", mode=mode, max_epochs=max_epochs, rungs=tuple(rungs), records=records,
+    )  # fmt: skip
