@@ -1,4 +1,4 @@
-"""Small studies in memory."""
+"""Studies of random configs, in memory."""
 
 import random
 from pathlib import Path
@@ -8,7 +8,7 @@ from deepsight.space import sample
 
 
 def make_study(space, score, num=60, seed=0, max_epochs=9, rungs=(1, 3, 9), fixed=None, noise=0.0):
-    """`num` random configs; a third of them stop at each rung but the last two thirds' best."""
+    """`num` random configs; equally many end at each rung."""
     rng = random.Random(seed)
     records = []
     for number in range(num):
@@ -21,8 +21,11 @@ def make_study(space, score, num=60, seed=0, max_epochs=9, rungs=(1, 3, 9), fixe
         ]  # fmt: skip
         state = "completed" if epochs == max_epochs else "stopped"
         records.append(
-            TrialRecord(f"t{number:04d}", config, number % 5 == 4, max_epochs, 100.0 * number,
-                        state, 100.0 * number + 50, None, rows)
+            TrialRecord(
+                trial_id=f"t{number:04d}", config=config, explorer=number % 5 == 4,
+                budget=max_epochs, started=100.0 * number, state=state,
+                ended=100.0 * number + 50, rows=rows,
+            )
         )  # fmt: skip
     return study_of(space, records, max_epochs, rungs, fixed)
 
