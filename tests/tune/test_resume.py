@@ -3,12 +3,14 @@
 import json
 
 import pytest
+from PIL import Image
 
 from deepsight.config import UserError
+from deepsight.data import table
 from deepsight.run_store import create_study, load_study, open_study
 from deepsight.space import choice, uniform
 from deepsight.tune.cli import main
-from deepsight.tune.preflight import make_header
+from deepsight.tune.preflight import make_header, prepare_all
 from deepsight.tune.resume import require_same_data, require_same_space, update_header
 from deepsight.tune.study import plan_from_json, resolve_study
 from tests.tune.plans import SPACE, make_plan
@@ -72,6 +74,23 @@ def test_accepted_data_are_stored_beside_those_of_before(tmp_path):
     changed = load_study(tmp_path / "s").header
     assert changed["data"] == {"fingerprint": "b"}
     assert changed["earlier_data"] == [{"fingerprint": "a"}]
+
+
+def test_the_command_line_refuses_changed_files(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for number in range(24):
+        path = tmp_path / "photos" / ("blue", "red")[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 16), (number, 2 * number, 3 * number)).save(path)
+    values = {"data.name": "folder:photos", "data.image_size": 16, "study.trials": 2}
+    plan = resolve_study("s", {"optim.lr": uniform(0.1, 0.2)}, values)
+    create_study(tmp_path / "s", make_header(plan, prepare_all(plan))).close()
+    Image.new("RGB", (16, 16), (255, 0, 0)).save(path)
+    table._load.cache_clear()  # a process opens a data set once; this one stands for two
+    assert main(["--resume", "s"]) == 2
+    err = capsys.readouterr().err
+    assert "the data have changed since the study began" in err
+    assert "study.allow_changed_data=true" in err
 
 
 def test_the_command_line_names_the_difference(tmp_path, monkeypatch, capsys):
