@@ -44,6 +44,7 @@ def param(
     choices: tuple[str, ...] = (),
     importable: bool = False,
     prefixes: tuple[str, ...] = (),
+    words: tuple[str, ...] = (),
 ) -> Any:
     """Declare a hyperparameter: its default, meaning and allowed values (bounds are inclusive).
 
@@ -55,10 +56,11 @@ def param(
         choices: The allowed texts; empty allows any.
         importable: Also allow ``package.module:function``.
         prefixes: Also allow a text that begins with one of these (``folder:``).
+        words: Texts allowed in the place of a number (``auto``).
     """
     metadata = {
         "doc": doc, "low": low, "high": high,
-        "choices": choices, "importable": importable, "prefixes": prefixes,
+        "choices": choices, "importable": importable, "prefixes": prefixes, "words": words,
     }  # fmt: skip
     return field(default=default, metadata=metadata)
 
@@ -262,6 +264,7 @@ class StudySettings:
     target: float = param(0.65, "minimum viable value of the metric")
     time_limit_s: float = param(0.0, "no new epochs after this many seconds; 0: none", low=0.0)
     allow_changed_data: bool = param(False, "with --resume: go on although the data changed")
+    allow_unauthenticated: bool = param(False, "join a cluster that lets in everybody")
     trainable: str = param("", "generator of your own, package.module:function",
                            choices=("",), importable=True)  # fmt: skip
 
@@ -271,8 +274,11 @@ class ResourceSettings:
     """What one trial and the whole study may occupy (``resources.*``)."""
 
     cpus_per_trial: float = param(1.0, "CPU cores of one trial", low=0.1, high=1024)
-    gpus_per_trial: float = param(0.0, "GPUs of one trial, fractions allowed; 0: one trial a GPU "
-                                  "where there is one", low=0.0, high=64)  # fmt: skip
+    gpus_per_trial: float | str = param(
+        0.0, "GPUs of one trial, fractions allowed; 0: one trial a GPU where there is one; auto: "
+        "as many trials a GPU as fit and help, measured first",
+        low=0.0, high=64, words=("auto",),
+    )  # fmt: skip
     cpus: int = param(0, "CPU cores of the study on this machine; 0: all", low=0, high=4096)
     max_parallel: int = param(0, "trials at a time; 0: as many as fit", low=0, high=100_000)
 
@@ -351,6 +357,8 @@ def check_value(name: str, value: object) -> Value:
     if declared is None:
         raise unknown("hyperparameter", name, [*PARAMS, *STUDY_PARAMS])
     rule = declared.metadata
+    if value in rule["words"]:
+        return value  # type: ignore[return-value]
     value = _typed(name, value, type(declared.default))
     if isinstance(value, float | int) and not isinstance(value, bool):
         if not rule["low"] <= value <= rule["high"]:

@@ -71,7 +71,7 @@ def cuda_capability(environment: Mapping[str, str] = os.environ) -> float | None
     """The smallest compute capability of the visible GPUs; None if torch will see none."""
     if environment.get("CUDA_VISIBLE_DEVICES", "all").strip() in ("", "-1"):
         return None
-    return None if _torch_without_cuda() else parse_capabilities(_ask_driver())
+    return None if _torch_without_cuda() else parse_capabilities(_capabilities())
 
 
 def parse_capabilities(text: str) -> float | None:
@@ -81,9 +81,28 @@ def parse_capabilities(text: str) -> float | None:
     return min(found, default=None)
 
 
+def gpu_memory(environment: Mapping[str, str] = os.environ) -> tuple[int, int] | None:
+    """Bytes used and bytes there are on the first visible GPU; None if nobody tells."""
+    first = environment.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0].strip() or "0"
+    return parse_memory(_ask_driver("memory.used,memory.total", f"--id={first}"))
+
+
+def parse_memory(text: str) -> tuple[int, int] | None:
+    """Bytes from the first line that `nvidia-smi` printed (``512 MiB, 81559 MiB``)."""
+    numbers = [part.strip().partition(" ")[0] for part in text.partition("\n")[0].split(",")]
+    if len(numbers) != 2 or not all(n.isdigit() for n in numbers):
+        return None
+    return int(numbers[0]) * 2**20, int(numbers[1]) * 2**20
+
+
 @functools.lru_cache(maxsize=1)
-def _ask_driver() -> str:
-    command = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
+def _capabilities() -> str:
+    return _ask_driver("compute_cap")
+
+
+def _ask_driver(query: str, *options: str) -> str:
+    """What `nvidia-smi` says of the GPUs; nothing where there is none."""
+    command = ["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader", *options]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):

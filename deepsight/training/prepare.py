@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from deepsight.config import TrialConfig
+from deepsight.data.cache import cache_dir, make_directory
 from deepsight.data.table import check_source, load_dataset
-from deepsight.models.weights import check_weights, require_weights
+from deepsight.models.weights import check_weights, require_weights, weights_file
 
 logger = logging.getLogger(__name__)
 
@@ -47,3 +49,25 @@ def prepare(configs: Iterable[TrialConfig]) -> dict[str, Any]:
             "dropped": dict(dataset.dropped),
         }
     return described
+
+
+def files(configs: Iterable[TrialConfig]) -> tuple[Path, list[str]]:
+    """What must be at hand wherever trials run.
+
+    Returns:
+        The cache's directory, made if it was not there, and the user's own folders of images and
+        files of weights.
+
+    Raises:
+        UserError: If the cache cannot be made.
+    """
+    cache = cache_dir()
+    make_directory(cache)
+    paths = set()
+    for config in configs:
+        if config.data.name.startswith("folder:"):
+            paths.add(Path(config.data.name.removeprefix("folder:")).expanduser())
+        weights = weights_file(config)
+        if weights is not None and not weights.is_relative_to(cache):
+            paths.add(weights)
+    return cache, sorted(str(path.absolute()) for path in paths)

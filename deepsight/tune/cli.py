@@ -101,7 +101,10 @@ def _resume_changes(flags: argparse.Namespace) -> dict[str, Value]:
         UserError: If anything else is asked for.
     """
     sets = dict(parse_set(text) for text in flags.sets)
-    allowed = ("study.trials", "study.time_limit_s", "study.allow_changed_data")
+    allowed = (
+        "study.trials", "study.time_limit_s", "study.allow_changed_data",
+        "study.allow_unauthenticated",
+    )  # fmt: skip
     refused = [f"--{n}" for n in ("experiment", "data", "name") if getattr(flags, n)]
     refused += [f"--set {name}" for name in sets if name not in allowed]
     if refused:

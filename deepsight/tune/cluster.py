@@ -1,26 +1,45 @@
-"""Ray Tune, told to run a search."""
+"""Ray Tune, told to run a search: with what for each trial, and how many at a time."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import dataclasses
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
 
 import ray
 from ray import tune
 
+from deepsight.tune.measure import Packing, measure_packing
 from deepsight.tune.order import make_order
+from deepsight.tune.packing import trials_on_node
 from deepsight.tune.ray_adapter import Failures, RayScheduler, RaySearcher, Seam
 from deepsight.tune.ray_start import ClusterError
 from deepsight.tune.search import Search
 from deepsight.tune.study import StudyPlan
 from deepsight.tune.worker import TrialActor
 
+LOOK_S = 2.0
+"""How often a joined cluster is asked which nodes it has."""
 
-def run_on_ray(search: Search, directory: Path) -> None:
-    """Let Ray Tune, which is up, run `search` until it is exhausted or told to stop."""
-    plan = search.plan
-    seam = Seam(search, lambda proposal, known: make_order(plan, directory, proposal, known))
-    per_trial = _resources_per_trial(plan, ray.cluster_resources())
-    seam.slots = _slots(plan, per_trial, ray.cluster_resources())
+logger = logging.getLogger(__name__)
+
+
+def run_on_ray(search: Search, header: Mapping[str, Any], joined: bool) -> None:
+    """Let Ray Tune, which is up, run `search` until it is exhausted or told to stop.
+
+    Args:
+        search: What to run.
+        header: The study's.
+        joined: Whether the cluster is somebody else's, whose nodes come and go.
+    """
+    plan, directory = search.plan, search.writer.directory
+    per_trial, measured = _resources_per_trial(search, header.get("resources", {}))
+    slots = Slots(plan, per_trial, joined)
+    search.slots = slots()
+    _record(search, header, per_trial, measured)
+    seam = Seam(search, lambda proposal, known: make_order(plan, directory, proposal, known), slots)
     try:
         tune.run(
             tune.with_resources(TrialActor, per_trial),
@@ -43,23 +62,100 @@ def run_on_ray(search: Search, directory: Path) -> None:
         raise seam.error
 
 
-def _resources_per_trial(plan: StudyPlan, cluster: dict[str, float]) -> dict[str, float]:
-    """What Ray reserves for a trial; a whole GPU where training uses one unless told otherwise."""
-    gpus = plan.resources.gpus_per_trial
-    if not gpus and plan.fixed.get("hardware.device") == "cuda" and cluster.get("GPU"):
-        gpus = 1.0
-    return {"cpu": plan.resources.cpus_per_trial, "gpu": gpus}
+def alive_nodes() -> list[dict[str, Any]]:
+    """The cluster's living nodes, as Ray describes them."""
+    return [node for node in ray.nodes() if node["Alive"]]
 
 
-def _slots(plan: StudyPlan, per_trial: dict[str, float], cluster: dict[str, float]) -> int:
-    """How many trials fit at a time."""
-    slots = int(cluster.get("CPU", 1) / per_trial["cpu"] + 1e-9)
-    if per_trial["gpu"]:
-        slots = min(slots, int(cluster.get("GPU", 0) / per_trial["gpu"] + 1e-9))
-    if slots < 1:
-        raise ClusterError(
-            f"no trial fits: one wants {per_trial}, Ray has "
-            f"{ {k: v for k, v in cluster.items() if k in ('CPU', 'GPU')} }.",
-            "Lower resources.cpus_per_trial or resources.gpus_per_trial.",
+class Slots:
+    """How many trials run at a time."""
+
+    def __init__(self, plan: StudyPlan, per_trial: Mapping[str, float], joined: bool) -> None:
+        self._most, self._per_trial, self._joined = plan.resources.max_parallel, per_trial, joined
+        self._known, self._until = 0, 0.0
+
+    def __call__(self) -> int:
+        """The number, for which a joined cluster is asked again now and then.
+
+        There ``resources.max_parallel`` counts even where fewer fit: a trial that waits is what
+        makes an autoscaler start nodes.
+
+        Raises:
+            ClusterError: If no trial fits and none ever did.
+        """
+        now = time.monotonic()
+        if now < self._until:
+            return self._known
+        self._until = now + LOOK_S if self._joined else float("inf")
+        nodes = [node["Resources"] for node in alive_nodes()]
+        fit = sum(
+            trials_on_node(self._per_trial, r.get("CPU", 0.0), r.get("GPU", 0.0)) for r in nodes
         )
-    return min(slots, plan.resources.max_parallel or slots)
+        if self._joined and self._most:
+            fit = self._most
+        if fit < 1 and not self._known:
+            raise _nothing_fits(self._per_trial, nodes)
+        self._known = min(fit, self._most or fit)
+        return max(self._known, 1)
+
+
+def _nothing_fits(per_trial: Mapping[str, float], nodes: list[dict[str, float]]) -> ClusterError:
+    def shown(what: Mapping[str, float]) -> str:
+        names = {"cpu": "CPUs", "gpu": "GPUs", "CPU": "CPUs", "GPU": "GPUs"}
+        return " and ".join(f"{v:g} {names[k]}" for k, v in what.items() if k in names and v) or "0"
+
+    has = ", ".join(shown(node) for node in nodes) or "none"
+    return ClusterError(
+        f"no trial fits: one wants {shown(per_trial)}; the nodes have {has}.",
+        "Lower resources.cpus_per_trial or resources.gpus_per_trial.",
+    )
+
+
+def _resources_per_trial(
+    search: Search, earlier: Mapping[str, Any]
+) -> tuple[dict[str, float], dict[str, Any] | None]:
+    """What Ray reserves for a trial, and what that was measured by, if it was.
+
+    A whole GPU where training uses one unless told otherwise.
+    """
+    plan = search.plan
+    asked, uses_gpu = plan.resources.gpus_per_trial, plan.fixed.get("hardware.device") == "cuda"
+    nodes = [n for n in alive_nodes() if n["Resources"].get("GPU")]
+    measured: dict[str, Any] | None = None
+    if asked == "auto":
+        asked = 0.0
+        if uses_gpu and nodes:
+            packing = _packing(search, nodes[0], earlier)
+            asked, measured = packing.gpus_per_trial, packing.measured
+    elif not asked and uses_gpu and nodes:
+        asked = 1.0
+    return {"cpu": plan.resources.cpus_per_trial, "gpu": float(asked)}, measured
+
+
+def _packing(search: Search, node: Mapping[str, Any], earlier: Mapping[str, Any]) -> Packing:
+    """From the study's earlier run, else measured on `node`."""
+    if earlier.get("measured"):
+        return Packing(earlier["gpus_per_trial"], earlier["measured"])
+    resources = node["Resources"]
+    logger.info("measuring how many trials share a GPU")
+    cpus = resources.get("CPU", 0.0) / resources["GPU"]
+    return measure_packing(search.plan, node["NodeID"], cpus, lambda: search.stopping)
+
+
+def _record(
+    search: Search,
+    header: Mapping[str, Any],
+    per_trial: Mapping[str, float],
+    measured: dict[str, Any] | None,
+) -> None:
+    """Store what was resolved in ``study.json``."""
+    nodes = [node["Resources"] for node in alive_nodes()]
+    resolved = dataclasses.asdict(search.plan.resources) | {
+        "gpus_per_trial": per_trial["gpu"],
+        "slots": search.slots,
+        "nodes": [{"cpus": n.get("CPU", 0.0), "gpus": n.get("GPU", 0.0)} for n in nodes],
+    }
+    if measured is not None:
+        resolved["measured"] = measured
+    resources = dict(header.get("resources", {})) | resolved
+    search.writer.write_header(dict(header) | {"resources": resources})

@@ -9,11 +9,11 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deepsight.config import Value
 from deepsight.run_store import (
@@ -27,11 +27,12 @@ from deepsight.run_store import (
 )
 from deepsight.tune.preflight import (
     check_plan,
+    files_needed,
     make_header,
     prepare_all,
     with_hardware,
 )
-from deepsight.tune.remains import Remains, end_all
+from deepsight.tune.remains import VARIABLE, Remains, end_all
 from deepsight.tune.resume import require_same_data, require_same_space, update_header
 from deepsight.tune.signals import Interrupt, catch_signals
 from deepsight.tune.study import StudyPlan, plan_from_json
@@ -88,26 +89,30 @@ def run_study(
     Args:
         plan: What `deepsight.tune.study.resolve_study` made of the wishes.
         directory: Where it goes; must not exist. Default: ``runs/<name>``.
-        address: A running Ray cluster; None starts Ray on this machine.
+        address: A running Ray cluster (``HOST:PORT`` or ``auto``); None starts Ray here.
         show_progress: Whether standard error tells how it goes.
 
     Raises:
         UserError: Of configuration, data or weights, before Ray starts.
-        StorageError: If the study's directory cannot be written.
-        ClusterError: If Ray cannot be started or reached.
+        StorageError: If the study's directory cannot be written, or not by all nodes.
+        ClusterError: If Ray cannot be started or reached, or a node does not suit.
     """
     directory = (directory or RUNS / plan.name).resolve()
     if directory.exists():
         create_study(directory, {})  # says what is there and what to do
-    plan = with_hardware(plan)
-    check_plan(plan, local=address is None)
+    if not address:
+        plan = with_hardware(plan)
+    check_plan(plan, local=not address)
     interrupt = Interrupt()
     try:
-        with catch_signals(interrupt), ExitStack() as last, Remains() as remains:
+        with (
+            catch_signals(interrupt), ExitStack() as last, Remains() as remains,
+            _joined(plan, directory, address, interrupt) as (cluster, plan),
+        ):
             data = prepare_all(plan)
             writer = create_study(directory, make_header(plan, data), remains.mark)
             last.enter_context(writer)  # the lock outlives the processes
-            return _run(plan, writer, address, show_progress, interrupt)
+            return _run(plan, writer, cluster, show_progress, interrupt)
     except KeyboardInterrupt:
         return Outcome(directory, None, interrupt.signal or signal.SIGINT)
 
@@ -140,10 +145,13 @@ def resume_study(
     if space is not None:
         require_same_space(header, space)
     plan = plan_from_json(header, **changes)
-    check_plan(plan, local=address is None)
+    check_plan(plan, local=not address)
     interrupt = Interrupt()
     try:
-        with catch_signals(interrupt), ExitStack() as last, Remains() as remains:
+        with (
+            catch_signals(interrupt), ExitStack() as last, Remains() as remains,
+            _joined(plan, directory, address, interrupt) as (cluster, _),
+        ):
             writer = last.enter_context(open_study(directory, remains.mark))
             if writer.stale and writer.stale.here:
                 end_all(writer.stale.mark)
@@ -151,15 +159,33 @@ def resume_study(
             allowed = allow_changed_data or plan.settings.allow_changed_data
             require_same_data(header, data, allowed)
             update_header(writer, header, plan, data)
-            return _run(plan, writer, address, show_progress, interrupt)
+            return _run(plan, writer, cluster, show_progress, interrupt)
     except KeyboardInterrupt:
         return Outcome(directory, None, interrupt.signal or signal.SIGINT)
+
+
+@contextmanager
+def _joined(
+    plan: StudyPlan, directory: Path, address: str | None, interrupt: Interrupt
+) -> Iterator[tuple[RayStart | None, StudyPlan]]:
+    """The cluster at `address` and `plan` with its hardware; None and `plan` without an address."""
+    if not address:
+        yield None, plan
+        return
+    os.environ.update(QUIET)
+    from deepsight.tune.join import joined, with_hardware_of
+
+    environment = QUIET | {VARIABLE: os.environ[VARIABLE]}
+    if not plan.own_trainable:
+        environment["DEEPSIGHT_CACHE"] = str(files_needed(plan)[0])
+    with joined(plan, directory, address, interrupt.install, environment) as (cluster, nodes):
+        yield cluster, with_hardware_of(plan, nodes)
 
 
 def _run(
     plan: StudyPlan,
     writer: StudyWriter,
-    address: str | None,
+    cluster: RayStart | None,
     show_progress: bool,
     interrupt: Interrupt,
 ) -> Outcome:
@@ -167,7 +193,7 @@ def _run(
     os.environ.update(QUIET)
     directory = writer.directory
     study = load_study(directory)
-    starting = _start_ray(plan, study, address)  # takes seconds, in which we import
+    starting = cluster or _start_ray(plan, study)  # takes seconds, in which we import
     try:
         from deepsight.tune.progress import TerminalProgress
         from deepsight.tune.search import Search
@@ -188,7 +214,7 @@ def _run(
         timer = _time_limit(search)
         interrupt.search = search
         try:
-            _search_on_ray(search, starting, interrupt)
+            _search_on_ray(search, study.header, starting, interrupt, joined=cluster is not None)
         finally:
             if timer:
                 timer.cancel()
@@ -201,16 +227,22 @@ def _run(
     return Outcome(directory, search.progress, interrupt.signal, search.unfinished, search.hopeless)
 
 
-def _start_ray(plan: StudyPlan, study: Study, address: str | None) -> RayStart | None:
+def _start_ray(plan: StudyPlan, study: Study) -> RayStart | None:
     """Begin to start Ray, unless no trial is left to run."""
     if len(study.records) >= plan.settings.trials and all(r.ended for r in study.records):
         return None
     from deepsight.tune.ray_start import RayStart
 
-    return RayStart(plan, address)
+    return RayStart(plan)
 
 
-def _search_on_ray(search: Search, starting: RayStart | None, interrupt: Interrupt) -> None:
+def _search_on_ray(
+    search: Search,
+    header: Mapping[str, Any],
+    starting: RayStart | None,
+    interrupt: Interrupt,
+    joined: bool,
+) -> None:
     """Let Ray drive `search`; a signal ends that, and what ran stays on record as unfinished.
 
     Raises:
@@ -224,7 +256,7 @@ def _search_on_ray(search: Search, starting: RayStart | None, interrupt: Interru
         from deepsight.tune.cluster import run_on_ray
 
         starting.wait(interrupt.install)
-        run_on_ray(search, directory)
+        run_on_ray(search, header, joined)
     except KeyboardInterrupt:
         interrupt.signal = interrupt.signal or signal.SIGINT
     except OSError as error:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from deepsight.config import TrialConfig, UserError, trial_config
+from deepsight.config import HardwareConfig, TrialConfig, UserError, trial_config
 from deepsight.hardware import choose_hardware
 from deepsight.imports import load_object
 from deepsight.space import Choice
@@ -30,9 +30,13 @@ def with_hardware(plan: StudyPlan) -> StudyPlan:
     if plan.own_trainable:
         return plan
     asked = trial_config(plan.full_config(plan.default_config())).hardware
-    chosen = choose_hardware(asked, plan.resources.cpus_per_trial)
-    decided = {f"hardware.{k}": v for k, v in dataclasses.asdict(chosen).items()}
-    return dataclasses.replace(plan, fixed=dict(plan.fixed) | decided)
+    return decided(plan, choose_hardware(asked, plan.resources.cpus_per_trial))
+
+
+def decided(plan: StudyPlan, hardware: HardwareConfig) -> StudyPlan:
+    """`plan` with `hardware` for all trials."""
+    values = {f"hardware.{k}": v for k, v in dataclasses.asdict(hardware).items()}
+    return dataclasses.replace(plan, fixed=dict(plan.fixed) | values)
 
 
 def check_plan(plan: StudyPlan, local: bool = True) -> None:
@@ -43,6 +47,11 @@ def check_plan(plan: StudyPlan, local: bool = True) -> None:
     """
     if plan.own_trainable:
         load_object(plan.settings.trainable)
+        if plan.resources.gpus_per_trial == "auto":
+            raise UserError(
+                "resources.gpus_per_trial=auto cannot measure a trainable of your own.",
+                "Give it a number, as 0.5 for two trials a GPU.",
+            )
     else:
         prepare.check(variants(plan))
     wanted = plan.resources.cpus_per_trial
@@ -66,6 +75,11 @@ def variants(plan: StudyPlan) -> list[TrialConfig]:
 def prepare_all(plan: StudyPlan) -> dict[str, Any]:
     """Make data and weights available; returns the ``data`` field of the header."""
     return {} if plan.own_trainable else prepare.prepare(variants(plan))
+
+
+def files_needed(plan: StudyPlan) -> tuple[Path, list[str]]:
+    """The cache, and the files of the user's that every machine with trials must see."""
+    return prepare.files(variants(plan))
 
 
 def local_cpus(plan: StudyPlan) -> int:

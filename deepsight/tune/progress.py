@@ -40,7 +40,8 @@ def describe(search: Search, elapsed_s: float, epochs_before: int = 0) -> str:
     if search.num_paused:
         states.insert(0, f"{search.num_paused} paused")
     if search.num_running:
-        states.insert(0, f"{search.num_running} running")
+        where = f" in {search.slots} slots" if search.slots > 1 else ""
+        states.insert(0, f"{search.num_running} running{where}")
     if states:
         parts[0] += f" ({', '.join(states)})"
     if progress.best is not None:

@@ -31,11 +31,13 @@ OrderMaker = Callable[[Proposal, int], Order]
 class Seam:
     """What the adapters share: the search, Ray's names for its trials, and the first error."""
 
-    def __init__(self, search: Search, make_order: OrderMaker, slots: int = 1) -> None:
+    def __init__(
+        self, search: Search, make_order: OrderMaker, slots: Callable[[], int] = lambda: 1
+    ) -> None:
         self.search = search
         self.make_order = make_order
         self.slots = slots
-        """Trials at a time."""
+        """Tells how many trials run at a time; nodes come and go."""
         self.ids: dict[str, str] = {}
         """Our trial id by Ray's, while the trial runs."""
         self.deaths: Counter[str] = Counter()
@@ -72,7 +74,8 @@ class RaySearcher(Searcher):  # type: ignore[misc]
         seam = self._seam
         if seam.search.exhausted:  # for good once nobody is left whose process may die
             return None if seam.ids else Searcher.FINISHED
-        if len(seam.ids) >= seam.slots:
+        seam.search.slots = seam.slots()
+        if len(seam.ids) >= seam.search.slots:
             return None
         proposal = seam.search.next()
         if proposal is None:
@@ -108,8 +111,9 @@ class RayScheduler(TrialScheduler):  # type: ignore[misc]
     def _result(self, ray_id: str, result: dict[str, Any]) -> bool:
         search, trial_id = self._seam.search, self._seam.ids[ray_id]
         if "storage" in result:  # no trial's fault: the study stops and can be resumed
+            reason = result["storage"].rstrip(".")
             raise StorageError(
-                f"a worker cannot write to {search.writer.directory}: {result['storage']}.",
+                f"a worker cannot write to {search.writer.directory}: {reason}.",
                 "Make room or change the permissions; then continue with --resume.",
             )
         if "error" in result:

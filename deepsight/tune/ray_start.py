@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,8 +32,20 @@ class ClusterError(UserError):
 class RayStart:
     """Ray on its way up."""
 
-    def __init__(self, plan: StudyPlan, address: str | None) -> None:
-        self._plan, self._address = plan, address
+    def __init__(
+        self,
+        plan: StudyPlan,
+        address: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Begin to start or join.
+
+        Args:
+            plan: The study.
+            address: A cluster that runs; None starts Ray here.
+            environment: What our processes in that cluster see; here they inherit ours.
+        """
+        self._plan, self._address, self._environment = plan, address, environment
         self._error: BaseException | None = None
         self._up, self._leave = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -41,7 +53,7 @@ class RayStart:
 
     def _run(self) -> None:
         try:
-            start_ray(self._plan, self._address)
+            start_ray(self._plan, self._address, self._environment)
             if not self._address:
                 warm_workers(self._plan)
         except BaseException as error:
@@ -73,7 +85,9 @@ class RayStart:
         self._leave.set()
 
 
-def start_ray(plan: StudyPlan, address: str | None) -> None:
+def start_ray(
+    plan: StudyPlan, address: str | None, environment: Mapping[str, str] | None = None
+) -> None:
     """Start Ray on this machine, or join the cluster at `address`.
 
     Raises:
@@ -84,7 +98,7 @@ def start_ray(plan: StudyPlan, address: str | None) -> None:
     quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL, "configure_logging": False}
     try:
         if address:
-            ray.init(address=address, **quiet)
+            ray.init(address=address, runtime_env={"env_vars": dict(environment or {})}, **quiet)
             return
         with _few_processes():
             ray.init(

@@ -92,6 +92,8 @@ class Search:
         self.observers = list(observers)
         self.progress = Progress()
         self.live: dict[str, Live] = {}
+        self.slots = 0
+        """Trials at a time, told from outside; 0 before that is known."""
         self.stopping = False
         """Set from outside: running trials end after their epoch and stay resumable."""
         self.hopeless: str | None = None

@@ -11,6 +11,7 @@ import gc
 import json
 import logging
 import os
+import socket
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -21,7 +22,7 @@ import numpy as np
 from ray.tune import Trainable
 
 from deepsight.config import UserError, Value
-from deepsight.run_store import DISK_ERRORS
+from deepsight.run_store import DISK_ERRORS, StorageError
 from deepsight.training.epoch_result import EpochResult
 from deepsight.tune.order import Order, sizes
 
@@ -56,7 +57,9 @@ class TrialActor(Trainable):  # type: ignore[misc]
             logger.debug("trial %s failed", self._order.trial_id, exc_info=True)
             self.cleanup()
             text = describe_error(error, self._order.config)
-            full = isinstance(error, OSError) and error.errno in DISK_ERRORS
+            full = isinstance(error, StorageError) or (
+                isinstance(error, OSError) and error.errno in DISK_ERRORS
+            )
             return {"storage" if full else "error": text}
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
@@ -91,6 +94,11 @@ def run_order(order: Order) -> Iterator[dict[str, Any]]:
     from deepsight import checkpoint  # imports torch
 
     folder = Path(order.folder)
+    if not folder.is_dir():  # the driver made it: this node joined after all others were checked
+        raise StorageError(
+            f"{socket.gethostname()} does not see {folder}.",
+            "Mount the study's storage on every node at the same path.",
+        )
     for torn in folder.glob(".*"):  # what a killed process was writing
         torn.unlink(missing_ok=True)
     state: dict[str, Any] | None = None

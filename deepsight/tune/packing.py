@@ -1,0 +1,127 @@
+"""How many trials share a GPU: the decision, from what was measured. Pure.
+
+Two things bound it. Memory: the heaviest trial of the space must find room beside others like it.
+And use: more trials than keep the GPU busy only wait for each other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from deepsight.config import Value
+from deepsight.space import Choice, Domain, decide
+
+MARGIN = 1.15
+"""By how much a trial may need more memory than was measured in a few steps."""
+RESERVE_BYTES = 512 * 2**20
+"""Of a GPU's memory, for what nobody counts: fragments, a display, Ray's own look at it."""
+GAIN = 0.05
+"""Share of the best throughput that is given up for fewer trials a GPU: each would be faster."""
+MOST = 16
+"""Trials that are tried on a GPU at a time, at most."""
+
+HEAVIER: Mapping[str, Sequence[Value] | int] = {
+    "model.name": ("resnet20_cifar", "scratch_cnn", "resnet18", "resnet50"),
+    "model.stem": ("imagenet", "no_pool", "cifar"),
+    "model.depth": -1,  # every block halves the maps that the dense layers see
+    "model.width": 1,
+    "model.kernel_size": 1,
+    "model.dense_layers": 1,
+    "model.dense_width": 1,
+    "model.dense_strategy": ("halving", "same", "doubling"),
+    "model.batch_norm": (False, True),
+    "model.freeze_fraction": -1,
+    "model.activation": ("relu", "leaky_relu", "silu", "gelu", "mish"),
+    "data.image_size": 1,
+    "optim.name": ("sgd", "rmsprop", "adam", "adamw"),
+    "optim.batch_size": 1,
+    "optim.accumulate": 1,
+    "optim.ema_decay": 1,
+    "augment.mix": ("none", "mixup", "cutmix"),
+}
+"""In which direction a hyperparameter takes more memory: up, down, or through a list of values."""
+
+
+def heaviest_point(
+    space: Mapping[str, Domain], fixed: Mapping[str, Value], default: Mapping[str, Value]
+) -> dict[str, Value]:
+    """The corner of `space` that takes the most memory, by `HEAVIER`.
+
+    Args:
+        space: What is searched.
+        fixed: What is not.
+        default: The first trial, whose values are kept where memory does not depend on them.
+    """
+    point: dict[str, Value] = dict.fromkeys(space)
+    for name, domain, config in decide(space, fixed):
+        config[name] = point[name] = _heaviest(domain, HEAVIER.get(name), default.get(name))
+    return point
+
+
+def _heaviest(domain: Domain, direction: Sequence[Value] | int | None, default: Value) -> Value:
+    if direction is None:
+        return default if default is not None else domain.middle()
+    if isinstance(domain, Choice):
+        return max(domain.values, key=lambda v: _weight(v, direction))
+    return domain.high if direction == 1 else domain.low
+
+
+def _weight(value: Value, direction: Sequence[Value] | int) -> float:
+    if isinstance(direction, int):
+        return direction * float(value or 0)
+    return direction.index(value) if value in direction else len(direction)
+
+
+def most_by_memory(trial_bytes: int, free_bytes: int, most: int = MOST) -> int:
+    """How many trials find room on a GPU: at least one, which must be let try.
+
+    Args:
+        trial_bytes: What the heaviest trial took, its process's own overhead included.
+        free_bytes: What is free on the GPU.
+        most: An upper bound for other reasons.
+    """
+    room = int((free_bytes - RESERVE_BYTES) / (trial_bytes * MARGIN)) if trial_bytes else most
+    return max(1, min(room, most))
+
+
+def numbers_to_try(most: int) -> list[int]:
+    """1, 2, 4, ... up to `most`, and `most`."""
+    powers = [2**i for i in range(most.bit_length()) if 2**i < most]
+    return [*powers, most]
+
+
+def best_number(throughput: Mapping[int, float]) -> int:
+    """The fewest trials a GPU whose joint throughput is as good as the best, but for `GAIN`.
+
+    Args:
+        throughput: Steps per second of all together, by the number of trials at a time.
+    """
+    best = max(throughput.values())
+    return min(number for number, rate in throughput.items() if rate >= (1 - GAIN) * best)
+
+
+def as_fraction(number: int) -> float:
+    """What Ray, which counts in ten-thousandths, reserves of a GPU that `number` trials share."""
+    return math.floor(10_000 / number) / 10_000
+
+
+def trials_on_node(per_trial: Mapping[str, float], cpus: float, gpus: float) -> int:
+    """How many trials fit on a node. A fraction of a GPU never spans two."""
+    fit = int(cpus / per_trial["cpu"] + 1e-9)
+    share = per_trial["gpu"]
+    if not share:
+        return fit
+    if share < 1:
+        return min(fit, int(1 / share + 1e-9) * int(gpus))
+    return min(fit, int(gpus / share + 1e-9))
+
+
+def summary(trial_bytes: int, free_bytes: int, throughput: Mapping[int, float]) -> dict[str, Any]:
+    """What was measured, for ``study.json``."""
+    return {
+        "trial_bytes": trial_bytes,
+        "free_bytes": free_bytes,
+        "steps_per_s": {str(number): round(rate, 3) for number, rate in throughput.items()},
+    }
