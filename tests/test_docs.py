@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from deepsight.run_store import load_study
 
@@ -28,6 +29,35 @@ def test_the_example_of_an_own_trainable_runs(tmp_path):
     assert len(study.records) == 12
     assert study.incumbent().rows[-1]["val_accuracy"] > 0.85
     assert {r.state for r in study.records} <= {"completed", "stopped"}
+
+
+def yaml_blocks(page):
+    text = (ROOT / "docs" / page).read_text()
+    return [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+
+
+def test_the_cluster_of_the_docs_is_one_for_the_installed_ray():
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    config = yaml_blocks("cluster.md")[0]
+    validate_config(prepare_config(dict(config)))
+    with pytest.raises(Exception, match="availabel_node_types"):  # it does look
+        validate_config(prepare_config(config | {"availabel_node_types": {}}))
+    for commands in (config["head_start_ray_commands"], config["worker_start_ray_commands"]):
+        assert "RAY_AUTH_MODE=token ray start" in commands[-1]
+
+
+def test_the_pods_of_the_docs_are_guarded_and_share_their_storage():
+    cluster = yaml_blocks("cluster.md")[1]
+    assert (cluster["apiVersion"], cluster["kind"]) == ("ray.io/v1", "RayCluster")
+    spec = cluster["spec"]
+    assert spec["authOptions"] == {"mode": "token"}
+    groups = [spec["headGroupSpec"], *spec["workerGroupSpecs"]]
+    pods = [group["template"]["spec"] for group in groups]
+    containers = [pod["containers"][0] for pod in pods]
+    for key in ("image", "env", "volumeMounts"):
+        assert all(container[key] == containers[0][key] for container in containers)
+    assert all(pod["volumes"] == pods[0]["volumes"] for pod in pods)
 
 
 def test_links_between_documents_lead_somewhere():

@@ -1,5 +1,6 @@
 """Trainables that tests plant: a formula instead of a network, faults on demand."""
 
+import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -48,3 +49,15 @@ def slow(config: Mapping[str, Any], state: Mapping[str, Any] | None) -> Iterator
     for answer in curve(config, state):
         time.sleep(float(config["user.seconds"]))
         yield answer
+
+
+def on_gpu(config: Mapping[str, Any], state: Mapping[str, Any] | None) -> Iterator[Any]:
+    """Reports the one GPU that it may see, once ``user.slots`` processes have met."""
+    meeting = Path(str(config["user.meeting"]))
+    for metrics, saved in curve(config, state):
+        (meeting / str(os.getpid())).touch()
+        deadline = time.monotonic() + 60
+        while len(list(meeting.iterdir())) < int(config["user.slots"]):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield metrics | {"gpu": int(os.environ["CUDA_VISIBLE_DEVICES"]), "pid": os.getpid()}, saved

@@ -72,7 +72,7 @@ def answers(address: str, token: str | None = None) -> bool:
     with grpc.insecure_channel(address) as channel:
         ask = channel.unary_unary(ASK)
         try:
-            ask(b"", timeout=REACH_S, metadata=shown, wait_for_ready=True)
+            ask(b"", timeout=REACH_S, metadata=shown)
         except grpc.RpcError as error:
             if error.code() == grpc.StatusCode.UNAUTHENTICATED:
                 return False

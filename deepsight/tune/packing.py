@@ -25,7 +25,7 @@ MOST = 16
 HEAVIER: Mapping[str, Sequence[Value] | int] = {
     "model.name": ("resnet20_cifar", "scratch_cnn", "resnet18", "resnet50"),
     "model.stem": ("imagenet", "no_pool", "cifar"),
-    "model.depth": -1,  # every block halves the maps that the dense layers see
+    "model.depth": 1,
     "model.width": 1,
     "model.kernel_size": 1,
     "model.dense_layers": 1,

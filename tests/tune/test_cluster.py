@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -11,13 +12,10 @@ from pathlib import Path
 import pytest
 
 from deepsight.run_store import load_study
-from tests.faults.harness import GONE_S, Planted
+from tests.faults.harness import GONE_S, Planted, Run
 from tests.tune.loopback import ROOT, Loopback, processes
 
-pytestmark = [
-    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc"),
-    pytest.mark.slow,
-]
+needs_proc = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 OPEN = ["--set", "study.allow_unauthenticated=true"]
 TOKEN = "0123456789abcdef" * 4
 
@@ -65,6 +63,8 @@ def marked_pids():
     return found
 
 
+@needs_proc
+@pytest.mark.slow
 def test_a_node_dies_while_it_trains(tmp_path):
     with loopback({}, {}, {}, RAY_AUTH_MODE="disabled") as cluster:
         study = Planted(tmp_path, trials=7, seconds=1.0, max_epochs=3)
@@ -103,6 +103,8 @@ def study_digest(record):
     return digest(record.config)
 
 
+@needs_proc
+@pytest.mark.slow
 def test_nodes_that_do_not_suit_are_named(tmp_path):
     other = tmp_path / "other"
     (other / "torch-9.9.9.dist-info").mkdir(parents=True)
@@ -132,6 +134,66 @@ def test_nodes_that_do_not_suit_are_named(tmp_path):
             assert f"does not share the directory of the study {mine}" in err
 
 
+MEASURE = """
+import json, sys
+import ray
+from deepsight.tune.measure import measure_packing
+from deepsight.tune.preflight import prepare_all, with_hardware
+from deepsight.tune.sources import load_space
+from deepsight.tune.study import resolve_study
+
+plan = with_hardware(resolve_study("a", *load_space("smoke"), {"data.name": "digits"}))
+prepare_all(plan)
+ray.init(address=sys.argv[1], log_to_driver=False)
+node = ray.nodes()[0]
+packing = measure_packing(plan, node["NodeID"], 2.0, lambda: False, run_s=0.5)
+print(json.dumps([packing.gpus_per_trial, packing.measured, ray.available_resources()["GPU"]]))
+"""
+
+
+@needs_proc
+@pytest.mark.slow
+def test_trials_share_gpus(tmp_path):
+    """Logical GPUs: Ray counts them and hands them out, nothing computes on them."""
+    (tmp_path / "meeting").mkdir()
+    (tmp_path / "halves.py").write_text(
+        "from deepsight.space import uniform\n"
+        "FIXED = {'study.trainable': 'tests.trainables:on_gpu', 'study.metric': 'score',"
+        " 'study.trials': 5, 'study.max_epochs': 2, 'study.scheduler': 'fifo',"
+        f" 'study.explore': 0.0, 'user.meeting': {str(tmp_path / 'meeting')!r},"
+        " 'user.slots': 4, 'resources.gpus_per_trial': 0.5}\n"
+        "SPACE = {'x': uniform(0, 1)}\n"
+    )
+    with loopback({"num_cpus": 4, "num_gpus": 2}, RAY_AUTH_MODE="disabled") as cluster:
+        run = Run(tmp_path, ["--space", "halves.py", "--name", "s", *OPEN,
+                             "--address", cluster.address])  # fmt: skip
+        code, _, err = run.wait(100)
+        assert code == 0, err
+        assert "in 4 slots" in err
+    study = load_study(tmp_path / "runs" / "s")
+    assert study.header["settings"]["resources.gpus_per_trial"] == 0.5
+    assert study.header["resources"]["gpus_per_trial"] == 0.5
+    assert study.header["resources"]["slots"] == 4
+    places = {row["pid"]: row["gpu"] for record in study.records for row in record.rows}
+    assert sorted(places.values()) == [0, 0, 1, 1]
+    assert sum(len(record.rows) for record in study.records) == 10
+
+
+@needs_proc
+@pytest.mark.faults
+def test_measuring_on_workers(tmp_path):
+    with loopback({"num_cpus": 4, "num_gpus": 2}, RAY_AUTH_MODE="disabled") as cluster:
+        done = subprocess.run([sys.executable, "-c", MEASURE, cluster.address], cwd=ROOT,
+                              capture_output=True, text=True, timeout=100)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    share, measured, free = json.loads(done.stdout.splitlines()[-1])
+    assert share in (0.5, 1.0)
+    assert set(measured["steps_per_s"]) == {"1", "2"}
+    assert min(measured["steps_per_s"].values()) > 0
+    assert free == 2.0  # the workers that measured are gone
+
+
+@needs_proc
 @pytest.mark.faults
 def test_a_cluster_outlives_the_driver_and_nothing_of_ours_does(tmp_path):
     with loopback({}, {}, RAY_AUTH_MODE="disabled") as cluster:
@@ -152,6 +214,7 @@ def test_a_cluster_outlives_the_driver_and_nothing_of_ours_does(tmp_path):
             assert [r.state for r in load_study(study.path).records] == ["running"] * 2
 
 
+@needs_proc
 @pytest.mark.faults
 def test_a_killed_driver_is_followed_by_a_resume_on_the_cluster(tmp_path):
     with loopback({}, {}, RAY_AUTH_MODE="disabled") as cluster:
@@ -166,3 +229,22 @@ def test_a_killed_driver_is_followed_by_a_resume_on_the_cluster(tmp_path):
         assert code == 0, err
         assert cluster.alive()
     study.check(most_repeated=2)
+
+
+@pytest.mark.parametrize(
+    ("address", "cause"),
+    [
+        ("ray://127.0.0.1:10001", "is one for Ray Client"),
+        ("127.0.0.2:9", "no Ray cluster answers at 127.0.0.2:9"),
+        ("nonsense", "nvalid"),
+    ],
+)
+def test_addresses_that_lead_nowhere(tmp_path, address, cause):
+    study = Planted(tmp_path)
+    began = time.monotonic()
+    code, out, err = study.start(*study.began, "--address", address).wait(60)
+    assert code == 5, err
+    assert cause in err
+    assert len(err.strip().splitlines()) == 2
+    assert time.monotonic() - began < 20
+    assert not study.path.exists()
