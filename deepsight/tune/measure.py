@@ -31,6 +31,8 @@ RUN_S = 3.0
 START_S = 300.0
 """For workers to start, import and build a trial."""
 
+SEE = "Mend it, or set resources.gpus_per_trial to a number to have it recorded."
+
 logger = logging.getLogger(__name__)
 
 
@@ -73,7 +75,7 @@ def measure_packing(
     """Find out how many trials share a GPU of a node, by trying it.
 
     The heaviest corner of the space tells how many find room; trials of the default config, two,
-    four and more at a time, tell how many are worth it.
+    four and more at a time, tell how many are worth it. All GPUs are taken to be alike.
 
     Args:
         plan: The study, its hardware decided.
@@ -103,7 +105,8 @@ def measure_packing(
         asked = _asked(plan, plan.full_config(default))
         for built in wait.all([probe.build.remote(*asked) for probe in probes]):
             if "error" in json.loads(built):
-                raise UserError(f"the first trial fails: {json.loads(built)['error']}.", SEE)
+                reason = json.loads(built)["error"].rstrip(".")
+                raise UserError(f"the first trial fails: {reason}.", SEE)
         for number in numbers_to_try(most):
             rates = wait.all([probe.run.remote(run_s) for probe in probes[:number]])
             throughput[number] = sum(rates)
@@ -113,9 +116,6 @@ def measure_packing(
     number = best_number(throughput)
     logger.info("%d trials share a GPU", number)
     return Packing(as_fraction(number), summary(answer["took"], answer["free"], throughput))
-
-
-SEE = "Set resources.gpus_per_trial to a number to see it fail as a trial, or mend it."
 
 
 def _asked(plan: StudyPlan, config: Mapping[str, Value]) -> tuple[str, float]:

@@ -13,6 +13,7 @@ import pytest
 
 from deepsight.run_store import load_study
 from tests.faults.harness import GONE_S, Planted, Run
+from tests.faults.trainables import digest
 from tests.tune.loopback import ROOT, Loopback, processes
 
 needs_proc = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
@@ -45,21 +46,22 @@ def refused(study, cluster, *more, **environment):
     return code, "\n".join(lines)
 
 
-def await_nothing(cluster):
-    """No process of a run in the cluster; returns the seconds that took."""
+def await_nothing(run):
+    """Wait until no process anywhere carries the run's mark; returns the seconds that took."""
     began = time.monotonic()
-    while left := [c for pid, _, c in processes() if "TrialActor" in c or pid in marked_pids()]:
+    while left := marked(run.process.pid):
         assert time.monotonic() - began < GONE_S, left
         time.sleep(0.1)
     return time.monotonic() - began
 
 
-def marked_pids():
+def marked(pid):
+    """Processes of the driver `pid`, in the cluster and out of it."""
     found = []
-    for entry in Path("/proc").iterdir():
+    for other, _, command in processes():
         with contextlib.suppress(OSError):
-            if entry.name.isdigit() and b"DEEPSIGHT_RUN=" in (entry / "environ").read_bytes():
-                found.append(int(entry.name))
+            if f"DEEPSIGHT_RUN={pid}-".encode() in Path(f"/proc/{other}/environ").read_bytes():
+                found.append((other, command))
     return found
 
 
@@ -75,17 +77,19 @@ def test_a_node_dies_while_it_trains(tmp_path):
 
         run = study.start(*study.began, "--address", cluster.address, *OPEN)
         study.await_epochs(4, run, processes=3)
+        trains = {pid for *_, pid in study.trained()}
+        assert trains <= {pid for pid, _ in marked(run.process.pid)}
         there = cluster.workers(2)
-        doomed = [line for line in study.trained() if line[2] in there][-1]
+        doomed = next_epoch(study, there)
         cluster.kill(2)
         in_record = (study.path / "results.jsonl").read_text().splitlines()
         code, out, err = run.wait(120)
         assert code == 0, err
         assert out == "runs/s\n"
-        await_nothing(cluster)
+        await_nothing(run)
         assert cluster.alive(0)
         assert cluster.alive(1)
-    names = {r.trial_id: study_digest(r) for r in load_study(study.path).records}
+    names = {r.trial_id: digest(r.config) for r in load_study(study.path).records}
     recorded = [(names[r["trial_id"]], r["epoch"]) for r in map(json.loads, in_record)]
     assert doomed[:2] not in recorded  # it was in the middle of the epoch
     again = [line for line in study.trained() if line[:2] == doomed[:2]]
@@ -97,10 +101,13 @@ def test_a_node_dies_while_it_trains(tmp_path):
     assert resources["nodes"] == 3 * [{"cpus": 1.0, "gpus": 0.0}]
 
 
-def study_digest(record):
-    from tests.faults.trainables import digest
-
-    return digest(record.config)
+def next_epoch(study, pids):
+    """The next epoch that one of these processes begins, as it begins."""
+    seen, deadline = len(study.trained()), time.monotonic() + 30
+    while not (new := [line for line in study.trained()[seen:] if line[2] in pids]):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return new[0]
 
 
 @needs_proc
@@ -203,12 +210,13 @@ def test_a_cluster_outlives_the_driver_and_nothing_of_ours_does(tmp_path):
             study = Planted(tmp_path / str(number), trials=4, seconds=60.0, max_epochs=3)
             run = study.start(*study.began, *there, *OPEN)
             study.await_epochs(2, run, processes=2)
+            assert {p for *_, p in study.trained()} <= {p for p, _ in marked(run.process.pid)}
             began = time.monotonic()
             run.process.send_signal(end)
             code, _, err = run.wait(30)
             assert code == {signal.SIGINT: 130, signal.SIGKILL: -signal.SIGKILL}[end], err
             assert time.monotonic() - began < 10
-            await_nothing(cluster)
+            await_nothing(run)
             run.await_end()
             assert cluster.alive()
             assert [r.state for r in load_study(study.path).records] == ["running"] * 2
@@ -223,7 +231,7 @@ def test_a_killed_driver_is_followed_by_a_resume_on_the_cluster(tmp_path):
         study.await_epochs(4, run, processes=2)
         os.kill(run.process.pid, signal.SIGKILL)
         run.wait()
-        await_nothing(cluster)
+        await_nothing(run)
         run = study.start("--resume", "runs/s", "--address", cluster.address)
         code, _, err = run.wait(60)
         assert code == 0, err
