@@ -1,6 +1,7 @@
 """What is made of the nodes' answers, without a cluster."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -129,3 +130,23 @@ def test_auto_is_a_word_for_a_number():
     )
     with pytest.raises(UserError, match="cannot measure a trainable of your own"):
         check_plan(own)
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "gpus", "earlier", "expected"),
+    [
+        (0.0, "cpu", 2.0, {}, (0.0, None)),
+        (0.0, "cuda", 2.0, {}, (1.0, None)),  # a whole one unless told otherwise
+        (0.0, "cuda", 0.0, {}, (0.0, None)),
+        (0.25, "cuda", 2.0, {}, (0.25, None)),
+        ("auto", "cpu", 2.0, {}, (0.0, None)),  # nothing to share
+        ("auto", "cuda", 2.0, {"gpus_per_trial": 0.2, "measured": {"free_bytes": 1}},
+         (0.2, {"free_bytes": 1})),  # a resumed study does not measure again
+    ],
+)  # fmt: skip
+def test_gpus_of_a_trial(monkeypatch, asked, device, gpus, earlier, expected):
+    monkeypatch.setattr(cluster, "alive_nodes", alive({"CPU": 4.0, "GPU": gpus}))
+    given = {"resources.gpus_per_trial": asked, "hardware.device": device}
+    search = SimpleNamespace(plan=resolve_study("a", *load_space("smoke"), given))
+    per_trial, measured = cluster._resources_per_trial(search, earlier)
+    assert (per_trial["gpu"], measured) == expected
