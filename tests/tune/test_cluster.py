@@ -205,16 +205,20 @@ def test_measuring_on_workers(tmp_path):
 def test_a_cluster_outlives_the_driver_and_nothing_of_ours_does(tmp_path):
     with loopback({}, {}, RAY_AUTH_MODE="disabled") as cluster:
         there = ["--address", cluster.address]
-        for number, end in enumerate((signal.SIGINT, signal.SIGKILL)):
-            (tmp_path / str(number)).mkdir()
-            study = Planted(tmp_path / str(number), trials=4, seconds=60.0, max_epochs=3)
+        for end in ("interrupted", "killed", "killed with its watchdog"):  # the last: Ray alone
+            (tmp_path / end).mkdir()
+            study = Planted(tmp_path / end, trials=4, seconds=60.0, max_epochs=3)
             run = study.start(*study.began, *there, *OPEN)
             study.await_epochs(2, run, processes=2)
             assert {p for *_, p in study.trained()} <= {p for p, _ in marked(run.process.pid)}
+            if "watchdog" in end:
+                children = [(p, c) for p, parent, c in processes() if parent == run.process.pid]
+                (watchdog,) = [p for p, command in children if "remains.py" in command]
+                os.kill(watchdog, signal.SIGKILL)
             began = time.monotonic()
-            run.process.send_signal(end)
+            run.process.send_signal(signal.SIGINT if end == "interrupted" else signal.SIGKILL)
             code, _, err = run.wait(30)
-            assert code == {signal.SIGINT: 130, signal.SIGKILL: -signal.SIGKILL}[end], err
+            assert code == (130 if end == "interrupted" else -signal.SIGKILL), err
             assert time.monotonic() - began < 10
             await_nothing(run)
             run.await_end()
