@@ -82,6 +82,7 @@ class RayStart:
         """Shut Ray down, or leave the cluster."""
         self._up.wait()
         ray.shutdown()
+        _let_print(True)
         self._leave.set()
 
 
@@ -95,6 +96,7 @@ def start_ray(
     """
     for name in ("ray", "ray.tune", "ray.train", "ray.air"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    _let_print(False)
     quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL, "configure_logging": False}
     try:
         if address:
@@ -116,6 +118,15 @@ def start_ray(
             "Run the command on a machine that ray start has made a node of it." if address
             else "Free memory and disk space in /tmp, then try again.",
         ) from error  # fmt: skip
+
+
+def _let_print(whether: bool) -> None:
+    """Keep Ray from printing on standard output that a worker or a node has died; we say it.
+
+    Ray has no setting for it; should a version name the flag otherwise, it prints.
+    """
+    if hasattr(ray._private.worker, "_worker_logs_enabled"):
+        ray._private.worker._worker_logs_enabled = whether
 
 
 @contextmanager

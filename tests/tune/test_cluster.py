@@ -142,7 +142,7 @@ def test_nodes_that_do_not_suit_are_named(tmp_path):
 
 
 MEASURE = """
-import json, sys
+import json, sys, time
 import ray
 from deepsight.tune.measure import measure_packing
 from deepsight.tune.preflight import prepare_all, with_hardware
@@ -154,7 +154,12 @@ prepare_all(plan)
 ray.init(address=sys.argv[1], log_to_driver=False)
 node = ray.nodes()[0]
 packing = measure_packing(plan, node["NodeID"], 2.0, lambda: False, run_s=0.5)
-print(json.dumps([packing.gpus_per_trial, packing.measured, ray.available_resources()["GPU"]]))
+for _ in range(100):  # the workers that measured go, which takes a moment
+    free = ray.available_resources().get("GPU")
+    if free == 2.0:
+        break
+    time.sleep(0.1)
+print(json.dumps([packing.gpus_per_trial, packing.measured, free]))
 """
 
 
@@ -197,7 +202,7 @@ def test_measuring_on_workers(tmp_path):
     assert share in (0.5, 1.0)
     assert set(measured["steps_per_s"]) == {"1", "2"}
     assert min(measured["steps_per_s"].values()) > 0
-    assert free == 2.0  # the workers that measured are gone
+    assert free == 2.0
 
 
 @needs_proc
