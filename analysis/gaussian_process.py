@@ -66,13 +66,34 @@ class Rows:
         """(m,): the first row of each trial."""
         return np.searchsorted(self.trial, np.arange(len(self.features)))
 
+    @cached_property
+    def times(self) -> Array:
+        """(t,): the different times, rising. There are few of them."""
+        return np.unique(self.time)
+
+    @cached_property
+    def at_time(self) -> Array:
+        """(n, t): 1 where a row is of that time."""
+        return np.asarray(self.time[:, None] == self.times[None, :], dtype=float)
+
+    @cached_property
+    def _pairs(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """(n, n) each: where a pair of rows lies in a flat (m, m) and in a flat (t, t)."""
+        moment = np.searchsorted(self.times, self.time)
+        by_trial = self.trial[:, None] * len(self.features) + self.trial[None, :]
+        return by_trial, moment[:, None] * len(self.times) + moment[None, :]
+
     def by_trial(self, rows: Array) -> Array:
         """Sums over the rows of each trial along the first axis."""
         return np.asarray(np.add.reduceat(rows, self.starts, axis=0))
 
-    def spread(self, square: Array) -> Array:
+    def of_trials(self, square: Array) -> Array:
         """(m, m) of the trials as (n, n) of the rows."""
-        return square[self.trial][:, self.trial]
+        return np.take(square, self._pairs[0])
+
+    def of_times(self, square: Array) -> Array:
+        """(t, t) of the times as (n, n) of the rows."""
+        return np.take(square, self._pairs[1])
 
 
 @dataclass(frozen=True)
@@ -134,15 +155,20 @@ class Kernel:
 
     def of_rows(self, rows: Rows) -> Array:
         """Covariance of the targets."""
-        time, grown = rows.time, self.grown(rows.time)
-        own = self.final_between(rows.features, rows.features)
-        way = self.way_between(rows.features, rows.features)
-        covariance = np.outer(grown, grown) * rows.spread(own)
-        covariance += self.way_in_time(time, time) * rows.spread(way)
-        covariance += self.curve_between(time, time)
-        covariance += self.luck * (rows.trial[:, None] == rows.trial[None, :])
+        return self.parts_of(rows)[-1]
+
+    def parts_of(self, rows: Rows) -> tuple[Array, Array, Array]:
+        """Covariance of the final score and of the way there, and of the targets, (n, n) each."""
+        grown, times = self.grown(rows.times), rows.times
+        final = rows.of_trials(self.final_between(rows.features, rows.features))
+        way = rows.of_trials(self.way_between(rows.features, rows.features))
+        way *= rows.of_times(self.way_in_time(times, times))
+        covariance = final * rows.of_times(np.outer(grown, grown))
+        covariance += way
+        covariance += rows.of_times(self.curve_between(times, times))
+        covariance += rows.of_trials(self.luck * np.eye(len(rows.features)))
         covariance[np.diag_indices_from(covariance)] += self.noise + JITTER
-        return covariance
+        return final, way, covariance
 
 
 def bell(squares: Array) -> Array:
@@ -275,25 +301,29 @@ def start(num_features: int) -> Array:
 
 def negative_log_posterior(theta: Array, rows: Rows) -> tuple[float, Array]:
     """Of the kernel's parameters, up to a constant, and its gradient."""
-    kernel, time, left = Kernel.of(theta), rows.time, 1 - rows.time
-    factor = cholesky(kernel.of_rows(rows), lower=True, overwrite_a=True, check_finite=False)
+    kernel, times, grown = Kernel.of(theta), rows.times, Kernel.of(theta).grown(rows.time)
+    final, way, covariance = kernel.parts_of(rows)
+    factor = cholesky(covariance, lower=True, overwrite_a=True, check_finite=False)
     weights = cho_solve((factor, True), rows.target, check_finite=False)
     value = -0.5 * rows.target @ weights - np.log(np.diag(factor)).sum()
-    slope = dpotri(factor, lower=True)[0]  # its upper triangle is 0, as the factor's
-    slope += np.tril(slope, -1).T
-    slope = np.outer(weights, weights) - slope  # twice the derivative by the covariance
+    inverse = dpotri(factor, lower=True)[0]  # its upper triangle is 0, as the factor's
+    slope = np.outer(weights, weights)  # twice the derivative by the covariance
+    slope -= inverse + inverse.T
+    slope[np.diag_indices_from(slope)] += np.diag(inverse)
 
-    by_final, by_way, alone = _trial_parts(kernel, rows, slope)
-    curve = slope * kernel.curve_between(time, time)
-    apart = squared(time[:, None], time[:, None])
-    grown_slope = slope * rows.spread(kernel.final_between(rows.features, rows.features))
-    way = slope * kernel.way_in_time(time, time)
-    way *= rows.spread(kernel.way_between(rows.features, rows.features))
+    by_trial = rows.by_trial((rows.by_trial(slope * grown[:, None]) * grown).T)
+    by_final, alone = _final_parts(kernel, rows, by_trial)
+    way *= slope
+    by_way = rows.by_trial(rows.by_trial(way).T)
+    apart = squared(times[:, None], times[:, None])
+    curve = rows.at_time.T @ slope @ rows.at_time * kernel.curve_between(times, times)
+    way_by_time = rows.at_time.T @ way @ rows.at_time
+    final *= slope
     gradient = np.concatenate([
         _by_scales(by_final, rows.features / kernel.final_scales) + alone[:-1],
         _by_scales(by_way, rows.features / kernel.way_scales),
         [
-            0.5 * np.vdot(way, apart) / kernel.way_scale**2,
+            0.5 * np.vdot(way_by_time, apart) / kernel.way_scale**2,
             0.5 * by_final.sum(),
             0.5 * alone[-1],
             0.5 * by_way.sum(),
@@ -301,7 +331,7 @@ def negative_log_posterior(theta: Array, rows: Rows) -> tuple[float, Array]:
             0.5 * curve.sum(),
             0.5 * kernel.luck * np.trace(rows.by_trial(rows.by_trial(slope).T)),
             0.5 * kernel.noise * np.trace(slope),
-            left @ (grown_slope @ kernel.grown(time)),
+            (1 - rows.time) @ (final @ grown),
         ],
     ])  # fmt: skip
     mean, spread = prior_of(rows.features.shape[1])
@@ -309,23 +339,18 @@ def negative_log_posterior(theta: Array, rows: Rows) -> tuple[float, Array]:
     return float(-value + 0.5 * away @ away), -gradient + away / spread
 
 
-def _trial_parts(kernel: Kernel, rows: Rows, slope: Array) -> tuple[Array, Array, Array]:
-    """The slope times the covariance, summed to (m, m), of the joint and of the way's part.
+def _final_parts(kernel: Kernel, rows: Rows, slope: Array) -> tuple[Array, Array]:
+    """The slope by trials (m, m) times the final score's joint covariance.
 
     And of the parts alone: half the derivatives by the log length scales (p,), then the sum.
     """
-    grown = kernel.grown(rows.time)
-    square = rows.by_trial(rows.by_trial(slope * np.outer(grown, grown)).T)
     scaled = rows.features / kernel.final_scales
     alone = np.zeros(scaled.shape[1] + 1)
     for number, column in enumerate(scaled.T):
         apart = (column[:, None] - column[None, :]) ** 2
-        part = kernel.alone * square * bell(apart)
+        part = kernel.alone * slope * bell(apart)
         alone[number], alone[-1] = 0.5 * np.vdot(part, apart), alone[-1] + part.sum()
-    way = slope * kernel.way_in_time(rows.time, rows.time)
-    by_way = rows.by_trial(rows.by_trial(way).T)
-    by_way *= kernel.way_between(rows.features, rows.features)
-    return square * kernel.final * bell(squared(scaled, scaled)), by_way, alone
+    return slope * kernel.final * bell(squared(scaled, scaled)), alone
 
 
 def _by_scales(pulled: Array, scaled: Array) -> Array:

@@ -30,7 +30,7 @@ __all__ = [
 
 NUM_POINTS = 512
 """Base points of the pick-freeze design, a power of two."""
-NUM_DRAWS = 16
+NUM_DRAWS = 20
 """Functions drawn from each copy's posterior."""
 INTERVAL = (2.5, 97.5)
 """Percentiles."""

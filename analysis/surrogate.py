@@ -26,11 +26,13 @@ __all__ = ["FitQuality", "NoSurrogate", "Surrogate", "fit_surrogate", "fit_value
 
 MIN_TRIALS = 8
 """Fewer are not fitted."""
-NUM_PARTS = 6
+NUM_PARTS = 5
 """Copies, each of which does not see one part of the trials."""
 MAX_ROWS = 900
 """Rows by which the kernel's parameters are chosen; a few hundred determine them."""
-MAX_KNOWN = 3000
+COPY_ROWS, COPY_STEPS = 500, 15
+"""For the copies, which begin at the whole fit's parameters."""
+MAX_KNOWN = 2500
 """Rows that the surrogate predicts from."""
 MIN_R2, MIN_RANK = 0.3, 0.4
 """Held-out predictions worse than both of these bear no conclusion."""
@@ -132,36 +134,52 @@ class NoSurrogate:
     reason: str
 
 
+Points = Sequence[Sequence[tuple[int, float]]]
+"""``(epoch, value)`` pairs of each trial."""
+
+
 def fit_surrogate(study: Study, seed: int = 0) -> Surrogate | NoSurrogate:
     """Fit the model to all epochs of all trials that have a score, thinned to geometric epochs.
 
     Returns:
         The surrogate, or why there can be none: too few trials, or nothing that varied.
     """
+    fitted = fit_process(study, seed)
+    return fitted if isinstance(fitted, NoSurrogate) else _checked(study, *fitted, seed)
+
+
+def fit_process(study: Study, seed: int = 0) -> tuple[Data, gp.Process] | NoSurrogate:
+    """The model of `fit_surrogate` by itself, without the copies that check it."""
     records = [r for r in study.records if _points(study, r)]
-    return fit_values(study, records, [_points(study, r) for r in records], study.max_epochs, seed)
+    return _fit(study, records, [_points(study, r) for r in records], study.max_epochs, seed)
 
 
 def fit_values(
-    study: Study,
-    records: Sequence[TrialRecord],
-    points: Sequence[Sequence[tuple[int, float]]],
-    horizon: int,
-    seed: int,
+    study: Study, records: Sequence[TrialRecord], points: Points, horizon: int, seed: int
 ) -> Surrogate | NoSurrogate:
-    """Fit the model to ``(epoch, value)`` points of each of `records`."""
+    """Fit the model to other values of `records` than the metric."""
+    fitted = _fit(study, records, points, horizon, seed)
+    return fitted if isinstance(fitted, NoSurrogate) else _checked(study, *fitted, seed)
+
+
+def _fit(
+    study: Study, records: Sequence[TrialRecord], points: Points, horizon: int, seed: int
+) -> tuple[Data, gp.Process] | NoSurrogate:
     if len(records) < MIN_TRIALS:
         return NoSurrogate(f"{len(records)} trials have a value; it takes {MIN_TRIALS}.")
     encoding = make_encoding(study.space, study.fixed, [r.config for r in records])
     if not encoding.names:
         return NoSurrogate("no hyperparameter varied.")
-    rng = np.random.default_rng(seed)
-    data = _make_data(encoding, records, points, horizon, rng)
+    data = _make_data(encoding, records, points, horizon)
     if data.spread == 0.0:
         return NoSurrogate("every trial has the same value.")
+    rng = np.random.default_rng(seed)
     process = gp.fit(_limited(data.rows, MAX_ROWS, rng))
-    process = gp.Process(process.kernel, _limited(data.rows, MAX_KNOWN, rng), process.theta)
-    copies, held_out = _cross_fit(data.rows, process, rng)
+    return data, gp.Process(process.kernel, _limited(data.rows, MAX_KNOWN, rng), process.theta)
+
+
+def _checked(study: Study, data: Data, process: gp.Process, seed: int) -> Surrogate:
+    copies, held_out = _cross_fit(data.rows, process, np.random.default_rng(seed))
     sign = -1.0 if study.mode == "min" else 1.0
     return Surrogate(data, process, copies, _quality(data, held_out), sign)
 
@@ -194,9 +212,8 @@ def _time(epoch: int, horizon: int) -> float:
 def _make_data(
     encoding: Encoding,
     records: Sequence[TrialRecord],
-    points: Sequence[Sequence[tuple[int, float]]],
+    points: Points,
     horizon: int,
-    rng: np.random.Generator,
 ) -> Data:
     counts = [len(p) for p in points]
     flat = [point for p in points for point in p]
@@ -265,7 +282,7 @@ def _cross_fit(
         features = np.column_stack([rows.features, rng.uniform(-0.5, 0.5, len(parts))])
         noisy = gp.Rows(features, rows.trial, rows.time, rows.target)
         seen = subset(noisy, np.flatnonzero(parts != part))
-        copy = gp.fit(_limited(seen, MAX_ROWS, rng), begin, max_steps=25)
+        copy = gp.fit(_limited(seen, COPY_ROWS, rng), begin, COPY_STEPS)
         copy = gp.Process(copy.kernel, _limited(seen, MAX_KNOWN, rng), copy.theta)
         copies.append(copy)
         extra = copy.kernel.luck + copy.kernel.noise
