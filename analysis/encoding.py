@@ -44,15 +44,30 @@ class Encoding:
                 value = config.get(name)
                 if value is not None or (isinstance(domain, Choice) and None in domain.values):
                     table[row, column] = _to_unit(domain, value)
-        return self._silence(table)
+        return self.silence(table)
 
     def design(self, uniforms: Array) -> Array:
         """Points of the declared space: every hyperparameter from its own uniform number.
 
         A number that belongs to an inactive hyperparameter is left unused.
         """
+        return self.silence(self.unsilenced(uniforms))
+
+    def unsilenced(self, uniforms: Array) -> Array:
+        """As `design`, before anything is made inactive."""
         drawn = [_from_uniform(self.space[n], uniforms[:, i]) for i, n in enumerate(self.names)]
-        return self._silence(np.stack(drawn, axis=1) if drawn else np.zeros((len(uniforms), 0)))
+        return np.stack(drawn, axis=1) if drawn else np.zeros((len(uniforms), 0))
+
+    def grid(self, name: str, num: int) -> Array:
+        """Up to `num` units across a hyperparameter's domain; all values of a choice."""
+        domain = self.space[name]
+        if isinstance(domain, Choice):
+            return np.arange(len(domain.values), dtype=float)
+        even = np.linspace(0.0, 1.0, num)
+        if isinstance(domain, Float):
+            return even
+        whole = dict.fromkeys(from_unit(domain, float(u)) for u in even)
+        return np.array([_to_unit(domain, value) for value in whole])
 
     def configs(self, units: Array) -> list[dict[str, Value]]:
         """Units as configs of the whole space, None where inactive."""
@@ -82,8 +97,8 @@ class Encoding:
         columns += [(~np.isnan(units[:, self.names.index(n)])).astype(float) for n in self.activity]
         return np.stack(columns, axis=1) if columns else np.zeros((len(units), 0))
 
-    def _silence(self, table: Array) -> Array:
-        """NaN where the conditions do not hold."""
+    def silence(self, table: Array) -> Array:
+        """Put NaN into `table` where the conditions do not hold."""
         for column, name in enumerate(self.names):
             table[~self._active(name, table), column] = np.nan
         return table
