@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from analysis.coordinates import Coordinates, compute_coordinates
 from analysis.cost import Cost, compute_cost
+from analysis.explained import Explained
 from analysis.rungs import Rungs, compute_rungs
 from analysis.standing import Standing, compute_standing
 from analysis.summary import Summary, compute_summary
@@ -24,6 +25,8 @@ class Conclusions:
     coordinates: Coordinates
     rungs: Rungs
     cost: Cost
+    explained: Explained | None
+    """None where it was not asked for."""
 
 
 def conclude(study: Study, seed: int = 0) -> Conclusions:
@@ -41,4 +44,5 @@ def conclude(study: Study, seed: int = 0) -> Conclusions:
         coordinates=compute_coordinates(study),
         rungs=compute_rungs(study),
         cost=compute_cost(study),
+        explained=None,
     )

@@ -17,8 +17,9 @@ from matplotlib.lines import Line2D
 from analysis.coordinates import INACTIVE, Axis, Coordinates, Line, text
 from analysis.effects import Effect, EffectPoint, Effects, InteractionMap
 from analysis.fates import FATES, FULL
-from analysis.figures import BLUE, FATE_COLOURS, GREY, ORANGE, SCORES, legend_above, new_figure
+from analysis.figures import BLUE, FATE_COLOURS, GREY, ORANGE, SCORES, new_figure
 from analysis.importance import Importance
+from deepsight.config import Value
 
 LONGEST = 16
 """Letters of a category's name in a figure."""
@@ -148,19 +149,19 @@ def draw_importance(info: Importance) -> Figure:
     rows = range(len(shares))
     solid = [BLUE if s.above_floor else GREY for s in shares]
     totals = [s.total.value for s in shares]
-    axes.barh(rows, totals, height=0.62, color=solid, alpha=0.35, label="with interactions (total)")
+    axes.barh(rows, totals, height=0.62, color=solid, alpha=0.35, label="with interactions")
     axes.barh(rows, [s.main.value for s in shares], height=0.62, color=solid, label="by itself")
     axes.hlines(rows, [s.total.low for s in shares], [s.total.high for s in shares],
-                color="#22262b", linewidth=1.2, label="95 % interval of the total")  # fmt: skip
+                color="#22262b", linewidth=1.2, label="its 95 % interval")  # fmt: skip
     if math.isfinite(info.floor):
         axes.axvline(info.floor, color=ORANGE, linestyle=(0, (4, 2)), linewidth=1.2,
-                     label="a random column stays below")  # fmt: skip
+                     label="floor: a random column")  # fmt: skip
     axes.set_yticks(rows, [shorten(s.name, 28) for s in shares])
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
     axes.set_xlim(0, max([1e-3, *(s.total.high for s in shares), *totals]) * 1.04)
     axes.set_xlabel(f"share of the variance of {info.what}")
-    legend_above(axes, columns=2)
+    figure.legend(loc="outside upper left", ncols=2, columnspacing=1.2, handletextpad=0.5)
     return figure
 
 
@@ -196,12 +197,13 @@ def _draw_number(axes: Axes, effect: Effect) -> None:
 
 
 def _draw_inactive(axes: Axes, point: EffectPoint) -> None:
-    """The average where the hyperparameter is inactive, as a band across."""
-    axes.axhspan(point.low, point.high, color=GREY, alpha=0.15, linewidth=0)
-    axes.axhline(point.mean, color=GREY, linewidth=1.0, linestyle=(0, (4, 2)))
-    axes.annotate("inactive", (1, point.mean), xycoords=("axes fraction", "data"), fontsize=7,
-                  color="#4a4f57", ha="right", va="bottom", xytext=(-2, 1),
-                  textcoords="offset points")  # fmt: skip
+    """The average where the hyperparameter is inactive, beside the axis: it is no value on it."""
+    beside = axes.get_yaxis_transform()
+    axes.vlines(1.06, point.low, point.high, color=GREY, linewidth=2, transform=beside,
+                clip_on=False)  # fmt: skip
+    axes.scatter([1.06], [point.mean], color=GREY, s=22, transform=beside, clip_on=False)
+    axes.text(1.1, 1.0, "inactive", transform=axes.transAxes, fontsize=7, color="#4a4f57",
+              ha="right", va="bottom", style="italic")  # fmt: skip
 
 
 def _draw_choice(axes: Axes, effect: Effect) -> None:
@@ -230,13 +232,17 @@ def draw_interactions(maps: Sequence[InteractionMap], metric: str) -> Figure:
     return figure
 
 
+def _short(value: Value) -> str:
+    return f"{value:.2g}" if isinstance(value, float) else shorten(text(value), 12)
+
+
 def _draw_map(figure: Figure, axes: Axes, found: InteractionMap, metric: str) -> None:
     image = axes.imshow(found.mean, origin="lower", aspect="auto", cmap=SCORES,
                         interpolation="nearest")  # fmt: skip
     for axis, values in ((axes.xaxis, found.b_values), (axes.yaxis, found.a_values)):
         step = max(1, math.ceil(len(values) / 5))
         shown = range(0, len(values), step)
-        axis.set_ticks(list(shown), [shorten(text(values[i]), 12) for i in shown], fontsize=7.5)
+        axis.set_ticks(list(shown), [_short(values[i]) for i in shown], fontsize=7.5)
     axes.set_xlabel(shorten(found.b, 28), fontsize=8.5)
     axes.set_ylabel(shorten(found.a, 28), fontsize=8.5)
     axes.grid(visible=False)

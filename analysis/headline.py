@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from analysis.conclusions import Conclusions
+from analysis.importance import RANKED
 from analysis.intervals import Interval
 from analysis.sections import Card, count, duration, interval, number
 
@@ -26,6 +27,7 @@ def headline(said: Conclusions) -> tuple[str, ...]:
         f"(trial {best.trial_id}).",
         _against_defaults(said),
         _contenders(said),
+        _importance(said),
         "It was selected on this score of one seed, which is therefore too good on average; "
         "fresh seeds tell (python -m deepsight.confirm).",
         *_troubles(said),
@@ -66,6 +68,21 @@ def _contenders(said: Conclusions) -> str:
         f"{others} of {standing.num_full} at full budget cannot be told from the best by "
         f"{standing.num_val:,} validation images."
     )
+
+
+def _importance(said: Conclusions) -> str:
+    if said.explained is None:
+        return ""
+    info = said.explained.importance
+    if info.verdict != RANKED:
+        return f"What decides the score: {info.verdict}."
+    clear = [s for s in info.shares if s.above_floor]
+    if not clear:
+        return "No hyperparameter decides clearly more than a random column would."
+    named = ", ".join(
+        f"{s.name} {s.total.value:.0%} [{s.total.low:.0%}, {s.total.high:.0%}]" for s in clear[:3]
+    )
+    return f"What decides the score at full budget, by share of its variance: {named}."
 
 
 def _troubles(said: Conclusions) -> list[str]:

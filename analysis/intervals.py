@@ -44,15 +44,28 @@ def accuracy_interval(accuracy: float, num_images: int) -> Interval:
 
 
 def difference_interval(a: float, b: float, num_images: int) -> Interval:
-    """How much higher accuracy `a` is than `b`, each on as many images (Newcombe 1998, method 10).
+    """How much higher accuracy `a` is than `b`, each on as many images.
 
     Taken as independent; both were measured on the same images, so that the true interval is
     narrower.
     """
-    first, second = accuracy_interval(a, num_images), accuracy_interval(b, num_images)
+    return _difference(accuracy_interval(a, num_images), accuracy_interval(b, num_images))
+
+
+def share_difference(count_a: int, total_a: int, count_b: int, total_b: int) -> Interval:
+    """How much larger the share ``a`` is than ``b``, of different things."""
+    return _difference(
+        accuracy_interval(count_a / total_a, total_a), accuracy_interval(count_b / total_b, total_b)
+    )
+
+
+def _difference(first: Interval, second: Interval) -> Interval:
+    """Of two shares with Wilson's intervals (Newcombe 1998, method 10)."""
+    a, b = first.value, second.value
     down = float(np.hypot(a - first.low, second.high - b))
     up = float(np.hypot(first.high - a, b - second.low))
-    return Interval(a - b, a - b - down, a - b + up, num_images)
+    n = first.n if first.n == second.n else first.n + second.n
+    return Interval(a - b, a - b - down, a - b + up, n)
 
 
 def bootstrap(
@@ -95,6 +108,21 @@ def superiority_interval(a: Sequence[float], b: Sequence[float]) -> Interval:
     low = 0.0 if share == 0 else float(optimize.brentq(excess, 0.0, share - 1e-9))
     high = 1.0 if share == 1 else float(optimize.brentq(excess, share + 1e-9, 1.0))
     return Interval(share, low, high, len(a) + len(b))
+
+
+def rank_correlation(pairs: Sequence[tuple[float, float]]) -> Interval:
+    """Spearman's, with Fisher's transformation and the variance of Bonett and Wright (2000).
+
+    A sample without any spread correlates by 0, and nothing is known of it.
+    """
+    value = float(stats.spearmanr([a for a, _ in pairs], [b for _, b in pairs]).statistic)
+    if not np.isfinite(value):
+        return Interval(0.0, -1.0, 1.0, len(pairs))
+    reach = stats.norm.ppf((1 + LEVEL) / 2) * np.sqrt((1 + value**2 / 2) / (len(pairs) - 3))
+    most = 1 - 1 / len(pairs)  # a perfect correlation would be infinitely far
+    middle = np.arctanh(np.clip(value, -most, most))
+    low, high = (float(np.tanh(middle + side * reach)) for side in (-1, 1))
+    return Interval(value, min(low, value), max(high, value), len(pairs))
 
 
 def mean_difference(a: Sequence[float], b: Sequence[float]) -> Interval:

@@ -228,7 +228,7 @@ def _md_block(block: object) -> list[str]:
     if isinstance(block, Interactive):
         block = block.fallback
     if isinstance(block, Picture):
-        return [f"![{_md(block.alt)}]({FIGURES}/{block.name}.png)"]
+        return [f"![{_md(block.alt)}]({FIGURES}/{block.name}.png)", _md(block.caption)]
     if isinstance(block, Table):
         return [_md(block.caption), _md_table(block)]
     if isinstance(block, Findings):

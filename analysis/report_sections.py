@@ -9,9 +9,13 @@ from analysis.conclusions import Conclusions
 from analysis.coordinates import text
 from analysis.fates import FATE_TEXTS, FATES
 from analysis.figures_interactive import draw_interactive, shown_lines
+from analysis.importance import RANKED
+from analysis.observations import compute_observations
 from analysis.sections import (
     Block,
     Cell,
+    Finding,
+    Findings,
     Interactive,
     Note,
     Picture,
@@ -19,10 +23,26 @@ from analysis.sections import (
     Table,
     count,
     duration,
+    interval,
     number,
 )
 from analysis.standing import data_of
 from deepsight.config import Value
+
+
+def findings_section(said: Conclusions) -> Section:
+    """What can be said in words."""
+    found = compute_observations(said)
+    title, data = "Findings", {"observations": [asdict(o) for o in found]}
+    if not found:
+        lead = "The data carry no sentence whose direction is beyond doubt: more trials are needed."
+        return Section("findings", title, lead, (), data)
+    items = tuple(
+        Finding(o.text, f"{interval(o.effect, o.low, o.high)}, n = {o.n:,}; {o.unit}")
+        for o in found
+    )
+    lead = "Every sentence has its effect, its 95 % interval and n; what is in doubt is left out."
+    return Section("findings", title, lead, (Findings(items),), data)
 
 
 def best_section(said: Conclusions) -> Section:
@@ -104,7 +124,9 @@ def trials_section(said: Conclusions) -> Section:
 
 def _ranking(said: Conclusions) -> tuple[str, ...]:
     """Hyperparameters by importance; nothing while it is not known."""
-    return ()
+    if said.explained is None or said.explained.importance.verdict != RANKED:
+        return ()
+    return tuple(share.name for share in said.explained.importance.shares)
 
 
 def _trial_table(said: Conclusions) -> Table:
@@ -253,6 +275,8 @@ def _pairs(value: object) -> str | None:
     return ", ".join(f"{k} {v}" for k, v in value.items() if v is not None)
 
 
-SECTIONS = (best_section, course_section, trials_section, rungs_section, cost_section,
-            about_section)  # fmt: skip
+SECTIONS = (
+    findings_section, best_section, course_section,
+    trials_section, rungs_section, cost_section, about_section,
+)  # fmt: skip
 """In the order of the report."""

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.fates import scored
-from analysis.intervals import Interval, share_interval
+from analysis.intervals import Interval, rank_correlation, share_interval
 from deepsight.run_store import Study, TrialRecord
 
+FEWEST = 8
+"""Explorers of full budget from which a correlation is told."""
 DEFAULT_REDUCTION = 3
 """Where the header does not state a reduction factor."""
 
@@ -52,6 +54,14 @@ class Missed:
 
 
 @dataclass(frozen=True)
+class Agreement:
+    """How far a rung's scores foretell the final ones, among explorers of full budget."""
+
+    epoch: int
+    rank_correlation: Interval
+
+
+@dataclass(frozen=True)
 class Rungs:
     """The numbers of the figure on rungs and of what stopping saved and cost."""
 
@@ -71,6 +81,8 @@ class Rungs:
     """The best ``1 / reduction_factor`` of these."""
     missed: tuple[Missed, ...]
     """One a rung, and last, with `epoch` 0, at any rung; empty without explorers of full budget."""
+    agreements: tuple[Agreement, ...]
+    """One a rung below the full budget; empty with fewer than `FEWEST` explorers of it."""
 
     @property
     def saved_share(self) -> float:
@@ -98,6 +110,7 @@ def compute_rungs(study: Study) -> Rungs:
         num_full_explorers=len(full),
         top_explorers=tuple(r.trial_id for r in top),
         missed=_missed(study, top, factor),
+        agreements=tuple(_agreements(study, full)),
     )
 
 
@@ -159,6 +172,16 @@ def _missed(study: Study, top: Sequence[TrialRecord], factor: int) -> tuple[Miss
     anywhere = sorted({name for names in stopped_at.values() for name in names})
     found = [*stopped_at.items(), (0, anywhere)]
     return tuple(Missed(e, share_interval(len(t), len(top)), tuple(t)) for e, t in found)
+
+
+def _agreements(
+    study: Study, full: Sequence[tuple[TrialRecord, float]]
+) -> Iterator[Agreement]:
+    for epoch in study.rungs[:-1]:
+        pairs = [(early, final) for record, final in full
+                 if (early := _score_at(study, record, epoch)) is not None]  # fmt: skip
+        if len(pairs) >= FEWEST:
+            yield Agreement(epoch, rank_correlation(pairs))
 
 
 def _judged(study: Study, epoch: int, factor: int) -> Mapping[str, bool]:

@@ -27,6 +27,7 @@ class Picture:
     """What it shows, for those who cannot see it."""
     wide: bool = False
     """Whether it wants the whole width and may be scrolled sideways on a narrow screen."""
+    caption: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,64 @@
+"""What decides the score: all views of importance, effects and interactions of one study."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from analysis.effects import Effects, InteractionMap
+from analysis.importance import RANKED, Importance, Pair
+from deepsight.run_store import Study
+
+MAPS = 4
+"""Interactions that are drawn at most."""
+SMALLEST_MAP = 0.01
+"""Share of the variance from which an interaction is drawn."""
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What one study says of its hyperparameters."""
+
+    importance: Importance
+    """Of the score at full budget, over the declared space."""
+    views: tuple[tuple[str, Importance], ...]
+    """Other questions, by what a column of a table calls them."""
+    effects: Effects
+    maps: tuple[InteractionMap, ...]
+    """Of the strongest interactions; empty while importance is not told."""
+
+
+def explain(study: Study, seed: int = 0) -> Explained:
+    """Fit the surrogate once and ask it everything."""
+    from analysis.effects import compute_effects, compute_interaction
+    from analysis.importance import (
+        compute_cost_importance,
+        compute_fanova,
+        compute_importance,
+        compute_survival_importance,
+    )
+    from analysis.surrogate import fit_surrogate
+
+    surrogate = fit_surrogate(study, seed)
+    importance = compute_importance(study, seed, surrogate=surrogate)
+    views = (
+        ("among the best quarter", compute_importance(study, seed, "good", surrogate)),
+        ("survival", compute_survival_importance(study, seed)),
+        ("seconds per epoch", compute_cost_importance(study, seed)),
+        ("Optuna's fANOVA", compute_fanova(study, seed)),
+    )
+    return Explained(
+        importance=importance,
+        views=views,
+        effects=compute_effects(study, seed, surrogate),
+        maps=tuple(
+            compute_interaction(study, pair.a, pair.b, seed, surrogate)
+            for pair in strongest(importance)
+        ),
+    )
+
+
+def strongest(importance: Importance) -> list[Pair]:
+    """The pairs whose interaction is worth a map."""
+    if importance.verdict != RANKED:
+        return []
+    return [p for p in importance.pairs if p.share.low > SMALLEST_MAP][:MAPS]

@@ -1,0 +1,157 @@
+"""The sections of a report on what decides the score, from the surrogate's answers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from analysis import figures_space
+from analysis.conclusions import Conclusions
+from analysis.coordinates import text
+from analysis.effects import BestRegion, Effect
+from analysis.explained import Explained
+from analysis.importance import RANKED, Estimate, Importance
+from analysis.sections import Block, Cell, Note, Picture, Section, Table
+
+PAIRS = 10
+"""Interactions in the table."""
+
+
+def percent(estimate: Estimate) -> str:
+    """A share with its interval: ``62 % [50, 71]``."""
+    low, high = (100 * x for x in (estimate.low, estimate.high))
+    return f"{100 * estimate.value:.0f} % [{low:.0f}, {high:.0f}]"
+
+
+def importance_section(said: Conclusions) -> Section:
+    """What decides the score at full budget, and beside it the other questions."""
+    told = said.explained
+    assert told is not None
+    info = told.importance
+    title = "What decides the score"
+    data = {"importance": asdict(info), "importance_views": [asdict(v) for _, v in told.views]}
+    if not info.shares:
+        lead = f"{info.verdict.capitalize()}: {info.reason}"
+        return Section("importance", title, lead, (), data)
+    caption = f"{info.what} at {info.epoch} epochs, over the whole space"
+    blocks: list[Block] = [
+        Picture("importance", figures_space.draw_importance(info),
+                f"Importance for {caption}", caption=caption),
+    ]  # fmt: skip
+    for number_, (name, view) in enumerate(told.views, start=1):
+        if view.shares and number_ < len(told.views):  # the peer's view is in the table
+            caption = f"{view.what} {name}" if view.region == "good" else name
+            told_as = f"{caption} ({view.verdict})" if view.verdict != RANKED else caption
+            picture = figures_space.draw_importance(view)
+            blocks.append(Picture(f"importance_{number_}", picture, f"Importance, {caption}",
+                                  caption=told_as))  # fmt: skip
+    blocks += [_shares_table(info), _views_table(told)]
+    blocks += [Note(f"{name}: {view.verdict}. {view.reason} ({view.method}.)")
+               for name, view in told.views]  # fmt: skip
+    if info.pairs:
+        blocks.append(_pairs_table(info))
+    blocks.append(Note(_trust(info)))
+    return Section("importance", title, _importance_lead(info), tuple(blocks), data)
+
+
+def _importance_lead(info: Importance) -> str:
+    if info.verdict != RANKED:
+        return (
+            f"{info.verdict.capitalize()}: {info.reason} The bars are shown with their intervals; "
+            "their order means nothing."
+        )
+    clear = [s for s in info.shares if s.above_floor]
+    if not clear:
+        return f"No hyperparameter is clearly above what a random column gets. {info.reason}"
+    top = clear[0]
+    return (
+        f"{top.name} decides {percent(top.total)} of how {info.what} at {info.epoch} epochs varies "
+        f"over the space; {len(clear)} of {len(info.shares)} hyperparameters are clearly above "
+        f"what a random column gets. {info.reason}"
+    )
+
+
+def _trust(info: Importance) -> str:
+    quality = info.quality.text if info.quality else "There is no model to check."
+    return (
+        f"{info.method}, from {info.num_trials} trials of which {info.num_explorers} explorers. "
+        f"{quality}"
+    )
+
+
+def _shares_table(info: Importance) -> Table:
+    columns = ("hyperparameter", "with interactions", "low", "high", "by itself", "low", "high",
+               "place", "verdict")  # fmt: skip
+    rows = tuple(
+        (s.name, *_numbers(s.total), *_numbers(s.main), _place(s.rank_low, s.rank_high), s.text)
+        for s in info.shares
+    )
+    caption = "Shares of the variance with 95 % intervals; place is the range of plausible ranks"
+    bold = frozenset(i for i, s in enumerate(info.shares) if s.above_floor)
+    return Table("importance", columns, rows, caption, marked=bold)
+
+
+def _numbers(estimate: Estimate) -> tuple[float, float, float]:
+    return round(estimate.value, 3), round(estimate.low, 3), round(estimate.high, 3)
+
+
+def _place(low: int, high: int) -> str:
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def _views_table(told: Explained) -> Table:
+    """Every question's total shares, a column each."""
+    columns = ("hyperparameter", "at full budget", *(name for name, _ in told.views))
+    everything = (told.importance, *(view for _, view in told.views))
+    totals = [{s.name: s.total for s in view.shares} for view in everything]
+    names = dict.fromkeys(name for found in totals for name in found)
+    rows: list[tuple[Cell, ...]] = [
+        (name, *(percent(found[name]) if name in found else None for found in totals))
+        for name in names
+    ]
+    caption = "The same hyperparameters asked otherwise; total shares"
+    return Table("importance_views", columns, tuple(rows), caption)
+
+
+def _pairs_table(info: Importance) -> Table:
+    rows = tuple((p.a, p.b, *_numbers(p.share)) for p in info.pairs[:PAIRS])
+    columns = ("one", "other", "share of the variance", "low", "high")
+    return Table("interactions", columns, rows, "What pairs decide beyond what each does alone")
+
+
+def effects_section(said: Conclusions) -> Section:
+    """How the score moves along each hyperparameter, and over pairs."""
+    assert said.explained is not None
+    info, maps = said.explained.effects, said.explained.maps
+    title, data = "Effects", {"effects": asdict(info), "maps": [asdict(m) for m in maps]}
+    if not info.effects:
+        return Section("effects", title, f"Nothing can be told: {info.reason}", (), data)
+    lead = (
+        f"Predicted {info.metric} at {info.epoch} epochs along each hyperparameter, averaged over "
+        f"the others; bands are 95 % intervals of that average. {info.reason}"
+    )
+    alt = "Predicted score along each hyperparameter"
+    blocks: list[Block] = [Picture("effects", figures_space.draw_effects(info), alt, wide=True)]
+    rows = tuple(_best_row(effect) for effect in info.effects)
+    columns = ("hyperparameter", "best", "gain over its mean", "low", "high")
+    blocks.append(Table("best_regions", columns, rows, "Where the average is best"))
+    if maps:
+        picture = figures_space.draw_interactions(maps, info.metric)
+        blocks.append(Picture("interactions", picture, "Maps of the strongest interactions",
+                              wide=True, caption="Strongest interactions: predicted "
+                              f"{info.metric} at {info.epoch} epochs"))  # fmt: skip
+    if info.quality:
+        blocks.append(Note(info.quality.text))
+    return Section("effects", title, lead, tuple(blocks), data)
+
+
+def _best_row(effect: Effect) -> tuple[Cell, ...]:
+    best = effect.best
+    return (effect.name, _region(best), *(float(f"{x:.3g}") for x in (
+        best.gain, best.gain_low, best.gain_high)))  # fmt: skip
+
+
+def _region(best: BestRegion) -> str:
+    if best.values:
+        return ", ".join(text(value) for value in best.values)
+    return f"{text(best.low)} to {text(best.high)}"
+
