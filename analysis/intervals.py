@@ -115,9 +115,10 @@ def rank_correlation(pairs: Sequence[tuple[float, float]]) -> Interval:
 
     A sample without any spread correlates by 0, and nothing is known of it.
     """
-    value = float(stats.spearmanr([a for a, _ in pairs], [b for _, b in pairs]).statistic)
-    if not np.isfinite(value):
+    first, second = [a for a, _ in pairs], [b for _, b in pairs]
+    if min(len(set(first)), len(set(second))) == 1:
         return Interval(0.0, -1.0, 1.0, len(pairs))
+    value = float(stats.spearmanr(first, second).statistic)
     reach = stats.norm.ppf((1 + LEVEL) / 2) * np.sqrt((1 + value**2 / 2) / (len(pairs) - 3))
     most = 1 - 1 / len(pairs)  # a perfect correlation would be infinitely far
     middle = np.arctanh(np.clip(value, -most, most))

@@ -27,6 +27,8 @@ from deepsight.config import Value
 
 FEWEST = 3
 """Trials on either side of a comparison."""
+ENOUGH = 5
+"""Best explorers from which a share of them is told."""
 MOST = 3
 """Sentences of one kind on hyperparameters."""
 
@@ -108,7 +110,7 @@ def _regions(said: Conclusions) -> Iterator[Observation]:
 
 def _rungs(said: Conclusions) -> Iterator[Observation]:
     info = said.rungs
-    if info.missed and info.missed[-1].trials:
+    if info.missed and info.missed[-1].trials and info.missed[-1].share.n >= ENOUGH:
         share = info.missed[-1].share
         told = (
             f"Stopping has its price: {len(info.missed[-1].trials)} of the {share.n} best "
