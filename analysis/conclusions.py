@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from analysis.coordinates import Coordinates, compute_coordinates
 from analysis.cost import Cost, compute_cost
-from analysis.explained import Explained
+from analysis.explained import Explained, explain
 from analysis.rungs import Rungs, compute_rungs
 from analysis.standing import Standing, compute_standing
 from analysis.summary import Summary, compute_summary
@@ -29,12 +29,13 @@ class Conclusions:
     """None where it was not asked for."""
 
 
-def conclude(study: Study, seed: int = 0) -> Conclusions:
+def conclude(study: Study, seed: int = 0, model: bool = True) -> Conclusions:
     """Compute everything a report shows.
 
     Args:
         study: What `load_study` returned.
         seed: Of resampling and of the surrogate.
+        model: Whether to fit the surrogate, which takes most of the time.
     """
     return Conclusions(
         study=study,
@@ -44,5 +45,5 @@ def conclude(study: Study, seed: int = 0) -> Conclusions:
         coordinates=compute_coordinates(study),
         rungs=compute_rungs(study),
         cost=compute_cost(study),
-        explained=None,
+        explained=explain(study, seed) if model else None,
     )

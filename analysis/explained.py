@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analysis.effects import Effects, InteractionMap
-from analysis.importance import RANKED, Importance, Pair
+from analysis.importance import RANKED, Importance, Pair, Share
 from deepsight.run_store import Study
 
+SMALLEST_TOLD = 0.02
+"""Lower end of a share's interval from which sentences speak of it."""
+WIDEST_TOLD = 0.5
+"""Width of the interval beyond which a share is shown, but no sentence speaks of it."""
 MAPS = 4
 """Interactions that are drawn at most."""
 SMALLEST_MAP = 0.01
@@ -29,7 +33,6 @@ class Explained:
 
 def explain(study: Study, seed: int = 0) -> Explained:
     """Fit the surrogate once and ask it everything."""
-    from analysis.effects import compute_effects, compute_interaction
     from analysis.importance import (
         compute_cost_importance,
         compute_fanova,
@@ -38,6 +41,7 @@ def explain(study: Study, seed: int = 0) -> Explained:
     )
     from analysis.surrogate import fit_surrogate
 
+    empty = Effects(study.metric, study.mode, study.max_epochs, (), "", None)
     surrogate = fit_surrogate(study, seed)
     importance = compute_importance(study, seed, surrogate=surrogate)
     views = (
@@ -46,15 +50,20 @@ def explain(study: Study, seed: int = 0) -> Explained:
         ("seconds per epoch", compute_cost_importance(study, seed)),
         ("Optuna's fANOVA", compute_fanova(study, seed)),
     )
-    return Explained(
-        importance=importance,
-        views=views,
-        effects=compute_effects(study, seed, surrogate),
-        maps=tuple(
-            compute_interaction(study, pair.a, pair.b, seed, surrogate)
-            for pair in strongest(importance)
-        ),
-    )
+    return Explained(importance=importance, views=views, effects=empty, maps=())
+
+
+def told_shares(importance: Importance) -> list[Share]:
+    """The shares that sentences may speak of: clear of chance, not tiny, and known well enough."""
+    if importance.verdict != RANKED:
+        return []
+    return [
+        share
+        for share in importance.shares
+        if share.above_floor
+        and share.total.low >= SMALLEST_TOLD
+        and share.total.high - share.total.low <= WIDEST_TOLD
+    ]
 
 
 def strongest(importance: Importance) -> list[Pair]:

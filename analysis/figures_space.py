@@ -25,7 +25,7 @@ LONGEST = 16
 """Letters of a category's name in a figure."""
 ROW = 12
 """Axes of parallel coordinates side by side, without that of the score."""
-BARS = 20
+BARS = 14
 """Hyperparameters in a figure of importance; the table has all."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from analysis.conclusions import Conclusions
+from analysis.explained import told_shares
 from analysis.importance import RANKED
 from analysis.intervals import Interval
 from analysis.sections import Card, count, duration, interval, number
@@ -76,9 +77,9 @@ def _importance(said: Conclusions) -> str:
     info = said.explained.importance
     if info.verdict != RANKED:
         return f"What decides the score: {info.verdict}."
-    clear = [s for s in info.shares if s.above_floor]
+    clear = told_shares(info)
     if not clear:
-        return "No hyperparameter decides clearly more than a random column would."
+        return "No hyperparameter's share in the score is known well enough to be told."
     named = ", ".join(
         f"{s.name} {s.total.value:.0%} [{s.total.low:.0%}, {s.total.high:.0%}]" for s in clear[:3]
     )

@@ -8,7 +8,7 @@ from analysis import figures_space
 from analysis.conclusions import Conclusions
 from analysis.coordinates import text
 from analysis.effects import BestRegion, Effect
-from analysis.explained import Explained
+from analysis.explained import Explained, told_shares
 from analysis.importance import RANKED, Estimate, Importance
 from analysis.sections import Block, Cell, Note, Picture, Section, Table
 
@@ -59,14 +59,15 @@ def _importance_lead(info: Importance) -> str:
             f"{info.verdict.capitalize()}: {info.reason} The bars are shown with their intervals; "
             "their order means nothing."
         )
-    clear = [s for s in info.shares if s.above_floor]
+    clear = told_shares(info)
     if not clear:
-        return f"No hyperparameter is clearly above what a random column gets. {info.reason}"
+        return (
+            f"{info.reason} No share is known well enough to be told in words: read the intervals."
+        )
     top = clear[0]
     return (
         f"{top.name} decides {percent(top.total)} of how {info.what} at {info.epoch} epochs varies "
-        f"over the space; {len(clear)} of {len(info.shares)} hyperparameters are clearly above "
-        f"what a random column gets. {info.reason}"
+        f"over the space. {info.reason}"
     )
 
 
@@ -95,21 +96,25 @@ def _numbers(estimate: Estimate) -> tuple[float, float, float]:
 
 
 def _place(low: int, high: int) -> str:
-    return str(low) if low == high else f"{low} to {high}"
+    return str(low) if low == high else f"{low}–{high}"
 
 
 def _views_table(told: Explained) -> Table:
     """Every question's total shares, a column each."""
     columns = ("hyperparameter", "at full budget", *(name for name, _ in told.views))
     everything = (told.importance, *(view for _, view in told.views))
-    totals = [{s.name: s.total for s in view.shares} for view in everything]
+    totals = [{s.name: _told(view, s.total) for s in view.shares} for view in everything]
     names = dict.fromkeys(name for found in totals for name in found)
     rows: list[tuple[Cell, ...]] = [
-        (name, *(percent(found[name]) if name in found else None for found in totals))
+        (name, *(found.get(name) for found in totals))
         for name in names
     ]
     caption = "The same hyperparameters asked otherwise; total shares"
     return Table("importance_views", columns, tuple(rows), caption)
+
+
+def _told(view: Importance, estimate: Estimate) -> str:
+    return percent(estimate) if view.has_intervals else f"{estimate.value:.0%}".replace("%", " %")
 
 
 def _pairs_table(info: Importance) -> Table:

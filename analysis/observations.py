@@ -14,8 +14,8 @@ from scipy import stats
 
 from analysis.conclusions import Conclusions
 from analysis.coordinates import INACTIVE, Coordinates, text
+from analysis.explained import told_shares
 from analysis.fates import DIVERGED, FAILED
-from analysis.importance import RANKED
 from analysis.intervals import (
     LEVEL,
     Interval,
@@ -69,7 +69,8 @@ def _gains(said: Conclusions) -> Iterator[Observation]:
     metric = said.study.metric
     if gain and gain.low > 0:
         told = f"The best config beats the defaults by {gain.value:.3f}."
-        yield _observe("gain", told, gain, f"{metric}, on which the best was selected; n in validation images")
+        unit = f"{metric}, on which the best was selected; n in validation images"
+        yield _observe("gain", told, gain, unit)
     if random and random.excludes_zero:
         searched, explored = said.standing.search_counts
         word = "better" if random.low > 0 else "worse"
@@ -82,10 +83,10 @@ def _gains(said: Conclusions) -> Iterator[Observation]:
 
 
 def _importance(said: Conclusions) -> Iterator[Observation]:
-    if not said.explained or said.explained.importance.verdict != RANKED:
+    if not said.explained:
         return
     info = said.explained.importance
-    for share in [s for s in info.shares if s.above_floor][:MOST]:
+    for share in told_shares(info)[:MOST]:
         told = (
             f"{share.name} decides {share.total.value:.0%} of how {info.what} at {info.epoch} "
             "epochs varies over the space, interactions included."
@@ -96,10 +97,10 @@ def _importance(said: Conclusions) -> Iterator[Observation]:
 
 def _regions(said: Conclusions) -> Iterator[Observation]:
     """Where hyperparameters that matter are best."""
-    if not said.explained or said.explained.importance.verdict != RANKED:
+    if not said.explained:
         return
     info = said.explained.importance
-    matter = [s.name for s in info.shares if s.above_floor]
+    matter = [s.name for s in told_shares(info)]
     effects = {e.name: e for e in said.explained.effects.effects}
     for name in [n for n in matter if n in effects][:MOST]:
         best = effects[name].best
@@ -131,8 +132,8 @@ def _cost(said: Conclusions) -> Iterator[Observation]:
         return
     found = [v for name, v in said.explained.views if name == "seconds per epoch"]
     for info in found:
-        clear = [s for s in info.shares if s.above_floor]
-        if info.verdict == RANKED and clear:
+        clear = told_shares(info)
+        if clear:
             total = clear[0].total
             told = f"{clear[0].name} decides {total.value:.0%} of how long an epoch takes."
             number = Interval(total.value, total.low, total.high, info.num_trials)
