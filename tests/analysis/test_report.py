@@ -156,6 +156,7 @@ def test_odd_values_on_record_are_shown_and_not_fatal(tmp_path):
     trials = [trial(ramp(0.5)), trial(ramp(0.9), config={"optim.lr": "text", "optim.name": 7}),
               trial(ramp(0.7), config={"optim.lr": -1.0}),
               dict(trial(ramp(0.6)), config={})]  # fmt: skip
+    trials += [trial(ramp(0.4 + 0.01 * k), config={"optim.lr": 10**-k}) for k in range(1, 5)]
     path = write_study(tmp_path / "odd", trials)
     assert "0.9" in words(report(path))
 
