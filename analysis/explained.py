@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from analysis.effects import Effects, InteractionMap
 from analysis.importance import RANKED, Importance, Pair, Share
-from deepsight.run_store import Study
+from deepsight.run_store import Study, TrialRecord
 
 SMALLEST_TOLD = 0.02
 """Lower end of a share's interval from which sentences speak of it."""
-WIDEST_TOLD = 0.5
-"""Width of the interval beyond which a share is shown, but no sentence speaks of it."""
+WIDEST_TOLD = 3
+"""Width of the interval over its lower end, beyond which a share is shown but not spoken of."""
 MAPS = 4
 """Interactions that are drawn at most."""
 SMALLEST_MAP = 0.01
@@ -32,16 +32,17 @@ class Explained:
 
 
 def explain(study: Study, seed: int = 0) -> Explained:
-    """Fit the surrogate once and ask it everything."""
+    """Fit the surrogate once and ask it everything, of the trials that the space allows."""
+    from analysis.effects import compute_effects, compute_interaction_map
     from analysis.importance import (
         compute_cost_importance,
         compute_fanova,
         compute_importance,
         compute_survival_importance,
     )
-    from analysis.surrogate import fit_surrogate
+    from analysis.surrogate import NoSurrogate, fit_surrogate
 
-    empty = Effects(study.metric, study.mode, study.max_epochs, (), "", None)
+    study = _sound(study)
     surrogate = fit_surrogate(study, seed)
     importance = compute_importance(study, seed, surrogate=surrogate)
     views = (
@@ -50,7 +51,24 @@ def explain(study: Study, seed: int = 0) -> Explained:
         ("seconds per epoch", compute_cost_importance(study, seed)),
         ("Optuna's fANOVA", compute_fanova(study, seed)),
     )
-    return Explained(importance=importance, views=views, effects=empty, maps=())
+    effects = compute_effects(study, seed, surrogate)
+    if isinstance(surrogate, NoSurrogate):
+        return Explained(importance, views, effects, maps=())
+    maps = [
+        compute_interaction_map(study, pair.a, pair.b, seed, surrogate)
+        for pair in strongest(importance)
+    ]
+    return Explained(importance, views, effects, tuple(maps))
+
+
+def _sound(study: Study) -> Study:
+    """The study without trials whose values on record are none that the space allows."""
+
+    def allowed(record: TrialRecord) -> bool:
+        values = ((domain, record.config.get(name)) for name, domain in study.space.items())
+        return all(v is None and d.condition is not None or d.contains(v) for d, v in values)
+
+    return replace(study, records=[r for r in study.records if allowed(r)])
 
 
 def told_shares(importance: Importance) -> list[Share]:
@@ -62,7 +80,7 @@ def told_shares(importance: Importance) -> list[Share]:
         for share in importance.shares
         if share.above_floor
         and share.total.low >= SMALLEST_TOLD
-        and share.total.high - share.total.low <= WIDEST_TOLD
+        and share.total.low >= (share.total.high - share.total.low) / WIDEST_TOLD
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from analysis import figures_space
 from analysis.conclusions import Conclusions
@@ -14,6 +14,8 @@ from analysis.sections import Block, Cell, Note, Picture, Section, Table
 
 PAIRS = 10
 """Interactions in the table."""
+DRAWN = 12
+"""Effects in the figure, the most important first; the table has all."""
 
 
 def percent(estimate: Estimate) -> str:
@@ -44,12 +46,9 @@ def importance_section(said: Conclusions) -> Section:
             picture = figures_space.draw_importance(view)
             blocks.append(Picture(f"importance_{number_}", picture, f"Importance, {caption}",
                                   caption=told_as))  # fmt: skip
-    blocks += [_shares_table(info), _views_table(told)]
-    blocks += [Note(f"{name}: {view.verdict}. {view.reason} ({view.method}.)")
-               for name, view in told.views]  # fmt: skip
+    blocks += [Note(_trust(info)), _views_table(told), _questions_table(told), _shares_table(info)]
     if info.pairs:
         blocks.append(_pairs_table(info))
-    blocks.append(Note(_trust(info)))
     return Section("importance", title, _importance_lead(info), tuple(blocks), data)
 
 
@@ -88,7 +87,7 @@ def _shares_table(info: Importance) -> Table:
     )
     caption = "Shares of the variance with 95 % intervals; place is the range of plausible ranks"
     bold = frozenset(i for i, s in enumerate(info.shares) if s.above_floor)
-    return Table("importance", columns, rows, caption, marked=bold)
+    return Table("importance", columns, rows, caption, marked=bold, folded=True)
 
 
 def _numbers(estimate: Estimate) -> tuple[float, float, float]:
@@ -113,6 +112,13 @@ def _views_table(told: Explained) -> Table:
     return Table("importance_views", columns, tuple(rows), caption)
 
 
+def _questions_table(told: Explained) -> Table:
+    """Every question with its verdict, why, and how it was answered."""
+    everything = (("at full budget", told.importance), *told.views)
+    rows = tuple((name, v.verdict, v.reason, v.method) for name, v in everything)
+    return Table("importance_questions", ("question", "verdict", "why", "method"), rows)
+
+
 def _told(view: Importance, estimate: Estimate) -> str:
     return percent(estimate) if view.has_intervals else f"{estimate.value:.0%}".replace("%", " %")
 
@@ -120,7 +126,8 @@ def _told(view: Importance, estimate: Estimate) -> str:
 def _pairs_table(info: Importance) -> Table:
     rows = tuple((p.a, p.b, *_numbers(p.share)) for p in info.pairs[:PAIRS])
     columns = ("one", "other", "share of the variance", "low", "high")
-    return Table("interactions", columns, rows, "What pairs decide beyond what each does alone")
+    caption = "What pairs decide beyond what each does alone"
+    return Table("interactions", columns, rows, caption, folded=True)
 
 
 def effects_section(said: Conclusions) -> Section:
@@ -134,9 +141,12 @@ def effects_section(said: Conclusions) -> Section:
         f"Predicted {info.metric} at {info.epoch} epochs along each hyperparameter, averaged over "
         f"the others; bands are 95 % intervals of that average. {info.reason}"
     )
+    places = {s.name: i for i, s in enumerate(said.explained.importance.shares)}
+    ordered = sorted(info.effects, key=lambda effect: places.get(effect.name, len(places)))
     alt = "Predicted score along each hyperparameter"
-    blocks: list[Block] = [Picture("effects", figures_space.draw_effects(info), alt, wide=True)]
-    rows = tuple(_best_row(effect) for effect in info.effects)
+    picture = figures_space.draw_effects(replace(info, effects=tuple(ordered[:DRAWN])))
+    blocks: list[Block] = [Picture("effects", picture, alt, wide=True)]
+    rows = tuple(_best_row(effect) for effect in ordered)
     columns = ("hyperparameter", "best", "gain over its mean", "low", "high")
     blocks.append(Table("best_regions", columns, rows, "Where the average is best"))
     if maps:
@@ -144,15 +154,15 @@ def effects_section(said: Conclusions) -> Section:
         blocks.append(Picture("interactions", picture, "Maps of the strongest interactions",
                               wide=True, caption="Strongest interactions: predicted "
                               f"{info.metric} at {info.epoch} epochs"))  # fmt: skip
-    if info.quality:
+    if info.quality and info.quality.text != info.reason:
         blocks.append(Note(info.quality.text))
     return Section("effects", title, lead, tuple(blocks), data)
 
 
 def _best_row(effect: Effect) -> tuple[Cell, ...]:
     best = effect.best
-    return (effect.name, _region(best), *(float(f"{x:.3g}") for x in (
-        best.gain, best.gain_low, best.gain_high)))  # fmt: skip
+    numbers = best.gain, best.gain_low, best.gain_high
+    return effect.name, _region(best), *(round(x, 4) for x in numbers)
 
 
 def _region(best: BestRegion) -> str:

@@ -10,7 +10,7 @@ from analysis.coordinates import text
 from analysis.fates import FATE_TEXTS, FATES
 from analysis.figures_interactive import draw_interactive, shown_lines
 from analysis.importance import RANKED
-from analysis.model_sections import importance_section
+from analysis.model_sections import effects_section, importance_section
 from analysis.observations import compute_observations
 from analysis.sections import (
     Block,
@@ -277,7 +277,7 @@ def _pairs(value: object) -> str | None:
 
 
 SECTIONS = (
-    findings_section, best_section, importance_section, course_section,
+    findings_section, best_section, importance_section, effects_section, course_section,
     trials_section, rungs_section, cost_section, about_section,
 )  # fmt: skip
 """In the order of the report."""
