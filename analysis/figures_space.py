@@ -18,7 +18,7 @@ from analysis.coordinates import INACTIVE, Axis, Coordinates, Line, text
 from analysis.effects import Effect, EffectPoint, Effects, InteractionMap
 from analysis.fates import FATES, FULL
 from analysis.figures import BLUE, FATE_COLOURS, GREY, ORANGE, SCORES, new_figure
-from analysis.importance import Importance
+from analysis.importance import RANKED, Importance
 from deepsight.config import Value
 
 LONGEST = 16
@@ -147,7 +147,8 @@ def draw_importance(info: Importance) -> Figure:
     figure = new_figure(height=max(2.2, 1.3 + 0.3 * len(shares)))
     axes = figure.subplots()
     rows = range(len(shares))
-    solid = [BLUE if s.above_floor else GREY for s in shares]
+    ranked = info.verdict == RANKED
+    solid = [BLUE if s.above_floor and ranked else GREY for s in shares]
     totals = [s.total.value for s in shares]
     axes.barh(rows, totals, height=0.62, color=solid, alpha=0.35, label="with interactions")
     axes.barh(rows, [s.main.value for s in shares], height=0.62, color=solid, label="by itself")
