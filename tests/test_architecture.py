@@ -74,7 +74,7 @@ UNITS = {
     "deepsight.pretrain": unit(f"{TRAINS} deepsight.training", "numpy torch"),
     "deepsight.tune": unit(
         f"{STUDY} deepsight.hardware deepsight.checkpoint deepsight.training search_spaces",
-        "ray grpc optuna yaml rich numpy PIL psutil tensorboardX",
+        "ray grpc optuna yaml rich numpy PIL psutil tensorboard",
     ),
     "deepsight.confirm": unit(
         f"{STUDY} {TRAINS} deepsight.training deepsight.tune",

@@ -54,8 +54,6 @@ class RayStart:
     def _run(self) -> None:
         try:
             start_ray(self._plan, self._address, self._environment)
-            if not self._address:
-                warm_workers(self._plan)
         except BaseException as error:
             self._error = error
         finally:
@@ -109,6 +107,7 @@ def start_ray(
                 include_dashboard=False,
                 object_store_memory=OBJECT_STORE_BYTES,
                 _node_ip_address="127.0.0.1",
+                _system_config={"preload_python_modules": preloaded(plan)},
                 **quiet,
             )
     except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
@@ -151,19 +150,7 @@ def _few_processes() -> Iterator[None]:
             setattr(Node, name, method)
 
 
-def import_all() -> None:
-    """Import what a trial needs, in a worker that will then serve trials."""
-    import deepsight.training.trial
-    import deepsight.tune.worker
-
-    assert deepsight.training.trial
-    assert deepsight.tune.worker
-
-
-def warm_workers(plan: StudyPlan) -> None:
-    """Let the processes that Ray has started import while the driver still does."""
-    cpus = plan.resources.cpus_per_trial
-    slots = int(local_cpus(plan) / cpus + 1e-9)
-    imports = ray.remote(num_cpus=cpus, max_retries=0)(import_all)
-    for _ in range(min(slots, plan.resources.max_parallel or slots)):
-        imports.remote()
+def preloaded(plan: StudyPlan) -> list[str]:
+    """Modules that every worker process imports as soon as it is born, before it has work."""
+    training = "deepsight.checkpoint" if plan.own_trainable else "deepsight.training.trial"
+    return ["deepsight.tune.worker", training]

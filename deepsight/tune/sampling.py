@@ -9,10 +9,12 @@ proposal, in which each trial's value is its place in `ranked`.
 
 from __future__ import annotations
 
+import copy
 import statistics
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import numpy as np
 import optuna
@@ -24,6 +26,7 @@ from optuna.distributions import (
 )
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState
 
 from deepsight.config import Value
 from deepsight.space import Choice, Domain, Int, Space, decide
@@ -36,6 +39,9 @@ def rank_weights(num_trials: int) -> np.ndarray:
     """Weights of good or of bad trials, the best first: five times the worst's for the best."""
     return np.linspace(1.0, 0.2, num_trials)
 
+
+EPOCH = datetime.fromtimestamp(0, UTC)
+"""When a trial was that has no time."""
 
 SAMPLERS = {
     "tpe": lambda seed: TPESampler(
@@ -87,6 +93,25 @@ def ranked(past: Sequence[Past]) -> list[Past]:
     return sorted((t for t in past if t.state != "failed"), key=place, reverse=True)
 
 
+class Shown(FrozenTrial):
+    """A past trial in the study of one proposal."""
+
+    def __init__(
+        self, place: int, config: Mapping[str, Value], known: Mapping[str, BaseDistribution]
+    ) -> None:
+        params = {name: value for name, value in config.items() if value is not None}
+        super().__init__(
+            number=-1, trial_id=-1, state=TrialState.COMPLETE, value=place,
+            params=params, distributions={name: known[name] for name in params},
+            datetime_start=EPOCH, datetime_complete=EPOCH,
+            user_attrs={}, system_attrs={}, intermediate_values={},
+        )  # fmt: skip
+
+    def __deepcopy__(self, memo: object) -> Shown:
+        """As Optuna's storage takes it in: nobody changes what is in it, and there are many."""
+        return copy.copy(self)
+
+
 def sample_point(
     space: Space, fixed: Mapping[str, Value], past: Sequence[Past], name: str, seed: int
 ) -> dict[str, Value]:
@@ -99,14 +124,7 @@ def sample_point(
     if name == "tpe":
         distributions = {key: to_distribution(domain) for key, domain in space.items()}
         for place, trial in enumerate(ranked(past)):
-            params = {k: v for k, v in trial.config.items() if v is not None}
-            study.add_trial(
-                optuna.create_trial(
-                    value=place,
-                    params=params,
-                    distributions={k: distributions[k] for k in params},
-                )
-            )
+            study.add_trial(Shown(place, trial.config, distributions))
     return suggest_point(study.ask(), space, fixed)
 
 

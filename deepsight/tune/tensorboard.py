@@ -1,22 +1,42 @@
 """TensorBoard while a search runs: scalars and hyperparameters a trial, clean tags, live states.
 
-Written by the driver through tensorboardX, which needs no torch: one event file a trial in its own
-folder, so that ``tensorboard --logdir runs/<study>`` shows the trials by their ids.
+Written by the driver with TensorBoard's own protocol buffers: tensorboardX and torch's writer both
+import torch, which costs the driver seconds and a third of a gigabyte. One event file a trial in
+its own folder, so that ``tensorboard --logdir runs/<study>`` shows the trials by their ids.
 """
 
 from __future__ import annotations
 
 import math
+import os
+import socket
+import time
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-from tensorboardX import SummaryWriter
-from tensorboardX.proto.api_pb2 import Status
-from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData, SessionEndInfo
-from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
-from tensorboardX.summary import hparams
+from PIL import Image
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import metadata
+from tensorboard.plugins.hparams.api_pb2 import (
+    DataType,
+    Experiment,
+    HParamInfo,
+    MetricInfo,
+    MetricName,
+    Status,
+)
+from tensorboard.plugins.hparams.plugin_data_pb2 import (
+    HParamsPluginData,
+    SessionEndInfo,
+    SessionStartInfo,
+)
+from tensorboard.plugins.text.summary_v2 import text_pb
+from tensorboard.summary.writer.record_writer import RecordWriter
 
+from deepsight.config import Value
 from deepsight.space import Space
 from deepsight.tune.searcher import Proposal
 
@@ -27,7 +47,32 @@ GROUPS = {
 }  # fmt: skip
 """Tags by metric; a metric of a trainable of one's own keeps its name."""
 
-SESSION_END_TAG = "_hparams_/session_end_info"
+_numbers = count()
+
+
+class EventFile:
+    """One event file; what is added to it is in the file when `flush` returns."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        now = time.time()
+        origin = f"{socket.gethostname()}.{os.getpid()}.{next(_numbers)}"  # tells apart what began
+        self._file = (folder / f"events.out.tfevents.{int(now)}.{origin}").open("ab")
+        self._records = RecordWriter(self._file)
+        self._records.write(Event(wall_time=now, file_version="brain.Event:2").SerializeToString())
+
+    def add(self, *values: Summary.Value, step: int = 0) -> None:
+        """Append one event of `values`."""
+        event = Event(wall_time=time.time(), step=step, summary=Summary(value=values))
+        self._records.write(event.SerializeToString())
+
+    def flush(self) -> None:
+        """Let readers see what was added."""
+        self._file.flush()
+
+    def close(self) -> None:
+        """Flush and close."""
+        self._file.close()
 
 
 class TensorBoard:
@@ -37,73 +82,110 @@ class TensorBoard:
         self._study = study
         # Every trial declares all columns: TensorBoard takes those of whichever it reads first.
         columns = {name: domain.middle() for name, domain in space.items()} | {"explorer": False}
-        self._metrics = {GROUPS.get(metric, metric): 0.0}
-        self._experiment = hparams(columns, self._metrics)[0]
-        self._writers: dict[str, SummaryWriter] = {}
+        self._experiment = _experiment(columns, GROUPS.get(metric, metric))
+        self._files: dict[str, EventFile] = {}
 
     def started(self, proposal: Proposal) -> None:
         """Open the trial's event file and name its hyperparameters."""
-        writer = self._writers[proposal.trial_id] = self._open(proposal)
-        values = {n: v for n, v in proposal.config.items() if v is not None}
-        values["explorer"] = proposal.explorer
-        writer.file_writer.add_summary(self._experiment)
-        writer.file_writer.add_summary(hparams(values, self._metrics)[1])
+        file = self._files[proposal.trial_id] = self._open(proposal)
+        file.add(self._experiment)
+        file.add(_session_start(dict(proposal.config) | {"explorer": proposal.explorer}))
+        file.flush()
 
-    def _open(self, proposal: Proposal) -> SummaryWriter:
-        folder = self._study / "trials" / proposal.trial_id
-        return SummaryWriter(str(folder), flush_secs=5, write_to_disk=True)
+    def _open(self, proposal: Proposal) -> EventFile:
+        return EventFile(self._study / "trials" / proposal.trial_id)
 
     def reported(self, proposal: Proposal, row: Mapping[str, Any]) -> None:
         """Write an epoch's scalars; after the first one the augmented inputs."""
-        writer = self._writers[proposal.trial_id]
+        file = self._files[proposal.trial_id]
         epoch = int(row["epoch"])
-        for name, value in row.items():
-            if name not in ("epoch", "time") and _is_finite(value):
-                writer.add_scalar(GROUPS.get(name, name), value, epoch)
+        scalars = {GROUPS.get(n, n): v for n, v in row.items() if n not in ("epoch", "time")}
         recalls = row.get("val_recall")
         if isinstance(recalls, list):
-            for number, recall in enumerate(recalls):
-                if _is_finite(recall):
-                    writer.add_scalar(f"recall/class_{number:02d}", recall, epoch)
+            scalars |= {f"recall/class_{number:02d}": v for number, v in enumerate(recalls)}
+        file.add(
+            *(Summary.Value(tag=tag, simple_value=v) for tag, v in scalars.items() if _finite(v)),
+            step=epoch,
+        )
         picture = self._study / "trials" / proposal.trial_id / "augmented.png"
         if epoch == 1 and picture.exists():
-            import numpy as np
-            from PIL import Image
-
-            writer.add_image("inputs/augmented", np.asarray(Image.open(picture)), 1,
-                             dataformats="HWC")  # fmt: skip
-        writer.flush()
+            file.add(_image("inputs/augmented", picture), step=1)
+        file.flush()
 
     def paused(self, proposal: Proposal) -> None:
         """Close the trial's file: thousands may wait; a promotion opens another one."""
-        self._writers.pop(proposal.trial_id).close()
+        self._files.pop(proposal.trial_id).close()
 
     def ended(self, proposal: Proposal, state: str, error: str | None) -> None:
         """Note how the trial ended and close its file."""
-        writer = self._writers.pop(proposal.trial_id, None) or self._open(proposal)
-        writer.add_text("state", state if error is None else f"{state}: {error}")
+        file = self._files.pop(proposal.trial_id, None) or self._open(proposal)
+        text = state if error is None else f"{state}: {error}"
+        file.add(*text_pb("state/text_summary", text).value)
         failed = state in ("failed", "diverged")
-        status = Status.Value("STATUS_FAILURE" if failed else "STATUS_SUCCESS")
-        writer.file_writer.add_summary(_session_end(status))
-        writer.close()
+        file.add(_session_end("STATUS_FAILURE" if failed else "STATUS_SUCCESS"))
+        file.close()
 
     def close(self) -> None:
         """Close the files of trials that have not ended."""
-        for writer in self._writers.values():
-            writer.close()
-        self._writers.clear()
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
 
 
-def _session_end(status: int) -> Summary:
-    """The HParams plugin's note that a session is over; ``hparams`` always says success."""
-    content = HParamsPluginData(version=0, session_end_info=SessionEndInfo(status=status))
-    metadata = SummaryMetadata(
-        plugin_data=SummaryMetadata.PluginData(
-            plugin_name="hparams", content=content.SerializeToString()
-        )
+def _experiment(columns: Mapping[str, Value], metric: str) -> Summary.Value:
+    """The columns of the HParams tab."""
+    infos = [HParamInfo(name=name, type=_data_type(value)) for name, value in columns.items()]
+    metrics = [MetricInfo(name=MetricName(tag=metric))]
+    data = HParamsPluginData(experiment=Experiment(hparam_infos=infos, metric_infos=metrics))
+    return _plugin_value(metadata.EXPERIMENT_TAG, data)
+
+
+def _data_type(value: Value) -> int:
+    if isinstance(value, bool):
+        return int(DataType.DATA_TYPE_BOOL)
+    if isinstance(value, str):
+        return int(DataType.DATA_TYPE_STRING)
+    return int(DataType.DATA_TYPE_FLOAT64)
+
+
+def _session_start(values: Mapping[str, Value]) -> Summary.Value:
+    """A trial's row of the HParams tab; what is inactive stays empty."""
+    start = SessionStartInfo(start_time_secs=time.time())
+    for name, value in values.items():
+        if isinstance(value, bool):
+            start.hparams[name].bool_value = value
+        elif isinstance(value, str):
+            start.hparams[name].string_value = value
+        elif value is not None:
+            start.hparams[name].number_value = value
+    return _plugin_value(
+        metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start)
     )
-    return Summary(value=[Summary.Value(tag=SESSION_END_TAG, metadata=metadata)])
 
 
-def _is_finite(value: object) -> bool:
+def _session_end(status: str) -> Summary.Value:
+    """The note that a trial is over."""
+    end = SessionEndInfo(status=Status.Value(status), end_time_secs=time.time())
+    return _plugin_value(metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end))
+
+
+def _plugin_value(tag: str, data: HParamsPluginData) -> Summary.Value:
+    return Summary.Value(
+        tag=tag, metadata=metadata.create_summary_metadata(data), tensor=metadata.NULL_TENSOR
+    )
+
+
+def _image(tag: str, png: Path) -> Summary.Value:
+    with Image.open(png) as picture:
+        width, height = picture.size
+    encoded = png.read_bytes()
+    return Summary.Value(
+        tag=tag,
+        image=Summary.Image(
+            height=height, width=width, colorspace=3, encoded_image_string=encoded
+        ),
+    )
+
+
+def _finite(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
