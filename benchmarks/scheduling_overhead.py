@@ -1,41 +1,71 @@
 """What scheduling costs: trials that only sleep, ours against Ray Tune as shipped.
 
     python benchmarks/scheduling_overhead.py [--trials 100 --seconds 1 --slots 2 --rounds 3]
-    python benchmarks/scheduling_overhead.py --flat 1000
+    python benchmarks/scheduling_overhead.py --flat 1000 --flat-peer 100
 
 Both sides run in fresh processes, one after the other, and are timed from the start of the process
 to its end. A trial is one epoch of sleep; the work is ``trials * seconds / slots`` and all else is
-overhead. The peer is Ray's Tuner with OptunaSearch and ASHAScheduler, defaults otherwise; its
-trainable imports torch, as ours does to save checkpoints. ``--flat`` runs trivial trials and
-watches memory and open files of the driver.
+overhead: of the whole process, and of the time between the first sleep's start and the last one's
+end. The peer is Ray's Tuner with OptunaSearch and ASHAScheduler, defaults otherwise; its trainable
+imports torch, as ours does to save checkpoints. ``--flat`` runs trivial trials and watches memory
+and open files of the driver.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+SLEEPS, ERRORS = "sleeps.txt", "output.txt"
+SAMPLE_S = 0.5
+"""Between two looks at the driver's memory."""
+SETTLED = 0.2
+"""Share of the trials after which a driver's memory is expected to be flat."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What either side has to do."""
+
+    trials: int
+    seconds: float
+    slots: int
+    folder: str
+
+    @property
+    def work_s(self) -> float:
+        """Wall time if scheduling cost nothing."""
+        return self.trials * self.seconds / self.slots
+
+
+def nap(seconds: float, folder: str) -> None:
+    """Sleep and leave a note of when, for both sides alike."""
+    began = time.time()
+    if seconds:
+        time.sleep(seconds)
+    with (Path(folder) / SLEEPS).open("a") as file:
+        file.write(f"{began} {time.time()}\n")
 
 
 def sleeps(config: Mapping[str, Any], state: Mapping[str, Any] | None) -> Iterator[Any]:
     """A trainable of one epoch, which sleeps."""
-    if config["user.seconds"]:
-        time.sleep(config["user.seconds"])
+    nap(config["user.seconds"], config["user.folder"])
     yield {"score": config["x"]}, {"epoch": 1}
 
 
-def ours(trials: int, seconds: float, slots: int, folder: str) -> None:
+def ours(task: Task) -> None:
     """A study of `sleeps`."""
     from deepsight.space import uniform
     from deepsight.tune.driver import run_study
@@ -43,15 +73,15 @@ def ours(trials: int, seconds: float, slots: int, folder: str) -> None:
 
     plan = resolve_study("overhead", {"x": uniform(0.0, 1.0)}, {
         "study.trainable": "benchmarks.scheduling_overhead:sleeps", "study.metric": "score",
-        "study.max_epochs": 1, "study.trials": trials, "resources.cpus": slots,
-        "user.seconds": seconds,
+        "study.max_epochs": 1, "study.trials": task.trials, "resources.cpus": task.slots,
+        "user.seconds": task.seconds, "user.folder": task.folder,
     })  # fmt: skip
-    outcome = run_study(plan, Path(folder) / "study")
+    outcome = run_study(plan, Path(task.folder) / "study")
     assert outcome.progress is not None
-    assert outcome.progress.ended["completed"] == trials
+    assert outcome.progress.ended["completed"] == task.trials
 
 
-def peer(trials: int, seconds: float, slots: int, folder: str) -> None:
+def peer(task: Task) -> None:
     """The same with Ray's own searcher and scheduler."""
     import ray
     from ray import tune
@@ -62,88 +92,152 @@ def peer(trials: int, seconds: float, slots: int, folder: str) -> None:
         import torch
 
         assert torch
-        time.sleep(seconds)
+        nap(task.seconds, task.folder)
         tune.report({"score": config["x"]})
 
-    ray.init(num_cpus=slots)
+    ray.init(address="local", num_cpus=task.slots)  # never somebody else's that runs already
     tuner = tune.Tuner(
         train,
         param_space={"x": tune.uniform(0.0, 1.0)},
         tune_config=tune.TuneConfig(
-            metric="score", mode="max", num_samples=trials,
+            metric="score", mode="max", num_samples=task.trials,
             search_alg=OptunaSearch(), scheduler=ASHAScheduler(),
         ),
-        run_config=tune.RunConfig(storage_path=folder, name="peer"),
+        run_config=tune.RunConfig(storage_path=task.folder, name="peer"),
     )  # fmt: skip
-    assert len(tuner.fit()) == trials
+    assert len(tuner.fit()) == task.trials
 
 
 SIDES = {"ours": ours, "peer": peer}
 
 
-def timed(side: str, trials: int, seconds: float, slots: int) -> float:
-    """Seconds of a fresh process of one side."""
+def start(side: str, task: Task) -> subprocess.Popen[bytes]:
+    """A fresh process of one side."""
+    errors = (Path(task.folder) / ERRORS).open("wb")
+    return subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.scheduling_overhead", "--side", side,
+         "--trials", str(task.trials), "--seconds", str(task.seconds),
+         "--slots", str(task.slots), "--folder", task.folder],
+        cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=errors, stderr=errors,
+    )  # fmt: skip
+
+
+def noted(folder: str) -> list[tuple[float, float]]:
+    """When the trials slept that are through."""
+    path = Path(folder) / SLEEPS
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [(float(began), float(ended)) for began, ended in map(str.split, lines)]
+
+
+def require_success(process: subprocess.Popen[bytes], folder: str) -> None:
+    """Refuse figures of a run that failed."""
+    if process.wait():
+        said = (Path(folder) / ERRORS).read_text(errors="replace")[-2000:]
+        raise RuntimeError(f"{process.args} ended with {process.returncode}: {said}")
+
+
+def timed(side: str, trials: int, seconds: float, slots: int) -> dict[str, float]:
+    """Seconds of a fresh process of one side, and where they went."""
     with tempfile.TemporaryDirectory() as folder:
-        began = time.monotonic()
-        subprocess.run(
-            [sys.executable, "-m", "benchmarks.scheduling_overhead", "--side", side, "--trials",
-             str(trials), "--seconds", str(seconds), "--slots", str(slots), "--folder", folder],
-            check=True, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        return time.monotonic() - began
+        began = time.time()
+        require_success(start(side, Task(trials, seconds, slots, folder)), folder)
+        ended, naps = time.time(), noted(folder)
+        assert len(naps) == trials, f"{len(naps)} of {trials} trials slept"
+        first, last = min(n[0] for n in naps), max(n[1] for n in naps)
+    return {
+        "wall_s": ended - began, "start_s": first - began,
+        "search_s": last - first, "end_s": ended - last,
+    }  # fmt: skip
 
 
 def compare(trials: int, seconds: float, slots: int, rounds: int) -> dict[str, Any]:
-    """Overhead of both sides, taking turns."""
-    work = trials * seconds / slots
-    walls: dict[str, list[float]] = {side: [] for side in SIDES}
+    """Overhead of both sides, taking turns at going first."""
+    runs: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
     for number in range(rounds):
         for side in list(SIDES)[:: 1 if number % 2 == 0 else -1]:
-            walls[side].append(timed(side, trials, seconds, slots))
+            runs[side].append(timed(side, trials, seconds, slots))
+    work = Task(trials, seconds, slots, "").work_s
     result: dict[str, Any] = {"work_s": work, "trials": trials, "slots": slots, "rounds": rounds}
-    for side, seconds_each in walls.items():
-        over = [wall - work for wall in seconds_each]
-        shares = [o / wall for o, wall in zip(over, seconds_each, strict=True)]
-        result[side] = {"wall_s": seconds_each, "overhead_s": statistics.median(over),
-                        "overhead_share": statistics.median(shares)}  # fmt: skip
-    pairs = zip(walls["ours"], walls["peer"], strict=True)
-    result["ratio"] = statistics.median((a - work) / (b - work) for a, b in pairs)
+    result |= {side: summed(runs[side], work) for side in SIDES}
+    pairs = zip(result["ours"]["overhead_s"], result["peer"]["overhead_s"], strict=True)
+    result["ratio"] = [a / b for a, b in pairs]
     return result
 
 
-def flat(trials: int, slots: int) -> dict[str, Any]:
-    """Memory and open files of the driver while it runs trivial trials."""
+def summed(runs: Sequence[Mapping[str, float]], work_s: float) -> dict[str, list[float]]:
+    """Overheads of one side's runs."""
+    columns = {name: [run[name] for run in runs] for name in runs[0]}
+    return columns | {
+        "overhead_s": [run["wall_s"] - work_s for run in runs],
+        "overhead_share": [1 - work_s / run["wall_s"] for run in runs],
+        "search_overhead_share": [1 - work_s / run["search_s"] for run in runs],
+    }
+
+
+def flat(side: str, trials: int, slots: int) -> dict[str, Any]:
+    """Memory and open files of a driver while it runs trivial trials."""
     import psutil
 
     samples: list[tuple[int, float, int]] = []
-    done = threading.Event()
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "study" / "results.jsonl"
-
-        def watch() -> None:
-            own = psutil.Process()
-            while not done.wait(0.5):
-                ended = path.read_bytes().count(b"\n") if path.exists() else 0
-                if not samples or ended >= samples[-1][0] + trials // 20:
-                    samples.append((ended, own.memory_info().rss / 2**20, own.num_fds()))
-
-        watcher = threading.Thread(target=watch)
-        watcher.start()
         began = time.monotonic()
-        try:
-            ours(trials, 0.0, slots, folder)
-        finally:
-            done.set()
-            watcher.join()
+        process = start(side, Task(trials, 0.0, slots, folder))
+        driver = psutil.Process(process.pid)
+        while process.poll() is None:
+            time.sleep(SAMPLE_S)
+            done = len(noted(folder))
+            try:
+                samples.append((done, driver.memory_info().rss / 2**20, driver.num_fds()))
+            except psutil.Error:
+                break
+        require_success(process, folder)
         wall = time.monotonic() - began
-    later = [s for s in samples if s[0] >= trials // 5]
+    later = [s for s in samples if trials * SETTLED <= s[0] < trials]
     return {
-        "trials": trials, "wall_s": wall, "samples": samples,
-        "mib_per_1000_trials": statistics.linear_regression(*zip(*[s[:2] for s in later],
-                                                                 strict=True)).slope * 1000,
-        "open_files": [min(s[2] for s in later), max(s[2] for s in later)],
+        "side": side, "trials": trials, "wall_s": wall, "samples": samples,
+        "mib_per_1000_trials": [1000 * v for v in slope([(s[0], s[1]) for s in later])],
+        "files_per_1000_trials": [1000 * v for v in slope([(s[0], s[2]) for s in later])],
     }  # fmt: skip
+
+
+def slope(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Least squares through `points`: the slope, and the half width of its 95 % interval."""
+    x, y = zip(*points, strict=True)
+    fit = statistics.linear_regression(x, y)
+    rest = sum((b - fit.intercept - fit.slope * a) ** 2 for a, b in points)
+    middle = statistics.fmean(x)
+    spread = sum((a - middle) ** 2 for a in x)
+    return fit.slope, 1.96 * math.sqrt(rest / (len(points) - 2) / spread)
+
+
+def spread(values: Sequence[float], form: str) -> str:
+    """Median and range."""
+    low, high = min(values), max(values)
+    return f"{statistics.median(values):{form}} ({low:{form}} to {high:{form}})"
+
+
+def show(result: Mapping[str, Any]) -> None:
+    """Print what `compare` found."""
+    print(f"{result['trials']} trials at {result['slots']} slots, work {result['work_s']:g} s, "
+          f"n = {result['rounds']} pairs: median (range)")  # fmt: skip
+    for name, form in (
+        ("wall_s", ".1f"), ("start_s", ".1f"), ("search_s", ".1f"), ("end_s", ".1f"),
+        ("overhead_s", ".1f"), ("overhead_share", ".1%"), ("search_overhead_share", ".1%"),
+    ):  # fmt: skip
+        print(f"{name:22}", *(f"{side} {spread(result[side][name], form):28}" for side in SIDES))
+    print("ours / peer, overhead seconds:", spread(result["ratio"], ".3f"))
+
+
+def show_flat(result: Mapping[str, Any]) -> None:
+    """Print what `flat` found."""
+    samples = result["samples"]
+    for ended, mib, files in samples[:: max(1, len(samples) // 20)]:
+        print(f"{ended:6} trials {mib:8.1f} MiB {files:4} open files")
+    memory, files = result["mib_per_1000_trials"], result["files_per_1000_trials"]
+    print(f"{result['side']}: {result['trials']} trials in {result['wall_s']:.0f} s; "
+          f"{memory[0]:.1f} +- {memory[1]:.1f} MiB and {files[0]:.1f} +- {files[1]:.1f} open files "
+          f"per 1,000 trials")  # fmt: skip
 
 
 def main() -> None:
@@ -154,26 +248,23 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--flat", type=int, default=0, metavar="TRIALS")
-    parser.add_argument("--side", choices=SIDES)
-    parser.add_argument("--folder", default="")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--flat-peer", type=int, default=0, metavar="TRIALS")
+    parser.add_argument("--side", choices=SIDES, help="be one side, once")
+    parser.add_argument("--folder", default="", help="where that side writes")
+    parser.add_argument("--out", type=Path, help="file for the figures as JSON")
     flags = parser.parse_args()
     if flags.side:
-        SIDES[flags.side](flags.trials, flags.seconds, flags.slots, flags.folder)
+        SIDES[flags.side](Task(flags.trials, flags.seconds, flags.slots, flags.folder))
         return
-    if flags.flat:
-        os.environ["PYTHONPATH"] = str(ROOT)
-        result = flat(flags.flat, flags.slots)
-        for ended, mib, files in result["samples"]:
-            print(f"{ended:6} trials {mib:8.1f} MiB {files:4} open files")
-        print(f"{result['mib_per_1000_trials']:.1f} MiB per 1,000 trials")
+    result: Any
+    if flags.flat or flags.flat_peer:
+        wanted = {"ours": flags.flat, "peer": flags.flat_peer}
+        result = [flat(side, trials, flags.slots) for side, trials in wanted.items() if trials]
+        for part in result:
+            show_flat(part)
     else:
         result = compare(flags.trials, flags.seconds, flags.slots, flags.rounds)
-        for side in SIDES:
-            r = result[side]
-            print(f"{side:5} wall {', '.join(f'{w:.1f}' for w in r['wall_s'])} s, overhead "
-                  f"{r['overhead_s']:.1f} s = {r['overhead_share']:.1%}")  # fmt: skip
-        print(f"ours / peer, overhead seconds: {result['ratio']:.2f}")
+        show(result)
     if flags.out:
         flags.out.write_text(json.dumps(result, indent=1) + "\n")
 

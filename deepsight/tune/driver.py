@@ -48,6 +48,7 @@ RUNS = Path("runs")
 """Where studies go, in the current directory."""
 JOURNAL = "study.journal"
 QUIET = {
+    "PL_DISABLE_FORK": "1",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",

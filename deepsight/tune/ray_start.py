@@ -1,15 +1,18 @@
 """Ray: started quietly or joined, and shut down again.
 
 Only Ray's core is imported here, and it starts in a thread: its processes take seconds, in which
-the driver imports the rest and the workers import what every trial needs.
+the driver imports the rest. Ray's workers, one for every CPU, are among the first; they import
+what every trial needs as soon as they are born (`preloaded`), and the trials run in these very
+processes (`_started_workers`).
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import ray
@@ -52,13 +55,16 @@ class RayStart:
         self._thread.start()
 
     def _run(self) -> None:
-        try:
-            start_ray(self._plan, self._address, self._environment)
-        except BaseException as error:
-            self._error = error
-        finally:
-            self._up.set()
-        self._leave.wait()  # the system kills Ray's processes when the thread that began them ends
+        with ExitStack() as until_left:
+            try:
+                start_ray(self._plan, self._address, self._environment)
+                if not self._address:
+                    until_left.enter_context(_started_workers())
+            except BaseException as error:
+                self._error = error
+            finally:
+                self._up.set()
+            self._leave.wait()  # Ray's processes are killed when the thread that began them ends
 
     def wait(self, take_signals: Callable[[], None]) -> None:
         """Wait until Ray is up.
@@ -100,14 +106,18 @@ def start_ray(
         if address:
             ray.init(address=address, runtime_env={"env_vars": dict(environment or {})}, **quiet)
             return
-        with _few_processes():
+        with _few_processes(), _defaults({"OMP_NUM_THREADS": threads_per_trial(plan)}):
             ray.init(
                 address="local",
                 num_cpus=local_cpus(plan),
                 include_dashboard=False,
                 object_store_memory=OBJECT_STORE_BYTES,
                 _node_ip_address="127.0.0.1",
-                _system_config={"preload_python_modules": preloaded(plan)},
+                _system_config={
+                    "preload_python_modules": preloaded(plan),
+                    "prestart_worker_first_driver": a_trial_per_cpu(plan),
+                    "kill_idle_workers_interval_ms": 0,  # it counts those that still import
+                },
                 **quiet,
             )
     except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
@@ -150,7 +160,60 @@ def _few_processes() -> Iterator[None]:
             setattr(Node, name, method)
 
 
+@contextmanager
+def _defaults(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables that are not set, for what is started meanwhile."""
+    new = {name: value for name, value in variables.items() if name not in os.environ}
+    os.environ.update(new)
+    try:
+        yield
+    finally:
+        for name in new:
+            del os.environ[name]
+
+
+def threads_per_trial(plan: StudyPlan) -> str:
+    """Threads for a trial's libraries, which read it when they are imported: before Ray says so."""
+    return str(max(1, int(plan.resources.cpus_per_trial)))
+
+
 def preloaded(plan: StudyPlan) -> list[str]:
     """Modules that every worker process imports as soon as it is born, before it has work."""
     training = "deepsight.checkpoint" if plan.own_trainable else "deepsight.training.trial"
     return ["deepsight.tune.worker", training]
+
+
+def a_trial_per_cpu(plan: StudyPlan) -> bool:
+    """Whether all of the workers that Ray starts with would serve trials: one for every CPU."""
+    r = plan.resources
+    on_gpu = r.gpus_per_trial or plan.fixed.get("hardware.device") == "cuda"
+    few = r.max_parallel and r.max_parallel < local_cpus(plan)
+    return r.cpus_per_trial <= 1 and not (on_gpu or few)
+
+
+@contextmanager
+def _started_workers() -> Iterator[None]:
+    """Let Tune's actors run in the processes that Ray has started already.
+
+    Tune asks for actors with environment variables of their own, which Ray grants in new processes
+    only. The workers of a Ray that we started have them from us (`deepsight.tune.driver.QUIET`).
+    Should a version of Ray name the method otherwise, trials begin some seconds later.
+    """
+    from ray.tune.execution import class_cache
+
+    cache: Any = getattr(class_cache, "_ActorClassCache", None)
+    before = getattr(cache, "get", None)
+    if before is None:
+        yield
+        return
+
+    def get(self: Any, trainable: type) -> Any:
+        if trainable not in self._cache:
+            self._cache[trainable] = ray.remote(trainable)
+        return self._cache[trainable]
+
+    cache.get = get
+    try:
+        yield
+    finally:
+        cache.get = before
