@@ -1,6 +1,6 @@
 """What scheduling costs: trials that only sleep, ours against Ray Tune as shipped.
 
-    python benchmarks/scheduling_overhead.py [--trials 100 --seconds 1 --slots 2 --rounds 3]
+    python benchmarks/scheduling_overhead.py [--trials 100 --seconds 1 --slots 2 --pairs 3]
     python benchmarks/scheduling_overhead.py --flat 1000 --flat-peer 100
 
 Both sides run in fresh processes, one after the other, and are timed from the start of the process
@@ -151,18 +151,19 @@ def timed(side: str, trials: int, seconds: float, slots: int) -> dict[str, float
     }  # fmt: skip
 
 
-def compare(trials: int, seconds: float, slots: int, rounds: int) -> dict[str, Any]:
-    """Overhead of both sides, taking turns at going first."""
-    runs: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
-    for number in range(rounds):
-        for side in list(SIDES)[:: 1 if number % 2 == 0 else -1]:
-            runs[side].append(timed(side, trials, seconds, slots))
-    work = Task(trials, seconds, slots, "").work_s
-    result: dict[str, Any] = {"work_s": work, "trials": trials, "slots": slots, "rounds": rounds}
-    result |= {side: summed(runs[side], work) for side in SIDES}
-    pairs = zip(result["ours"]["overhead_s"], result["peer"]["overhead_s"], strict=True)
-    result["ratio"] = [a / b for a, b in pairs]
-    return result
+def pair(task: Task, number: int) -> dict[str, dict[str, float]]:
+    """Both sides once; with every pair they take turns at going first."""
+    sides = list(SIDES)[:: 1 if number % 2 == 0 else -1]
+    return {side: timed(side, task.trials, task.seconds, task.slots) for side in sides}
+
+
+def compare(pairs: Sequence[Mapping[str, Mapping[str, float]]], work_s: float) -> dict[str, Any]:
+    """Overhead of both sides, pair by pair."""
+    result: dict[str, Any] = {
+        side: summed([runs[side] for runs in pairs], work_s) for side in SIDES
+    }
+    both = zip(result["ours"]["overhead_s"], result["peer"]["overhead_s"], strict=True)
+    return result | {"work_s": work_s, "ratio": [a / b for a, b in both]}
 
 
 def summed(runs: Sequence[Mapping[str, float]], work_s: float) -> dict[str, list[float]]:
@@ -219,8 +220,7 @@ def spread(values: Sequence[float], form: str) -> str:
 
 def show(result: Mapping[str, Any]) -> None:
     """Print what `compare` found."""
-    print(f"{result['trials']} trials at {result['slots']} slots, work {result['work_s']:g} s, "
-          f"n = {result['rounds']} pairs: median (range)")  # fmt: skip
+    print(f"work {result['work_s']:g} s, n = {len(result['ratio'])} pairs: median (range)")
     for name, form in (
         ("wall_s", ".1f"), ("start_s", ".1f"), ("search_s", ".1f"), ("end_s", ".1f"),
         ("overhead_s", ".1f"), ("overhead_share", ".1%"), ("search_overhead_share", ".1%"),
@@ -246,27 +246,42 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--slots", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--flat", type=int, default=0, metavar="TRIALS")
     parser.add_argument("--flat-peer", type=int, default=0, metavar="TRIALS")
     parser.add_argument("--side", choices=SIDES, help="be one side, once")
     parser.add_argument("--folder", default="", help="where that side writes")
-    parser.add_argument("--out", type=Path, help="file for the figures as JSON")
+    parser.add_argument("--out", type=Path, help="file of figures; pairs in it count too")
     flags = parser.parse_args()
     if flags.side:
         SIDES[flags.side](Task(flags.trials, flags.seconds, flags.slots, flags.folder))
         return
-    result: Any
     if flags.flat or flags.flat_peer:
         wanted = {"ours": flags.flat, "peer": flags.flat_peer}
-        result = [flat(side, trials, flags.slots) for side, trials in wanted.items() if trials]
-        for part in result:
-            show_flat(part)
-    else:
-        result = compare(flags.trials, flags.seconds, flags.slots, flags.rounds)
-        show(result)
-    if flags.out:
-        flags.out.write_text(json.dumps(result, indent=1) + "\n")
+        for side, trials in wanted.items():
+            if trials:
+                result = flat(side, trials, flags.slots)
+                show_flat(result)
+                keep(flags.out, result)
+        return
+    task = Task(flags.trials, flags.seconds, flags.slots, "")
+    pairs = [json.loads(line) for line in read(flags.out)]
+    for _ in range(flags.pairs):
+        pairs.append(pair(task, len(pairs)))
+        keep(flags.out, pairs[-1])
+    show(compare(pairs, task.work_s))
+
+
+def read(path: Path | None) -> list[str]:
+    """Lines that an earlier call kept."""
+    return path.read_text().splitlines() if path and path.exists() else []
+
+
+def keep(path: Path | None, result: Mapping[str, Any]) -> None:
+    """Append a line of JSON."""
+    if path:
+        with path.open("a") as file:
+            file.write(json.dumps(result) + "\n")
 
 
 if __name__ == "__main__":

@@ -61,3 +61,14 @@ def on_gpu(config: Mapping[str, Any], state: Mapping[str, Any] | None) -> Iterat
             assert time.monotonic() < deadline
             time.sleep(0.05)
         yield metrics | {"gpu": int(os.environ["CUDA_VISIBLE_DEVICES"]), "pid": os.getpid()}, saved
+
+
+def process(config: Mapping[str, Any], state: Mapping[str, Any] | None) -> Iterator[Any]:
+    """Tells of the process that it runs in: its birth, its number, PyTorch's threads."""
+    import psutil
+    import torch
+
+    own = psutil.Process()
+    time.sleep(0.3)  # the other worker gets its trial meanwhile
+    threads = torch.get_num_threads()
+    yield {"score": 0.0, "born": own.create_time(), "pid": own.pid, "threads": threads}
