@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -102,6 +102,8 @@ class RayScheduler(TrialScheduler):  # type: ignore[misc]
     def __init__(self, seam: Seam) -> None:
         super().__init__()
         self._seam = seam
+        self._new: deque[Trial] = deque()
+        self._chosen: list[Trial] = []
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Record the epoch and decide."""
@@ -127,7 +129,8 @@ class RayScheduler(TrialScheduler):  # type: ignore[misc]
         return False
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        """Nothing to prepare."""
+        """Note that it waits."""
+        self._new.append(trial)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """Nothing: `Failures` hears of it too, with the error."""
@@ -139,11 +142,18 @@ class RayScheduler(TrialScheduler):  # type: ignore[misc]
         """Nothing: a trial that never ran stays on record as unfinished."""
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """The oldest trial that waits."""
-        for trial in tune_controller.get_trials():
+        """The oldest trial that waits, first of those for whom Ray starts no process yet.
+
+        A process that becomes free goes to whom we name. Were that a trial whose own process is
+        about to start, Ray would end that process: with short trials a slot would never fill.
+        """
+        while self._new:
+            trial = self._new.popleft()
             if trial.status == Trial.PENDING:
+                self._chosen.append(trial)
                 return trial
-        return None
+        self._chosen = [trial for trial in self._chosen if trial.status == Trial.PENDING]
+        return self._chosen[0] if self._chosen else None
 
     def debug_string(self) -> str:
         """Ray prints this when it is asked to talk."""
