@@ -41,6 +41,8 @@ $(STAMP): pyproject.toml constraints.txt
 bench: $(STAMP)
 	$(BIN)/python benchmarks/augment_speed.py
 	$(BIN)/python benchmarks/search_efficiency.py --cold
+	$(BIN)/python benchmarks/scheduling_overhead.py
+	$(BIN)/python benchmarks/scheduling_overhead.py --flat 1000 --flat-peer 100
 	$(BIN)/python benchmarks/embedded_weights.py
 	$(BIN)/python benchmarks/toy_difficulty.py
 
