@@ -14,7 +14,7 @@ from ray import tune
 from deepsight.tune.measure import Packing, measure_packing
 from deepsight.tune.order import make_order
 from deepsight.tune.packing import trials_on_node
-from deepsight.tune.ray_adapter import Failures, RayScheduler, RaySearcher, Seam
+from deepsight.tune.ray_adapter import Failures, Forgetting, RayScheduler, RaySearcher, Seam
 from deepsight.tune.ray_start import ClusterError
 from deepsight.tune.search import Search
 from deepsight.tune.study import StudyPlan
@@ -47,7 +47,7 @@ def run_on_ray(search: Search, header: Mapping[str, Any], joined: bool) -> None:
             storage_path=str(directory),
             search_alg=RaySearcher(seam),
             scheduler=RayScheduler(seam),
-            callbacks=[Failures(seam)],
+            callbacks=[Failures(seam), Forgetting()],
             num_samples=-1,
             reuse_actors=True,
             verbose=0,

@@ -197,6 +197,26 @@ class Failures(Callback):  # type: ignore[misc]
             search.again(trial_id)
 
 
+class Forgetting(Callback):  # type: ignore[misc]
+    """Drops Ray's statistics of trials that have ended: nobody reads them, and thousands follow."""
+
+    def __init__(self) -> None:
+        self._ended: list[Trial] = []
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Ray has yet to take the last result into account."""
+        self._ended.append(trial)
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Ray has."""
+        for trial in self._ended:
+            trial.metric_analysis.clear()
+            trial.metric_n_steps.clear()
+        self._ended.clear()
+
+
 def describe_death(error: object, times: int, config: Mapping[str, Value]) -> str:
     """Why a trial's process died, in a line, with the sizes that decide about memory."""
     reason = " ".join(str(error or "no reason given").split())[:500]
