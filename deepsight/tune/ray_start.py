@@ -51,20 +51,18 @@ class RayStart:
         self._plan, self._address, self._environment = plan, address, environment
         self._error: BaseException | None = None
         self._up, self._leave = threading.Event(), threading.Event()
+        self._until_stopped = ExitStack()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
-        with ExitStack() as until_left:
-            try:
-                start_ray(self._plan, self._address, self._environment)
-                if not self._address:
-                    until_left.enter_context(_started_workers())
-            except BaseException as error:
-                self._error = error
-            finally:
-                self._up.set()
-            self._leave.wait()  # Ray's processes are killed when the thread that began them ends
+        try:
+            start_ray(self._plan, self._address, self._environment)
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._up.set()
+        self._leave.wait()  # the system kills Ray's processes when the thread that began them ends
 
     def wait(self, take_signals: Callable[[], None]) -> None:
         """Wait until Ray is up.
@@ -81,10 +79,13 @@ class RayStart:
         take_signals()
         if self._error is not None:
             raise self._error
+        if not self._address:
+            self._until_stopped.enter_context(_started_workers())
 
     def stop(self) -> None:
         """Shut Ray down, or leave the cluster."""
         self._up.wait()
+        self._until_stopped.close()
         ray.shutdown()
         _let_print(True)
         self._leave.set()
@@ -199,7 +200,7 @@ def _started_workers() -> Iterator[None]:
     only. The workers of a Ray that we started have them from us (`deepsight.tune.driver.QUIET`).
     Should a version of Ray name the method otherwise, trials begin some seconds later.
     """
-    from ray.tune.execution import class_cache
+    from ray.tune.execution import class_cache  # where Tune is imported: two threads at it clash
 
     cache: Any = getattr(class_cache, "_ActorClassCache", None)
     before = getattr(cache, "get", None)
