@@ -189,9 +189,11 @@ def flat(side: str, trials: int, slots: int) -> dict[str, Any]:
             time.sleep(SAMPLE_S)
             done = len(noted(folder))
             try:
-                samples.append((done, driver.memory_info().rss / 2**20, driver.num_fds()))
+                seen = driver.memory_info().rss / 2**20, driver.num_fds()
             except psutil.Error:
                 break
+            if seen[0]:  # nothing is left of a process that has ended
+                samples.append((done, *seen))
         require_success(process, folder)
         wall = time.monotonic() - began
     later = [s for s in samples if trials * SETTLED <= s[0] < trials]
