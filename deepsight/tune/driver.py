@@ -61,7 +61,8 @@ QUIET = {
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_WARN_THRESHOLD_S": "60",
 }
-"""Environment that keeps Ray from printing, logging, phoning and saving what nothing reads."""
+"""Environment that keeps Ray from printing, logging, phoning and saving what nothing reads,
+and lets it start all slots at once. PL_DISABLE_FORK is what Tune sets for its workers."""
 
 
 @dataclass(frozen=True)
