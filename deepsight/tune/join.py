@@ -52,9 +52,11 @@ def find_cluster(address: str) -> str:
         found = canonicalize_bootstrap_address(address)
     except ValueError as error:
         raise ClusterError(f"{error}.", "Give --address as HOST:PORT, or auto.") from error
-    if found is None:
+    except ConnectionError:
+        found = None
+    if found is None:  # "local", or auto without any
         raise ClusterError(
-            "--address auto finds no cluster on this machine.",
+            f"--address {address} finds no cluster on this machine.",
             "Start one with ray start --head, or give its HOST:PORT.",
         )
     return str(found)

@@ -86,6 +86,7 @@ def test_a_node_dies_while_it_trains(tmp_path):
         code, out, err = run.wait(120)
         assert code == 0, err
         assert out == "runs/s\n"
+        assert "starts again from its newest checkpoint" in err
         await_nothing(run)
         assert cluster.alive(0)
         assert cluster.alive(1)
@@ -254,6 +255,7 @@ def test_a_killed_driver_is_followed_by_a_resume_on_the_cluster(tmp_path):
         ("ray://127.0.0.1:10001", "is one for Ray Client"),
         ("127.0.0.2:9", "no Ray cluster answers at 127.0.0.2:9"),
         ("nonsense", "nvalid"),
+        ("local", "finds no cluster"),
     ],
 )
 def test_addresses_that_lead_nowhere(tmp_path, address, cause):

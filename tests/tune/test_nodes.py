@@ -11,10 +11,12 @@ from deepsight.tune import cluster, nodes
 from deepsight.tune.cluster import Slots
 from deepsight.tune.join import with_hardware_of
 from deepsight.tune.nodes import FROM_DRIVER, Node, Shared, common_hardware, make_look
+from deepsight.tune.order import Order
 from deepsight.tune.preflight import check_plan, make_header
 from deepsight.tune.ray_start import ClusterError
 from deepsight.tune.sources import load_space
 from deepsight.tune.study import resolve_study
+from deepsight.tune.worker import run_order
 from tests.tune.plans import make_plan
 
 CPU = {"device": "cpu", "precision": "bf16", "memory_format": "channels_last", "threads": 1}
@@ -150,3 +152,10 @@ def test_gpus_of_a_trial(monkeypatch, asked, device, gpus, earlier, expected):
     search = SimpleNamespace(plan=resolve_study("a", *load_space("smoke"), given))
     per_trial, measured = cluster._resources_per_trial(search, earlier)
     assert (per_trial["gpu"], measured) == expected
+
+
+def test_a_node_that_joined_late_and_sees_nothing_says_so(tmp_path):
+    order = Order("t0000", str(tmp_path / "absent"), {}, "tests.trainables:curve", 0, 1)
+    with pytest.raises(StorageError, match="does not see .*absent"):
+        next(run_order(order))
+    assert list(tmp_path.iterdir()) == []
