@@ -69,7 +69,7 @@ def marked(pid):
 @pytest.mark.slow
 def test_a_node_dies_while_it_trains(tmp_path):
     with loopback({}, {}, {}, RAY_AUTH_MODE="disabled") as cluster:
-        study = Planted(tmp_path, trials=7, seconds=1.0, max_epochs=3)
+        study = Planted(tmp_path, trials=6, seconds=0.8, max_epochs=3)
         code, err = refused(study, cluster)
         assert code == 5
         assert "lets in everybody" in err
@@ -165,7 +165,7 @@ print(json.dumps([packing.gpus_per_trial, packing.measured, free]))
 
 
 @needs_proc
-@pytest.mark.slow
+@pytest.mark.faults
 def test_trials_share_gpus(tmp_path):
     """Logical GPUs: Ray counts them and hands them out, nothing computes on them."""
     (tmp_path / "meeting").mkdir()
