@@ -55,9 +55,9 @@ def make_order(plan: StudyPlan, directory: Path, proposal: Proposal, known_epoch
 
 
 def sizes(config: Mapping[str, Value]) -> str:
-    """What decides how much memory a trial takes; of a trainable of one's own all there is."""
+    """What decides how much memory a trial takes; of a trainable of one's own all its numbers."""
     if "optim.batch_size" in config:
         side = config.get("data.image_size") or "native"
         return f"batch size {config['optim.batch_size']}, image size {side}"
-    told = [f"{name} = {value}" for name, value in config.items() if value is not None]
-    return ", ".join(told)[:300]
+    numbers = {n: v for n, v in config.items() if isinstance(v, int | float)}
+    return ", ".join(f"{name} = {value}" for name, value in numbers.items())[:300]

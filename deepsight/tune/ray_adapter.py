@@ -219,7 +219,9 @@ class Forgetting(Callback):  # type: ignore[misc]
 
 def describe_death(error: object, times: int, config: Mapping[str, Value]) -> str:
     """Why a trial's process died, in a line, with the sizes that decide about memory."""
-    reason = " ".join(str(error or "no reason given").split())[:500]
+    said = str(error or "no reason given").partition("There are some potential root causes")[0]
+    told = [line for line in said.splitlines() if not line.startswith("\t")]  # the rest are ids
+    reason = " ".join(" ".join(told).split())[:500]
     memory = "Ray killed it for want of memory" if "OutOfMemory" in type(error).__name__ else (
         "killed, out of memory or crashed"
     )  # fmt: skip

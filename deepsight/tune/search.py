@@ -269,7 +269,7 @@ class Search:
     def _give_up_if_hopeless(self, error: str | None) -> None:
         """Stop when the first trials that end in this run fail, and all of the same cause."""
         if len(self._first_causes) < ALIKE:
-            self._first_causes.append(error and re.sub(r"0x[0-9a-f]+|[0-9.]+", "#", error))
+            self._first_causes.append(error and re.sub(r"\w*\d[\w.]*", "#", error))
             if self._first_causes == ALIKE * self._first_causes[:1] and error:
                 self.hopeless, self.stopping = error, True
 

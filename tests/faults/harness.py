@@ -16,6 +16,8 @@ from deepsight.tune.remains import VARIABLE
 from tests.faults.trainables import digest
 
 ROOT = Path(__file__).parents[2]
+STARTED = []
+"""Runs of the test that is running."""
 GONE_S = 15.0
 """Seconds after which nothing of a run may be left."""
 
@@ -25,7 +27,7 @@ class Planted:
 
     def __init__(self, directory, trials=6, seconds=0.2, max_epochs=9, deadly=2.0, cpus=2,
                  trainable="planted"):  # fmt: skip
-        self.root, self.trials = Path(directory), trials
+        self.root, self.trials, self.seconds = Path(directory), trials, seconds
         self.witness = self.root / "witness"
         self.path = self.root / "runs" / "s"
         (self.root / "planted.py").write_text(
@@ -115,6 +117,7 @@ class Run:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
             env=os.environ | {"PYTHONPATH": str(ROOT), name: value},
         )  # fmt: skip
+        STARTED.append(self)
 
     def wait(self, timeout_s=300):
         out, err = self.process.communicate(timeout=timeout_s)

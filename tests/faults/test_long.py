@@ -1,18 +1,15 @@
 """What `make faults` adds: many kills, deadly trials, full and read-only disks. Minutes.
 
-With ``FAULTS_OUT=file`` the figures of the kills are written there as JSON (docs/robustness.md
-quotes them).
+``FAULTS_KILLS`` says how many random moments there are, ``FAULTS_SEED`` which.
 """
 
 import contextlib
-import json
 import os
 import random
 import shutil
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import psutil
 import pytest
@@ -24,50 +21,54 @@ pytestmark = pytest.mark.faults
 
 KILLS = int(os.environ.get("FAULTS_KILLS", "10"))
 SEED = int(os.environ.get("FAULTS_SEED", "0"))
-FIGURES = []
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _figures():
-    yield
-    if FIGURES and os.environ.get("FAULTS_OUT"):
-        Path(os.environ["FAULTS_OUT"]).write_text(json.dumps(FIGURES, indent=1) + "\n")
+START_S = 8.0
+"""About what it takes until the first epoch; on a busy machine longer."""
+EPOCHS = 15
+"""The studies below train a few more than these."""
 
 
-@pytest.fixture(scope="module")
-def lasts(tmp_path_factory):
-    """Seconds that the study of the kills takes when nobody disturbs it."""
-    study = Planted(tmp_path_factory.mktemp("whole"))
-    began = time.monotonic()
-    code, _, err = study.start().wait()
-    assert code == 0, err
-    return time.monotonic() - began
+def run_until_a_random_moment(rng, study, run, most):
+    """Let `run` go on: in one of four for a part of its start, else into an epoch up to `most`."""
+    if rng.random() < 0.25:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            run.process.wait(rng.uniform(0, START_S))
+        return
+    epochs = rng.randint(len(study.trained()) + 1, most)
+    while len(study.trained()) < epochs and run.process.poll() is None:
+        time.sleep(0.01)
+    time.sleep(rng.uniform(0, study.seconds))
 
 
 @pytest.mark.parametrize("number", range(KILLS))
-def test_the_driver_killed_at_a_random_moment(number, lasts, tmp_path):
-    """Uniform over the life of the process, start-up included; every third is killed twice."""
+def test_the_driver_killed_at_a_random_moment(number, tmp_path, faults):
+    """Start-up included; every third study is killed twice, the second time while it resumes."""
     rng = random.Random(1000 * SEED + number)
+    scheduler = rng.choice(("asha", "asha_stop"))
     study = Planted(tmp_path)
-    arguments, kills, figure = [], 1 + (number % 3 == 2), {"moments_s": [], "gone_s": []}
-    for _ in range(kills):
-        moment = rng.uniform(0, lasts)
+    study.began += ["--set", f"study.scheduler={scheduler}"]
+    arguments, kills = [], []
+    for most in (EPOCHS - 5, EPOCHS) if number % 3 == 2 else (EPOCHS,):
+        began = time.monotonic()
         run = study.start(*arguments)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            run.process.wait(moment)
+        run_until_a_random_moment(rng, study, run, most)
         run.process.kill()
-        figure["killed"] = run.wait()[0] == -signal.SIGKILL  # else it had finished before
-        figure["moments_s"].append(round(moment, 2))
-        figure["gone_s"].append(round(run.await_end(), 2))
+        assert run.wait()[0] == -signal.SIGKILL, "it had ended before"
+        kills.append({"kind": "driver killed on Ray", "held": False, "random": True, "seed": SEED,
+                      "number": number, "scheduler": scheduler,
+                      "after_s": round(time.monotonic() - began, 2),
+                      "after_epochs": len(study.trained())})  # fmt: skip
+        faults.append(kills[-1])
+        kills[-1]["gone_s"] = round(run.await_end(), 2)
         arguments = ["--resume", "runs/s"] if study.path.exists() else []
-    figure["epochs_before"] = len(study.trained())
     if study.path.exists():
         study.resume()
     else:  # killed before there was a study
         assert study.start().wait()[0] == 0
-    figure["repeated"] = study.check(most_repeated=2 * kills)
-    figure["epochs"] = len(study.trained())
-    FIGURES.append(figure)
+    repeated = study.check(most_repeated=2 * len(kills))  # one in each slot
+    for kill in kills:
+        kill |= {"held": True, "repeated": repeated / len(kills)}
 
 
 def test_a_trial_that_kills_its_process_fails_after_three_deaths(tmp_path):

@@ -62,10 +62,11 @@ def reference(plan, directory):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-def test_a_kill_at_any_write_changes_nothing(plan, share, tmp_path):
+def test_a_kill_at_any_write_changes_nothing(plan, share, tmp_path, faults):
     whole, writes = reference(plan, tmp_path)
     for at in range(1, writes + 1):
         directory, witness = tmp_path / f"s{at}", tmp_path / f"{at}.witness"
+        faults.append({"kind": "driver killed at a write, one slot", "held": False})
         killed = run(plan, directory, witness, at=at, share=share)[1]
         assert killed, "the fault did not happen"
         after, killed = run(plan, directory, witness)
@@ -75,24 +76,32 @@ def test_a_kill_at_any_write_changes_nothing(plan, share, tmp_path):
         assert vars(after.scheduler) == vars(whole.scheduler)
         assert after.progress == whole.progress
         assert check_promises(directory, witness, plan) == 0  # checkpoints are never behind here
+        faults[-1]["held"] = True
 
 
 @pytest.mark.parametrize("gap", [2, 3, 5])
-def test_kills_in_a_row_and_during_the_resume_change_nothing(plan, gap, tmp_path):
+def test_kills_in_a_row_and_during_the_resume_change_nothing(plan, gap, tmp_path, faults):
     whole, writes = reference(plan, tmp_path)
     for first in range(1, writes, 9):
         directory, witness = tmp_path / f"s{first}", tmp_path / f"{first}.witness"
         assert run(plan, directory, witness, at=first, share=0.7)[1]
-        kills = 1
+        kills, at = 1, len(faults)
         while run(plan, directory, witness, at=gap, share=0.3 * (kills % 4))[1]:
             kills += 1
             assert kills < 4 * writes, "it never gets anywhere"
+        faults += [{"kind": "driver killed at a write, in a row", "held": False}] * kills
         assert kills > (writes - first) / (gap + 1)
         assert history(directory) == history(tmp_path / "whole")
         check_promises(directory, witness, plan, kills)
+        faults[at:] = [fault | {"held": True} for fault in faults[at:]]
 
 
-def test_a_kill_with_several_slots_loses_and_doubles_nothing(plan, tmp_path):
+@pytest.mark.parametrize(
+    "scheduler", [*STUDY_PARAMS["study.scheduler"].metadata["choices"], "brackets"]
+)
+def test_a_kill_with_several_slots_loses_and_doubles_nothing(scheduler, tmp_path, faults):
+    several = {"scheduler": "asha", "brackets": 2} if scheduler == "brackets" else {}
+    plan = make_plan(trials=6, explore=0.25, **({"scheduler": scheduler} | several))
     run(plan, tmp_path / "whole", tmp_path / "whole.witness", slots=3)
     writes = sum(
         len((tmp_path / "whole" / name).read_bytes().splitlines())
@@ -103,6 +112,7 @@ def test_a_kill_with_several_slots_loses_and_doubles_nothing(plan, tmp_path):
         killed = run(plan, directory, witness, slots=3, at=at, share=0.5)[1]
         if not killed:  # the proposals depend on who reports first; a shorter run has fewer writes
             continue
+        faults.append({"kind": "driver killed at a write, three slots", "held": False})
         on_record = {r.trial_id: (r.state, r.rows) for r in load_study(directory).records}
         run(plan, directory, witness, slots=3)
         check_promises(directory, witness, plan, slots=3)
@@ -110,6 +120,7 @@ def test_a_kill_with_several_slots_loses_and_doubles_nothing(plan, tmp_path):
             state, rows = on_record.get(record.trial_id, ("running", []))
             assert record.rows[: len(rows)] == rows
             assert state in ("running", record.state)
+        faults[-1]["held"] = True
 
 
 def test_rungs_and_optuna_are_after_a_crash_what_they_were_before(plan, tmp_path):

@@ -223,6 +223,27 @@ def test_a_trial_whose_worker_died_is_handed_out_next(tmp_path):
     assert search.unfinished
 
 
+@pytest.mark.parametrize(
+    ("errors", "gives_up"),
+    [
+        ([f"died at lr 1e-{n}, actor {c}{n}ff of 0x{n}f" for n, c in enumerate("abc")], True),
+        (["no file a", "no file a", "no file b"], False),
+        (["no file a", None, "no file a"], False),
+    ],
+)
+def test_three_first_failures_of_one_cause_end_the_search(errors, gives_up, tmp_path):
+    search = begin(make_plan(trials=9, scheduler="fifo", explore=0.0), tmp_path / "s")
+    for error in errors:
+        trial_id = search.next().trial_id
+        search.result(trial_id, {"epoch": 1, "score": 0.5})
+        if error:
+            search.failed(trial_id, error)
+        else:
+            search.finished(trial_id)
+    assert search.exhausted == gives_up
+    assert (search.hopeless is not None) == gives_up
+
+
 def test_a_paused_trial_is_running_on_record_and_gives_its_slot_back(tmp_path):
     search = begin(make_plan(trials=6, scheduler="asha", explore=0.0), tmp_path / "s")
     seen = []
