@@ -32,7 +32,7 @@ from deepsight.tune.preflight import (
     prepare_all,
     with_hardware,
 )
-from deepsight.tune.remains import VARIABLE, Remains, end_all
+from deepsight.tune.remains import KEEP, VARIABLE, Remains, end_all
 from deepsight.tune.resume import require_same_data, require_same_space, update_header
 from deepsight.tune.signals import Interrupt, catch_signals
 from deepsight.tune.study import StudyPlan, plan_from_json
@@ -178,7 +178,7 @@ def _joined(
     os.environ.update(QUIET)
     from deepsight.tune.join import joined, with_hardware_of
 
-    environment = QUIET | {VARIABLE: os.environ[VARIABLE]}
+    environment = QUIET | KEEP | {VARIABLE: os.environ[VARIABLE]}
     if not plan.own_trainable:
         environment["DEEPSIGHT_CACHE"] = str(files_needed(plan)[0])
     with joined(plan, directory, address, interrupt.install, environment) as (cluster, nodes):
