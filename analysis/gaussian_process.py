@@ -18,7 +18,7 @@ see docs/decisions.md for what that gains over automatic differentiation.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -31,6 +31,8 @@ Array = npt.NDArray[np.float64]
 
 JITTER = 1e-6
 """Added to the diagonal, in units of the scores' variance."""
+BLOCK = 2048
+"""Features that are predicted at a time."""
 BOUND = 12.0
 """Of the absolute value of every log parameter."""
 OTHERS = {
@@ -193,7 +195,8 @@ class Process:
     @cached_property
     def factor(self) -> Array:
         """Cholesky factor of the targets' covariance, lower."""
-        covariance = self.kernel.of_rows(self.rows)
+        once = replace(self.rows)  # holds 2 n^2 indices of pairs, which go with it
+        covariance = self.kernel.of_rows(once)
         return np.asarray(cholesky(covariance, lower=True, overwrite_a=True, check_finite=False))
 
     def solve(self, targets: Array) -> Array:
@@ -207,7 +210,8 @@ class Process:
 
     def mean(self, features: Array, time: float) -> Array:
         """Posterior mean of the score at one time, (len(features),)."""
-        return self._response(features, time, self.weights[:, None])[:, 0]
+        weights = self.weights[:, None]
+        return _in_blocks(lambda block: self._response(block, time, weights), features)[:, 0]
 
     def _response(self, features: Array, time: float, weights: Array) -> Array:
         """Sums of kernel functions with `weights` (n, k), trial by trial: (len(features), k)."""
@@ -251,9 +255,19 @@ class Process:
         observed += rng.standard_normal((len(rows.features), num))[rows.trial] * kernel.luck**0.5
         observed += rng.standard_normal(observed.shape) * (kernel.noise + JITTER) ** 0.5
         weights = self.solve(rows.target[:, None] - observed)
-        return lambda features, time: prior(features, time) + self._response(
-            features, time, weights
-        )
+
+        def functions(features: Array, time: float) -> Array:
+            return _in_blocks(
+                lambda block: prior(block, time) + self._response(block, time, weights), features
+            )
+
+        return functions
+
+
+def _in_blocks(function: Callable[[Array], Array], features: Array) -> Array:
+    """`function` of a part of the features at a time: covariances with all rows are large."""
+    starts = range(0, max(len(features), 1), BLOCK)
+    return np.concatenate([function(features[start : start + BLOCK]) for start in starts])
 
 
 def _prior(
