@@ -4,25 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from threadpoolctl import threadpool_limits
-
-from analysis.effects import (
-    Effects,
-    InteractionMap,
-    compute_effects,
-    compute_interaction_map,
-)
-from analysis.importance import (
-    RANKED,
-    Importance,
-    Pair,
-    Share,
-    compute_cost_importance,
-    compute_fanova,
-    compute_importance,
-    compute_survival_importance,
-)
-from analysis.surrogate import NoSurrogate, fit_surrogate
+from analysis.effects import Effects, InteractionMap
+from analysis.importance import RANKED, Importance, Pair, Share
 from deepsight.run_store import Study, TrialRecord
 
 SMALLEST_TOLD = 0.02
@@ -49,16 +32,17 @@ class Explained:
 
 
 def explain(study: Study, seed: int = 0) -> Explained:
-    """Fit the surrogate once and ask it everything, of the trials that the space allows.
+    """Fit the surrogate once and ask it everything, of the trials that the space allows."""
+    from analysis.effects import compute_effects, compute_interaction_map
+    from analysis.importance import (
+        compute_cost_importance,
+        compute_fanova,
+        compute_importance,
+        compute_survival_importance,
+    )
+    from analysis.surrogate import NoSurrogate, fit_surrogate
 
-    On one thread: its many small matrices gain nothing from a second one, which on a busy machine
-    costs twice the time.
-    """
-    with threadpool_limits(1):
-        return _explain(_sound(study), seed)
-
-
-def _explain(study: Study, seed: int) -> Explained:
+    study = _sound(study)
     surrogate = fit_surrogate(study, seed)
     importance = compute_importance(study, seed, surrogate=surrogate)
     views = (

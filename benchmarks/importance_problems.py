@@ -213,6 +213,7 @@ class Recorded(Ours):
         settings = {
             "trainable": "benchmarks.planted:BEST", "metric": "score", "trials": trials,
             "max_epochs": problem.max_epochs, "seed": 100_000 * seed, "explore": explore,
+            "searcher": "tpe", "reduction_factor": 3, "scheduler": "asha_stop",
         }  # fmt: skip
         plan = resolve_study(
             problem.name, problem.space, {f"study.{k}": v for k, v in settings.items()}

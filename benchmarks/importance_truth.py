@@ -41,7 +41,7 @@ from analysis.surrogate import NoSurrogate, fit_process, fit_surrogate
 from benchmarks.importance_problems import HPO_LIKE, TRUTH_PROBLEMS, cached_study
 from deepsight.run_store import Study
 from deepsight.space import sample
-from deepsight.tune.sampling import to_distribution
+from deepsight.tune.optuna_space import to_distribution
 
 ALLOWED = 0.005
 """Of a share, for coverage: what the truth is itself uncertain by."""

@@ -33,7 +33,7 @@ from deepsight.data.table import load_dataset
 from deepsight.losses import build_loss
 from deepsight.models.finetune import frozen_stages, param_groups, set_frozen, stages
 from deepsight.models.table import build_model
-from deepsight.tune.sampling import suggest_point
+from deepsight.tune.optuna_space import suggest_point
 from deepsight.tune.sources import load_space
 from deepsight.tune.study import resolve_study
 

@@ -1,7 +1,9 @@
 """How soon a search finds what a peer finds, on planted problems and in virtual time.
 
     python -m benchmarks.search_quality [--seeds 30] [--slots 1,2,4,8] [--quick]
-        [--strategies NAME;NAME] [--json FILE] [--plot FILE] [--table FILE]
+        [--strategies NAME;NAME] [--runs FILE] [--json FILE] [--plot FILE] [--table FILE]
+
+Every run appends a line to `--runs`, and a run that has a line is not done again.
 
 Every strategy (`benchmarks/simulator.py`) gets the same seconds on every problem
 (`benchmarks/planted.py`): `BUDGET` times what training one config to the end takes, divided by the
@@ -68,12 +70,31 @@ def run_job(job: Job) -> tuple[Job, list[float], list[float], int]:
     return job, _on_grid(by_time), _on_grid(by_epochs), epochs
 
 
+def run_all(
+    jobs: Sequence[Job], processes: int, runs: Path | None
+) -> dict[Job, tuple[list[float], list[float]]]:
+    """Regret over time and over epochs of all jobs; those on file are read from there."""
+    done: dict[Job, tuple[list[float], list[float]]] = {}
+    if runs and runs.exists():
+        for line in runs.read_text().splitlines():
+            job, by_time, by_epochs = json.loads(line)
+            done[tuple(job)] = by_time, by_epochs
+    wanted = [job for job in jobs if job not in done]
+    with multiprocessing.Pool(processes) as pool:
+        for job, by_time, by_epochs, _ in pool.imap_unordered(run_job, wanted, chunksize=4):
+            done[job] = by_time, by_epochs
+            if runs:
+                with runs.open("a") as file:
+                    file.write(json.dumps([job, by_time, by_epochs]) + "\n")
+    return {job: done[job] for job in jobs}
+
+
 def _on_grid(steps: Sequence[tuple[float, float]]) -> list[float]:
     """A step function that begins at 1, at the grid's moments."""
     values, at, current = [], 0, 1.0
     for moment in (np.arange(GRID) + 1) / GRID:
         while at < len(steps) and steps[at][0] <= moment + 1e-9:
-            current = max(steps[at][1], 0.0)
+            current = round(max(steps[at][1], 0.0), 6)
             at += 1
         values.append(current)
     return values
@@ -219,6 +240,7 @@ def main() -> None:
     parser.add_argument("--strategies", default=";".join(STRATEGIES))
     parser.add_argument("--quick", action="store_true", help="3 seeds, 3 problems, 1 and 4 slots")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--runs", type=Path)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--table", type=Path)
@@ -229,10 +251,9 @@ def main() -> None:
         slots, seeds, problems = [1, 4], 3, ["smooth", "conditional", "crossing"]
     jobs = [(n, p, s, k) for n in names for p in problems for s in slots for k in range(seeds)]
     began = time.monotonic()
-    with multiprocessing.Pool(args.processes) as pool:
-        done = list(pool.imap_unordered(run_job, jobs, chunksize=4))
-    by_time = summarise({job: curve for job, curve, _, _ in done}, names)
-    by_epochs = summarise({job: curve for job, _, curve, _ in done}, names)
+    done = run_all(jobs, args.processes, args.runs)
+    by_time = summarise({job: curves[0] for job, curves in done.items()}, names)
+    by_epochs = summarise({job: curves[1] for job, curves in done.items()}, names)
     text = (f"{seeds} seeds, {len(problems)} problems, {time.monotonic() - began:.0f} s\n\n"
             + table(by_time, names))  # fmt: skip
     print(text)

@@ -21,7 +21,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.planted import Problem
 from deepsight.space import sample
-from deepsight.tune.sampling import suggest_point
+from deepsight.tune.optuna_space import suggest_point
 from deepsight.tune.search import Search
 from deepsight.tune.searcher import Searcher
 from deepsight.tune.study import resolve_study
@@ -258,6 +258,9 @@ STRATEGIES: dict[str, Builder] = {
     "ours, asha": lambda problem, seed, budget_s, slots: Ours(problem, seed, scheduler="asha"),
     "ours, asha_stop": lambda problem, seed, budget_s, slots: Ours(
         problem, seed, scheduler="asha_stop"
+    ),
+    "ours, tpe": lambda problem, seed, budget_s, slots: Ours(
+        problem, seed, scheduler="asha", searcher="tpe"
     ),
     "ours, no explorers": lambda problem, seed, budget_s, slots: Ours(
         problem, seed, scheduler="asha", explore=0.0

@@ -250,10 +250,10 @@ class StudySettings:
     trials: int = param(24, "trials in all", low=1, high=1_000_000)
     max_epochs: int = param(9, "full budget of a trial, in epochs", low=1, high=100_000)
     min_epochs: int = param(1, "first rung, in epochs", low=1, high=100_000)
-    reduction_factor: int = param(3, "one in this many goes on at a rung", low=2, high=100)
+    reduction_factor: int = param(2, "one in this many goes on at a rung", low=2, high=100)
     explore: float = param(0.2, "share of trials drawn uniformly with a budget fixed beforehand",
                            low=0.0, high=1.0)  # fmt: skip
-    searcher: str = param("tpe", "who proposes", choices=("tpe", "random"))
+    searcher: str = param("gp", "who proposes", choices=("gp", "tpe", "random"))
     scheduler: str = param("asha_stop", "who decides which trials go on",
                            choices=("asha", "asha_stop", "fifo"))  # fmt: skip
     brackets: int = param(1, "groups of trials whose first rungs differ", low=1, high=100)

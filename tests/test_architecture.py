@@ -39,7 +39,7 @@ TRAINS = (
     f"{CORE} deepsight.hardware deepsight.metrics deepsight.data deepsight.augment "
     "deepsight.models deepsight.models.weights deepsight.losses deepsight.checkpoint"
 )
-SCIENCE = "numpy pandas scipy sklearn matplotlib plotly rich yaml jinja2 markupsafe threadpoolctl"
+SCIENCE = "numpy pandas scipy sklearn matplotlib plotly rich yaml jinja2 markupsafe"
 
 UNITS = {
     "deepsight.config": unit(),
@@ -74,7 +74,7 @@ UNITS = {
     "deepsight.pretrain": unit(f"{TRAINS} deepsight.training", "numpy torch"),
     "deepsight.tune": unit(
         f"{STUDY} deepsight.hardware deepsight.checkpoint deepsight.training search_spaces",
-        "ray grpc optuna yaml rich numpy PIL psutil tensorboard",
+        "ray grpc optuna yaml rich numpy scipy threadpoolctl PIL psutil tensorboard",
     ),
     "deepsight.confirm": unit(
         f"{STUDY} {TRAINS} deepsight.training deepsight.tune",

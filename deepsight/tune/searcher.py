@@ -3,7 +3,7 @@
 Every epoch is reported. A trial that was stopped early, or that spent a smaller budget fixed
 beforehand, is told as PRUNED, so that its low-fidelity score is never taken for a final one; a
 failed or diverged trial is told as FAIL; a paused one is still RUNNING. The proposals themselves
-come from `deepsight.tune.sampling`, anew for every trial from the study's seed, the trial's number
+come from `deepsight.tune.samplers`, anew for every trial from the study's seed, the trial's number
 and what is past: a resumed study proposes what an uninterrupted one would have.
 """
 
@@ -28,7 +28,9 @@ from optuna.trial import TrialState
 from deepsight.config import Value
 from deepsight.run_store import trial_id
 from deepsight.space import sample
-from deepsight.tune.sampling import Past, sample_point, suggest_point
+from deepsight.tune.optuna_space import suggest_point
+from deepsight.tune.past import Past
+from deepsight.tune.samplers import SAMPLERS
 from deepsight.tune.study import StudyPlan
 
 
@@ -119,10 +121,11 @@ class Searcher:
         elif explorer:
             rng = random.Random(f"explorer {plan.settings.seed} {number}")
             point = sample(plan.space, plan.fixed, rng)
-            budget = rng.choice(plan.rungs)
+            budget = rng.choices(plan.rungs, [1 / rung for rung in plan.rungs])[0]
         else:
             past = [self._past[known] for known in sorted(self._past)]
-            point = sample_point(plan.space, plan.fixed, past, plan.settings.searcher, seed)
+            propose = SAMPLERS[plan.settings.searcher]
+            point = propose(plan.space, plan.fixed, past, plan.settings.max_epochs, seed)
         return self._begin(Proposal(number, point, explorer, budget))
 
     def restore(self, proposal: Proposal) -> None:

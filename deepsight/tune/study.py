@@ -42,14 +42,10 @@ class StudyPlan:
     """Every hyperparameter that is not searched."""
     settings: StudySettings
     resources: ResourceSettings
+    rungs: tuple[int, ...]
+    """Epochs at which trials are compared, the full budget last."""
     pinned: tuple[str, ...] = ()
     """What the space would vary, had it not been given a value."""
-
-    @property
-    def rungs(self) -> tuple[int, ...]:
-        """Epochs at which trials are compared, the full budget last."""
-        s = self.settings
-        return make_rungs(s.min_epochs, s.max_epochs, s.reduction_factor)
 
     @property
     def own_trainable(self) -> bool:
@@ -68,12 +64,14 @@ class StudyPlan:
 def make_rungs(min_epochs: int, max_epochs: int, reduction_factor: int) -> tuple[int, ...]:
     """`min_epochs` times powers of `reduction_factor` below `max_epochs`, then `max_epochs`.
 
-    >>> make_rungs(1, 9, 3)
-    (1, 3, 9)
+    A power less than half a step (on the logarithmic scale) before the end is left out.
+
+    >>> make_rungs(1, 9, 3), make_rungs(1, 9, 2)
+    ((1, 3, 9), (1, 2, 4, 9))
     """
     rungs = []
     level = min_epochs
-    while level < max_epochs:
+    while level * level * reduction_factor <= max_epochs * max_epochs and level < max_epochs:
         rungs.append(level)
         level *= reduction_factor
     return (*rungs, max_epochs)
@@ -123,7 +121,8 @@ def resolve_study(
     if not searched:
         raise UserError("nothing is left to search.", "Pin fewer hyperparameters.")
     pinned = tuple(key for key in space if key in given)
-    plan = StudyPlan(name, searched, fixed, settings, resources, pinned)
+    rungs = make_rungs(settings.min_epochs, settings.max_epochs, settings.reduction_factor)
+    plan = StudyPlan(name, searched, fixed, settings, resources, rungs, pinned)
     if not own:
         trial_config(plan.full_config(plan.default_config()))
     return plan
@@ -183,6 +182,7 @@ def plan_from_json(header: Mapping[str, Any], **changes: Value) -> StudyPlan:
         dict(header["fixed"]),
         dataclasses.replace(settings, **changes),  # type: ignore[arg-type]
         resources,
+        tuple(header["rungs"]),
         tuple(header.get("pinned", ())),
     )
 

@@ -6,7 +6,6 @@ One slot and a fixed seed: the study then has to end exactly as one that nobody 
 import collections
 import json
 import warnings
-from importlib.util import find_spec
 
 import pytest
 
@@ -26,8 +25,7 @@ def plan(request):
 @pytest.fixture(autouse=True)
 def _quick_and_quiet(monkeypatch, caplog):
     monkeypatch.setattr("os.fsync", lambda _: None)  # matters to a power cut, not to a kill
-    home = "sampling" if find_spec("deepsight.tune.sampling") else "searcher"
-    monkeypatch.setattr(f"deepsight.tune.{home}.STARTUP_TRIALS", 3)  # so that TPE has its say
+    monkeypatch.setattr("deepsight.tune.mobster.STARTUP_TRIALS", 3)  # so that it has its say
     caplog.set_level("ERROR")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*the last line is torn")

@@ -16,6 +16,7 @@ def make_plan(name="planted", space=None, trainable="tests.trainables:curve", **
         "study.metric": "score",
         "study.trials": 30,
         "study.max_epochs": 9,
+        "study.reduction_factor": 3,
     }
     values |= {f"study.{key}": value for key, value in settings.items()}
     plan = resolve_study(name, space or SPACE, values)

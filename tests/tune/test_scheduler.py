@@ -27,6 +27,9 @@ def goes_on(scheduler, trial_id, epoch, score):
         (1, 243, 3, (1, 3, 9, 27, 81, 243)),  # a float logarithm loses the last one
         (1, 20, 3, (1, 3, 9, 20)),
         (2, 16, 2, (2, 4, 8, 16)),
+        (1, 9, 2, (1, 2, 4, 9)),  # 8 would be too near to 9
+        (1, 27, 2, (1, 2, 4, 8, 16, 27)),
+        (8, 9, 2, (9,)),
         (5, 5, 4, (5,)),
     ],
 )

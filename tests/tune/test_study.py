@@ -40,7 +40,7 @@ def test_a_given_value_pins_a_searched_name():
 
 
 def test_epochs_follow_the_budget():
-    plan = resolve_study("a", SPACE, {"study.max_epochs": 27})
+    plan = resolve_study("a", SPACE, {"study.max_epochs": 27, "study.reduction_factor": 3})
     assert trial_config(plan.full_config(plan.default_config())).train.epochs == 27
     assert plan.rungs == (1, 3, 9, 27)
 

@@ -2,10 +2,9 @@
 
 import random
 
-import pytest
-
 from deepsight.space import sample
-from deepsight.tune.sampling import SAMPLERS, Past, ranked, sample_point
+from deepsight.tune.past import Past
+from deepsight.tune.tpe import propose, ranked
 from tests.tune.plans import SPACE
 
 
@@ -45,20 +44,9 @@ def test_what_is_being_tried_comes_last_but_for_the_diverged_and_failures_are_un
     assert names(trials) == ["bad", "running", "diverged"]
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
-def test_a_proposal_depends_on_its_arguments_only(name):
-    rng = random.Random(0)
-    trials = [Past(sample(SPACE, {}, rng), False, {1: rng.random()}) for _ in range(30)]
-    first = sample_point(SPACE, {}, trials, name, 5)
-    assert first == sample_point(SPACE, {}, trials, name, 5)
-    assert first != sample_point(SPACE, {}, trials, name, 6)
-    assert set(first) == set(SPACE)
-    assert (first["extra"] is None) == (first["kind"] == "plain")
-
-
 def test_tpe_looks_where_the_best_are():
     rng = random.Random(0)
     points = [sample(SPACE, {}, rng) for _ in range(60)]
     trials = [Past(p, False, {1: -((p["x"] - 0.3) ** 2)}) for p in points]
-    drawn = [sample_point(SPACE, {}, trials, "tpe", seed)["x"] for seed in range(20)]
+    drawn = [propose(SPACE, {}, trials, 1, seed)["x"] for seed in range(20)]
     assert sum(abs(x - 0.3) < 0.15 for x in drawn) >= 16

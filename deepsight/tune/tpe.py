@@ -1,4 +1,4 @@
-"""What Optuna's samplers are shown: one order over trials that trained for different budgets.
+"""Proposals by Optuna's TPE: the searcher `tpe`, with an order over trials of different budgets.
 
 TPE splits past trials into good and bad ones. Optuna's own split puts every trial that spent the
 full budget before every one that was stopped and takes running ones for bad. With explorers, whose
@@ -13,56 +13,31 @@ import copy
 import statistics
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from deepsight.config import Value
-from deepsight.space import Choice, Domain, Int, Space, decide
+from deepsight.space import Space
+from deepsight.tune.optuna_space import suggest_point, to_distribution
+from deepsight.tune.past import Past
 
 STARTUP_TRIALS = 10
 """Random proposals before TPE begins; explorers count among them."""
 
 
-def rank_weights(num_trials: int) -> np.ndarray:
-    """Weights of good or of bad trials, the best first: five times the worst's for the best."""
-    return np.linspace(1.0, 0.2, num_trials)
-
-
 EPOCH = datetime.fromtimestamp(0, UTC)
 """When a trial was that has no time."""
 
-SAMPLERS = {
-    "tpe": lambda seed: TPESampler(
-        seed=seed, multivariate=True, group=True, n_startup_trials=STARTUP_TRIALS,
-        weights=rank_weights,
-    ),
-    "random": lambda seed: RandomSampler(seed=seed),
-}  # fmt: skip
-"""Samplers by name, built from a seed."""
 
-
-@dataclass
-class Past:
-    """A trial as a proposal takes it into account."""
-
-    config: Mapping[str, Value]
-    explorer: bool
-    scores: dict[int, float] = field(default_factory=dict)
-    """Score (higher is better) by rung."""
-    state: str = "running"
-    """running (also: paused), completed, stopped, diverged or failed."""
+def rank_weights(num_trials: int) -> np.ndarray:
+    """Weights of good or of bad trials, the best first: five times the worst's for the best."""
+    return np.linspace(1.0, 0.2, num_trials)
 
 
 def ranked(past: Sequence[Past]) -> list[Past]:
@@ -112,44 +87,19 @@ class Shown(FrozenTrial):
         return copy.copy(self)
 
 
-def sample_point(
-    space: Space, fixed: Mapping[str, Value], past: Sequence[Past], name: str, seed: int
+def propose(
+    space: Space, fixed: Mapping[str, Value], past: Sequence[Past], max_epochs: int, seed: int
 ) -> dict[str, Value]:
-    """One config from the sampler `name`, None where inactive; the same for the same arguments."""
+    """One config, None where inactive; the same for the same arguments."""
     with warnings.catch_warnings():  # multivariate and group: experimental; weights: until Optuna 6
         warnings.simplefilter("ignore", ExperimentalWarning)
         warnings.simplefilter("ignore", FutureWarning)
-        sampler: BaseSampler = SAMPLERS[name](seed)
+        sampler = TPESampler(
+            seed=seed, multivariate=True, group=True, n_startup_trials=STARTUP_TRIALS,
+            weights=rank_weights,
+        )  # fmt: skip
         study = optuna.create_study(sampler=sampler)
-    if name == "tpe":
-        distributions = {key: to_distribution(domain) for key, domain in space.items()}
-        for place, trial in enumerate(ranked(past)):
-            study.add_trial(Shown(place, trial.config, distributions))
+    distributions = {key: to_distribution(domain) for key, domain in space.items()}
+    for place, trial in enumerate(ranked(past)):
+        study.add_trial(Shown(place, trial.config, distributions))
     return suggest_point(study.ask(), space, fixed)
-
-
-def suggest_point(
-    trial: optuna.Trial, space: Space, fixed: Mapping[str, Value]
-) -> dict[str, Value]:
-    """The values that `trial` has, or its sampler draws, for what is active; None elsewhere."""
-    chosen: dict[str, Value] = {name: None for name in space}
-    for name, domain, config in decide(space, fixed):
-        config[name] = chosen[name] = _suggest(trial, name, domain)
-    return chosen
-
-
-def to_distribution(domain: Domain) -> BaseDistribution:
-    """Optuna's form of a domain."""
-    if isinstance(domain, Choice):
-        return CategoricalDistribution(domain.values)
-    if isinstance(domain, Int):
-        return IntDistribution(domain.low, domain.high, log=domain.log)
-    return FloatDistribution(domain.low, domain.high, log=domain.log)
-
-
-def _suggest(trial: optuna.Trial, name: str, domain: Domain) -> Value:
-    if isinstance(domain, Choice):
-        return trial.suggest_categorical(name, domain.values)
-    if isinstance(domain, Int):
-        return trial.suggest_int(name, domain.low, domain.high, log=domain.log)
-    return trial.suggest_float(name, domain.low, domain.high, log=domain.log)
