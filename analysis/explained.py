@@ -4,8 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from analysis.effects import Effects, InteractionMap
-from analysis.importance import RANKED, Importance, Pair, Share
+from threadpoolctl import threadpool_limits
+
+from analysis.effects import (
+    Effects,
+    InteractionMap,
+    compute_effects,
+    compute_interaction_map,
+)
+from analysis.importance import (
+    RANKED,
+    Importance,
+    Pair,
+    Share,
+    compute_cost_importance,
+    compute_fanova,
+    compute_importance,
+    compute_survival_importance,
+)
+from analysis.surrogate import NoSurrogate, fit_surrogate
 from deepsight.run_store import Study, TrialRecord
 
 SMALLEST_TOLD = 0.02
@@ -32,17 +49,16 @@ class Explained:
 
 
 def explain(study: Study, seed: int = 0) -> Explained:
-    """Fit the surrogate once and ask it everything, of the trials that the space allows."""
-    from analysis.effects import compute_effects, compute_interaction_map
-    from analysis.importance import (
-        compute_cost_importance,
-        compute_fanova,
-        compute_importance,
-        compute_survival_importance,
-    )
-    from analysis.surrogate import NoSurrogate, fit_surrogate
+    """Fit the surrogate once and ask it everything, of the trials that the space allows.
 
-    study = _sound(study)
+    On one thread: its many small matrices gain nothing from a second one, which on a busy machine
+    costs twice the time.
+    """
+    with threadpool_limits(1):
+        return _explain(_sound(study), seed)
+
+
+def _explain(study: Study, seed: int) -> Explained:
     surrogate = fit_surrogate(study, seed)
     importance = compute_importance(study, seed, surrogate=surrogate)
     views = (

@@ -1,6 +1,6 @@
 """How long large studies take to load and to report, and how much memory that needs.
 
-    python -m benchmarks.report_scale [--trials 1000 10000 --epochs 20 --out FILE]
+    python -m benchmarks.report_scale [--trials 1000 10000 --epochs 20 --rounds 3 --out FILE]
 
 Studies are written by a formula over ten hyperparameters, one conditional, two of them without
 effect; every trial but those that a rung stopped (``--stopped``, a share) trains all epochs. Each
@@ -111,6 +111,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, nargs="+", default=[1000, 10_000])
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--stopped", type=float, default=0.0, help="share of trials stopped early")
+    parser.add_argument("--most", type=int, default=1000, help="trials of the largest report")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--out", type=Path, help="also write JSON here")
     arguments = parser.parse_args()
@@ -121,7 +122,7 @@ def main() -> None:
             directory = Path(folder) / str(trials)
             write(directory, trials, arguments.epochs, arguments.stopped)
             rows = (directory / "results.jsonl").read_bytes().count(b"\n")
-            for step in STEPS:
+            for step in [s for s in STEPS if s != "report" or trials <= arguments.most]:
                 for _ in range(arguments.rounds):
                     used = measure(step, directory)
                     found.append({"trials": trials, "rows": rows, "step": step} | used)

@@ -183,7 +183,7 @@ def test_damaged_lines_are_named_and_left_out(tmp_path):
 
 
 def test_no_pickle_is_opened(tmp_path):
-    path = write_study(tmp_path / "trap", SMALL)
+    path = write_study(tmp_path / "trap", SMALL[:4])
     trap = b"cos\nsystem\n(S'touch " + str(tmp_path / "sprung").encode() + b"'\ntR."
     for name in ("tuner.pkl", "error.pkl", "trials/t0001/params.pkl", "ray/searcher-state-x.pkl"):
         (path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -193,7 +193,7 @@ def test_no_pickle_is_opened(tmp_path):
 
 
 def test_a_second_report_replaces_the_first(tmp_path):
-    path = write_study(tmp_path / "again", SMALL)
+    path = write_study(tmp_path / "again", SMALL[:4])
     report(path)
     (path / "report/data/left_over.json").write_text("{}")
     report(path)
