@@ -39,7 +39,7 @@ TRAINS = (
     f"{CORE} deepsight.hardware deepsight.metrics deepsight.data deepsight.augment "
     "deepsight.models deepsight.models.weights deepsight.losses deepsight.checkpoint"
 )
-SCIENCE = "numpy pandas scipy sklearn matplotlib plotly rich yaml jinja2 markupsafe"
+SCIENCE = "numpy pandas scipy sklearn matplotlib plotly rich yaml jinja2 markupsafe threadpoolctl"
 
 UNITS = {
     "deepsight.config": unit(),
