@@ -14,7 +14,14 @@ from ray import tune
 from deepsight.tune.measure import Packing, measure_packing
 from deepsight.tune.order import make_order
 from deepsight.tune.packing import trials_on_node
-from deepsight.tune.ray_adapter import Failures, Forgetting, RayScheduler, RaySearcher, Seam
+from deepsight.tune.ray_adapter import (
+    Failures,
+    Forgetting,
+    RayScheduler,
+    RaySearcher,
+    Seam,
+    memory_kills_are_deaths,
+)
 from deepsight.tune.ray_start import ClusterError
 from deepsight.tune.search import Search
 from deepsight.tune.study import StudyPlan
@@ -41,20 +48,21 @@ def run_on_ray(search: Search, header: Mapping[str, Any], joined: bool) -> None:
     _record(search, header, per_trial, measured)
     seam = Seam(search, lambda proposal, known: make_order(plan, directory, proposal, known), slots)
     try:
-        tune.run(
-            tune.with_resources(TrialActor, per_trial),
-            name="ray",
-            storage_path=str(directory),
-            search_alg=RaySearcher(seam),
-            scheduler=RayScheduler(seam),
-            callbacks=[Failures(seam), Forgetting()],
-            num_samples=-1,
-            reuse_actors=True,
-            verbose=0,
-            raise_on_failed_trial=False,
-            trial_dirname_creator=lambda trial: str(trial.trial_id),
-            trial_name_creator=lambda trial: str(trial.trial_id),
-        )
+        with memory_kills_are_deaths():
+            tune.run(
+                tune.with_resources(TrialActor, per_trial),
+                name="ray",
+                storage_path=str(directory),
+                search_alg=RaySearcher(seam),
+                scheduler=RayScheduler(seam),
+                callbacks=[Failures(seam), Forgetting()],
+                num_samples=-1,
+                reuse_actors=True,
+                verbose=0,
+                raise_on_failed_trial=False,
+                trial_dirname_creator=lambda trial: str(trial.trial_id),
+                trial_name_creator=lambda trial: str(trial.trial_id),
+            )
     except Exception:  # ours come out of Ray as texts: the kept one is raised instead
         if seam.error is None:
             raise

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
@@ -183,13 +187,13 @@ class Failures(Callback):  # type: ignore[misc]
         trial_id = self._seam.ids.get(trial.trial_id)
         if trial_id is not None:
             self._seam.end(trial.trial_id)
-            self._seam.guard(lambda: self._died(trial_id, trial.get_pickled_error()))
+            self._seam.guard(lambda: self._died(trial_id, _last_words(trial)))
 
-    def _died(self, trial_id: str, error: object) -> None:
+    def _died(self, trial_id: str, reason: str) -> None:
         seam, search = self._seam, self._seam.search
         seam.deaths[trial_id] += 1
         config = search.plan.full_config(search.live[trial_id].proposal.config)
-        text = describe_death(error, seam.deaths[trial_id], config)
+        text = describe_death(reason, seam.deaths[trial_id], config)
         if seam.deaths[trial_id] > RESTARTS:
             search.failed(trial_id, text)
         else:
@@ -217,13 +221,43 @@ class Forgetting(Callback):  # type: ignore[misc]
         self._ended.clear()
 
 
-def describe_death(error: object, times: int, config: Mapping[str, Value]) -> str:
+def _last_words(trial: Trial) -> str:
+    """What Ray says of the only failure of a trial of its."""
+    try:
+        return Path(trial.error_file).read_text("utf-8", "replace").partition("\n")[2]
+    except (OSError, TypeError):  # a full disk, or nothing was said
+        return "no reason given"
+
+
+@contextmanager
+def memory_kills_are_deaths() -> Iterator[None]:
+    """Let Ray Tune take a worker that Ray killed for its memory for one that died.
+
+    Ray Tune 2.60 ends the whole search otherwise: it knows of two kinds of errors, and
+    OutOfMemoryError is neither.
+    """
+    before = RayActorManager._actor_task_failed
+
+    def failed(self: RayActorManager, tracked_actor_task: Any, exception: Exception) -> None:
+        if isinstance(exception, OutOfMemoryError):
+            exception = RayActorError(error_msg=str(exception))
+        before(self, tracked_actor_task=tracked_actor_task, exception=exception)
+
+    RayActorManager._actor_task_failed = failed
+    try:
+        yield
+    finally:
+        RayActorManager._actor_task_failed = before
+
+
+def describe_death(reason: str, times: int, config: Mapping[str, Value]) -> str:
     """Why a trial's process died, in a line, with the sizes that decide about memory."""
-    said = str(error or "no reason given").partition("There are some potential root causes")[0]
-    told = [line for line in said.splitlines() if not line.startswith("\t")]  # the rest are ids
-    reason = " ".join(" ".join(told).split())[:500]
-    memory = "Ray killed it for want of memory" if "OutOfMemory" in type(error).__name__ else (
+    memory = "Ray killed it for want of memory" if "running low on memory" in reason else (
         "killed, out of memory or crashed"
     )  # fmt: skip
+    for verbose in ("There are some potential root causes", "Object store memory usage"):
+        reason = reason.partition(verbose)[0]
+    told = [line for line in reason.splitlines() if not line.startswith("\t")]  # the rest are ids
+    reason = " ".join(" ".join(told).split())[:500]
     count = "once" if times == 1 else f"{times} times"
     return f"its process died {count} ({memory}) at {sizes(config)}: {reason}"
