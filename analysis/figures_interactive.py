@@ -70,8 +70,16 @@ def _axis(axis: Axis) -> dict[str, Any]:
         "name": axis.name,
         "ticks": [[t.position, t.label] for t in axis.ticks],
         "inactive": axis.inactive_label if axis.has_inactive else None,
-        "choice": axis.kind == "choice",
+        "scale": _scale(axis),
+        "log": axis.kind == "log",
     }
+
+
+def _scale(axis: Axis) -> tuple[float, float] | None:
+    """What the ends of an axis of numbers stand for; None for a choice and an empty axis."""
+    if axis.kind == "choice" or not axis.ticks:
+        return None
+    return float(axis.ticks[0].label), float(axis.ticks[-1].label)
 
 
 def _traces(info: Coordinates, order: Sequence[int]) -> list[go.Scatter]:
@@ -143,7 +151,7 @@ def _layout(axes: Sequence[Axis]) -> go.Layout:
         shapes=bars,
         dragmode="select",
         hovermode="closest",
-        margin={"l": 14, "r": 14, "t": 96, "b": 8},
+        margin={"l": 14, "r": 70, "t": 96, "b": 8},
         height=470,
         paper_bgcolor="white",
         plot_bgcolor="white",
@@ -163,10 +171,11 @@ def _label(at: int, y: float, text: str, style: str = "normal") -> dict[str, Any
 
 
 def _title(at: int, axis: Axis) -> dict[str, Any]:
-    text = "<br>".join(html.escape(line) for line in two_lines(axis.name))
+    first, *rest = (html.escape(line) for line in two_lines(axis.name))
+    text = "<br>".join([first + (" (log)" if axis.kind == "log" else ""), *rest])
     return {
         "x": at, "y": 1, "yref": "paper", "yshift": 4, "showarrow": False, "xanchor": "left",
-        "text": text + (" (log)" if axis.kind == "log" else ""),
+        "text": text,
         "yanchor": "bottom", "textangle": -18, "align": "left",
         "font": {"size": 11, "color": INK},
     }  # fmt: skip

@@ -4,7 +4,8 @@
 
 Studies are written by a formula over ten hyperparameters, one conditional, two of them without
 effect; every trial but those that a rung stopped (``--stopped``, a share) trains all epochs. Each
-step runs in a process of its own, which says its time and the most memory it held.
+step runs in a process of its own, which says its time, the processor's time, which others on the
+machine do not lengthen, and the most memory it held.
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ import json, resource, sys, time
 path = sys.argv[1]
 began = time.perf_counter()
 {step}
-used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps({{"seconds": time.perf_counter() - began, "mib": used / 1024}}))
+used = resource.getrusage(resource.RUSAGE_SELF)
+print(json.dumps({{"seconds": time.perf_counter() - began, "cpu_s": used.ru_utime + used.ru_stime,
+                   "mib": used.ru_maxrss / 1024}}))
 """
 
 
@@ -116,7 +118,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="also write JSON here")
     arguments = parser.parse_args()
     found = []
-    print(f"{'trials':>7} {'rows':>8}  {'step':<16} {'seconds':>8} {'MiB':>6}")
+    print(f"{'trials':>7} {'rows':>8}  {'step':<16} {'seconds':>8} {'CPU s':>7} {'MiB':>6}")
     with tempfile.TemporaryDirectory() as folder:
         for trials in arguments.trials:
             directory = Path(folder) / str(trials)
@@ -127,7 +129,7 @@ def main() -> None:
                     used = measure(step, directory)
                     found.append({"trials": trials, "rows": rows, "step": step} | used)
                     print(f"{trials:7} {rows:8}  {step:<16} {used['seconds']:8.2f} "
-                          f"{used['mib']:6.0f}", flush=True)  # fmt: skip
+                          f"{used['cpu_s']:7.2f} {used['mib']:6.0f}", flush=True)  # fmt: skip
     if arguments.out:
         arguments.out.write_text(json.dumps(found, indent=1) + "\n")
 

@@ -61,12 +61,18 @@
   }
 
   function said(axis, [low, high]) {
-    const { name, ticks, inactive, choice } = figure.axes[axis];
+    const { name, ticks, inactive, scale, log } = figure.axes[axis];
     const inside = ticks.filter(([at]) => at >= low && at <= high).map(([, label]) => label);
     if (inactive && low <= -0.16 && high >= -0.16) inside.unshift(inactive);
-    const numbers = `${(100 * Math.max(low, 0)).toFixed(0)} to ${(100 * Math.min(high, 1)).toFixed(0)} % of the axis`;
-    if (choice || high < 0) return `${name}: ${inside.join(", ") || "nothing"}`;
-    return `${name}: ${numbers}${inside.length ? ` (with ${inside.join(", ")})` : ""}`;
+    if (!scale || high < 0) return `${name}: ${inside.join(", ") || "nothing"}`;
+    const [first, last] = scale;
+    const value = (at) => {
+      const part = Math.min(Math.max(at, 0), 1);
+      const exact = log ? first * (last / first) ** part : first + (last - first) * part;
+      return String(Number(exact.toPrecision(3)));
+    };
+    const also = inactive && low <= -0.16 ? `, ${inactive}` : "";
+    return `${name}: ${value(low)} to ${value(high)}${also}`;
   }
 
   function listBrushes() {

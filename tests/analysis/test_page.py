@@ -90,6 +90,10 @@ def test_brushing_an_axis_filters_the_table(opened):
     drag(page, 0, 0.7, 1.02)  # the score at full budget, upper end
     assert shown(page) == ["t0001", "t0009", "t0005"]
     assert page.inner_text("#counted") == "3 of 10 trials"
+    told = page.inner_text("#brushes button").split()
+    assert told[:4] == ["val_accuracy", "at", "9", "epochs:"]
+    assert float(told[4]) == pytest.approx(0.45 + 0.7 * 0.45, abs=0.01)  # 0.45 to 0.9
+    assert told[5:7] == ["to", "0.9"]
     drag(page, 2, 0.6, 1.02)  # the learning rate, upper end
     assert shown(page) == ["t0009"]
     page.click("#brushes button >> nth=0")
