@@ -153,6 +153,7 @@ class ExplorersOf(Searcher):
         weights = {
             "uniform": [1.0 for _ in plan.rungs],
             "1/rung": [1 / rung for rung in plan.rungs],
+            "1/sqrt(rung)": [rung**-0.5 for rung in plan.rungs],
             "full": [float(rung == plan.settings.max_epochs) for rung in plan.rungs],
         }[self.budgets]
         budget = rng.choices(plan.rungs, weights)[0]

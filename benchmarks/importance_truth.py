@@ -72,6 +72,8 @@ ARMS = {
     "1/rung": Arm(150, 0.2, "1/rung", intervals=False),
     "full": Arm(150, 0.2, "full", intervals=False),
     "full, 10 %": Arm(150, 0.1, "full", intervals=False),
+    "full, 5 %": Arm(150, 0.05, "full", intervals=False),
+    "1/sqrt(rung)": Arm(150, 0.2, "1/sqrt(rung)", intervals=False),
     "60 trials": Arm(60, 0.2),
     "400 trials": Arm(400, 0.2, seeds=4),
     "10 %": Arm(150, 0.1, intervals=False),
