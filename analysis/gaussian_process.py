@@ -68,6 +68,11 @@ class Rows:
         """(m,): the first row of each trial."""
         return np.searchsorted(self.trial, np.arange(len(self.features)))
 
+    @property
+    def ends(self) -> npt.NDArray[np.intp]:
+        """(m,): the last row of each trial."""
+        return np.append(self.starts[1:], len(self.trial)) - 1
+
     @cached_property
     def times(self) -> Array:
         """(t,): the different times, rising. There are few of them."""

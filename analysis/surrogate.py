@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.stats import spearmanr
 
 from analysis import gaussian_process as gp
@@ -32,7 +33,7 @@ MAX_ROWS = 900
 """Rows by which the kernel's parameters are chosen; a few hundred determine them."""
 COPY_ROWS, COPY_STEPS = 500, 15
 """For the copies, which begin at the whole fit's parameters."""
-MAX_KNOWN = 2500
+MAX_KNOWN = 1500
 """Rows that the surrogate predicts from."""
 MIN_R2, MIN_RANK = 0.3, 0.4
 """Held-out predictions worse than both of these bear no conclusion."""
@@ -45,6 +46,8 @@ class Data:
     encoding: Encoding
     rows: gp.Rows
     """Its target is standardised by `centre` and `spread`."""
+    explorer: npt.NDArray[np.bool_]
+    """Of each trial: they are kept first where not all rows can be."""
     centre: float
     spread: float
     horizon: int
@@ -174,12 +177,14 @@ def _fit(
     if data.spread == 0.0:
         return NoSurrogate("every trial has the same value.")
     rng = np.random.default_rng(seed)
-    process = gp.fit(_limited(data.rows, MAX_ROWS, rng))
-    return data, gp.Process(process.kernel, _limited(data.rows, MAX_KNOWN, rng), process.theta)
+    everybody = np.arange(len(records))
+    process = gp.fit(_limited(data, data.rows, everybody, MAX_ROWS, rng))
+    known = _limited(data, data.rows, everybody, MAX_KNOWN, rng)
+    return data, gp.Process(process.kernel, known, process.theta)
 
 
 def _checked(study: Study, data: Data, process: gp.Process, seed: int) -> Surrogate:
-    copies, held_out = _cross_fit(data.rows, process, np.random.default_rng(seed))
+    copies, held_out = _cross_fit(data, process, np.random.default_rng(seed))
     sign = -1.0 if study.mode == "min" else 1.0
     return Surrogate(data, process, copies, _quality(data, held_out), sign)
 
@@ -225,26 +230,35 @@ def _make_data(
         time=np.array([_time(epoch, horizon) for epoch, _ in flat]),
         target=(scores - centre) / (spread or 1.0),
     )
-    return Data(encoding, rows, centre, spread, horizon)
+    explorer = np.array([r.explorer for r in records])
+    return Data(encoding, rows, explorer, centre, spread, horizon)
 
 
-def _limited(rows: gp.Rows, limit: int, rng: np.random.Generator) -> gp.Rows:
-    """At most about `limit` rows: whole trials, those that came furthest first.
+def _limited(
+    data: Data,
+    rows: gp.Rows,
+    trials: npt.NDArray[np.intp],
+    limit: int,
+    rng: np.random.Generator,
+) -> gp.Rows:
+    """At most `limit` rows of `trials`, or all: whole trials.
 
-    Half of the places go to trials drawn at random, so that poor ones stay represented.
+    Half of the places at most go to explorers; then those that came furthest and trials drawn at
+    random take turns, so that neither final scores nor poor trials are lost.
     """
-    if len(rows.target) <= limit:
-        return rows
     counts = np.bincount(rows.trial)
-    furthest = rows.time[np.append(rows.starts[1:], len(rows.time)) - 1]
-    order = np.argsort(-furthest + 1e-3 * rng.random(len(counts)), kind="stable")
-    mixed = np.stack([order, rng.permutation(len(counts))], axis=1).ravel()
-    _, first = np.unique(mixed, return_index=True)
-    mixed = mixed[np.sort(first)]
-    return subset(rows, np.sort(mixed[np.cumsum(counts[mixed]) <= limit]))
+    if counts[trials].sum() <= limit:
+        return _subset(rows, trials)
+    shuffled = rng.permutation(trials)
+    explorers = shuffled[data.explorer[shuffled]]
+    explorers = explorers[np.cumsum(counts[explorers]) <= limit // 2]
+    furthest = shuffled[np.argsort(-rows.time[rows.ends[shuffled]], kind="stable")]
+    turns = np.stack([furthest, rng.permutation(trials)], axis=1).ravel()
+    order = np.array(list(dict.fromkeys([*explorers, *turns])))
+    return _subset(rows, np.sort(order[np.cumsum(counts[order]) <= limit]))
 
 
-def subset(rows: gp.Rows, trials: np.ndarray) -> gp.Rows:
+def _subset(rows: gp.Rows, trials: npt.NDArray[np.intp]) -> gp.Rows:
     """The rows of some trials, which are given in rising order."""
     number = np.full(len(rows.features), -1)
     number[trials] = np.arange(len(trials))
@@ -265,25 +279,26 @@ class HeldOut:
 
 
 def _cross_fit(
-    rows: gp.Rows, process: gp.Process, rng: np.random.Generator
+    data: Data, process: gp.Process, rng: np.random.Generator
 ) -> tuple[tuple[gp.Process, ...], HeldOut]:
     """Copies without a part of the trials, each with a random column of its own.
 
     A copy's parameters are chosen anew, from the whole fit's: what they owe to the held-out
     trials is what a few steps do not unlearn.
     """
+    rows, last = data.rows, data.rows.ends
     parts = rng.permutation(len(rows.features)) % NUM_PARTS
     num = rows.features.shape[1]
     begin = np.insert(process.theta, [num, 2 * num], gp.start(1)[:2])
-    last = np.append(rows.starts[1:], len(rows.time)) - 1
     copies = []
     columns: list[Array] = [rows.target[last], np.zeros(len(last)), np.zeros(len(last))]
     for part in range(NUM_PARTS):
         features = np.column_stack([rows.features, rng.uniform(-0.5, 0.5, len(parts))])
         noisy = gp.Rows(features, rows.trial, rows.time, rows.target)
-        seen = subset(noisy, np.flatnonzero(parts != part))
-        copy = gp.fit(_limited(seen, COPY_ROWS, rng), begin, COPY_STEPS)
-        copy = gp.Process(copy.kernel, _limited(seen, MAX_KNOWN, rng), copy.theta)
+        seen = np.flatnonzero(parts != part)
+        copy = gp.fit(_limited(data, noisy, seen, COPY_ROWS, rng), begin, COPY_STEPS)
+        known = _limited(data, noisy, seen, MAX_KNOWN, rng)
+        copy = gp.Process(copy.kernel, known, copy.theta)
         copies.append(copy)
         extra = copy.kernel.luck + copy.kernel.noise
         for time in np.unique(rows.time[last]):
