@@ -1,7 +1,7 @@
 """How near importance comes to the truth, on planted problems with known shares.
 
     python -m benchmarks.importance_truth --results FILE [--cache DIR] [--arms NAME;NAME]
-        [--seeds N] [--problems NAME,NAME] [--only-table]
+        [--seeds N] [--problems NAME,NAME] [--only-table | --no-table]
 
 An *arm* is a number of trials and a kind of explorers (`ARMS`). Its studies are made by the real
 searcher and scheduler in the simulator and kept in the cache; every finished job appends a line to
@@ -288,6 +288,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1000, help="at most")
     parser.add_argument("--problems", default=",".join(TRUTH_PROBLEMS))
     parser.add_argument("--only-table", action="store_true")
+    parser.add_argument("--no-table", action="store_true", help="it takes all truths")
     args = parser.parse_args()
     done = {(job["arm"], job["problem"], job["seed"]) for job in read(args.results)}
     for name in [] if args.only_table else args.arms.split(";"):
@@ -298,7 +299,8 @@ def main() -> None:
                 job = {"arm": name} | run_job(ARMS[name], problem, seed, args.cache)
                 with args.results.open("a") as file:
                     file.write(json.dumps(job) + "\n")
-    print(table(read(args.results)))
+    if not args.no_table:
+        print(table(read(args.results)))
 
 
 if __name__ == "__main__":
