@@ -205,12 +205,20 @@ class Kept:
         self.trials[trial_id] |= {"state": state, "ended": self.clock, "error": error}
 
 
+SEARCHES: dict[str, dict[str, Any]] = {
+    "default": {},
+    "tpe by 3": {"searcher": "tpe", "reduction_factor": 3},
+}
+"""Settings of the search by name."""
+
+
 class Recorded(Ours):
     """DeepSight's own search, its record kept."""
 
     def __init__(
-        self, problem: Problem, seed: int, trials: int, explore: float, budgets: str, sequence: str
-    ) -> None:
+        self, problem: Problem, seed: int, trials: int, explore: float, budgets: str,
+        sequence: str, search: str,
+    ) -> None:  # fmt: skip
         settings = {
             "trainable": "benchmarks.planted:BEST", "metric": "score", "trials": trials,
             "max_epochs": problem.max_epochs, "seed": 100_000 * seed, "explore": explore,
@@ -226,10 +234,10 @@ class Recorded(Ours):
 
 def make_study(
     problem: Problem, seed: int, trials: int, explore: float, budgets: str = "uniform",
-    sequence: str = "uniform",
+    sequence: str = "uniform", search: str = "default",
 ) -> tuple[Study, float]:  # fmt: skip
     """A study of `trials` trials, and the regret of the trial that it would choose."""
-    strategy = Recorded(problem, seed, trials, explore, budgets, sequence)
+    strategy = Recorded(problem, seed, trials, explore, budgets, sequence, search)
     found, _ = simulate(problem, strategy, SLOTS, math.inf, seed)
     records = [TrialRecord(**trial) for trial in strategy.kept.trials.values()]
     plan = strategy.search.plan

@@ -1,7 +1,7 @@
 """How near importance comes to the truth, on planted problems with known shares.
 
     python -m benchmarks.importance_truth --results FILE [--cache DIR] [--arms NAME;NAME]
-        [--seeds N] [--problems NAME,NAME] [--only-table | --no-table]
+        [--search NAME] [--seeds N] [--problems NAME,NAME] [--only-table | --no-table]
 
 An *arm* is a number of trials and a kind of explorers (`ARMS`). Its studies are made by the real
 searcher and scheduler in the simulator and kept in the cache; every finished job appends a line to
@@ -38,7 +38,7 @@ from analysis.encoding import make_encoding
 from analysis.importance import RANKED, compute_importance
 from analysis.sobol import indices, make_design, sobol_indices
 from analysis.surrogate import NoSurrogate, fit_process, fit_surrogate
-from benchmarks.importance_problems import HPO_LIKE, TRUTH_PROBLEMS, cached_study
+from benchmarks.importance_problems import HPO_LIKE, SEARCHES, TRUTH_PROBLEMS, cached_study
 from deepsight.run_store import Study
 from deepsight.space import sample
 from deepsight.tune.optuna_space import to_distribution
@@ -98,9 +98,9 @@ def truth(name: str) -> dict[str, tuple[float, float]]:
     return {n: (float(main[i]), float(total[i])) for i, n in enumerate(encoding.names)}
 
 
-def run_job(arm: Arm, problem: str, seed: int, cache_folder: Path) -> dict[str, Any]:
+def run_job(arm: Arm, problem: str, seed: int, search: str, cache_folder: Path) -> dict[str, Any]:
     """Everything the tables need of one study."""
-    asked = (seed, arm.trials, arm.explore, arm.budgets, arm.sequence)
+    asked = (seed, arm.trials, arm.explore, arm.budgets, arm.sequence, search)
     study, regret = cached_study(cache_folder, problem, *asked)
     lengths = [(r.num_epochs, r.explorer) for r in study.records]
     began = time.process_time()
@@ -286,21 +286,23 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("importance_studies"))
     parser.add_argument("--arms", default=";".join(ARMS))
     parser.add_argument("--seeds", type=int, default=1000, help="at most")
+    parser.add_argument("--search", choices=SEARCHES, default="default")
     parser.add_argument("--problems", default=",".join(TRUTH_PROBLEMS))
     parser.add_argument("--only-table", action="store_true")
     parser.add_argument("--no-table", action="store_true", help="it takes all truths")
     args = parser.parse_args()
-    done = {(job["arm"], job["problem"], job["seed"]) for job in read(args.results)}
+    done = {(job["search"], job["arm"], job["problem"], job["seed"]) for job in read(args.results)}
     for name in [] if args.only_table else args.arms.split(";"):
         for seed in range(min(args.seeds, ARMS[name].seeds)):
             for problem in args.problems.split(","):
-                if (name, problem, seed) in done:
+                if (args.search, name, problem, seed) in done:
                     continue
-                job = {"arm": name} | run_job(ARMS[name], problem, seed, args.cache)
+                found = run_job(ARMS[name], problem, seed, args.search, args.cache)
+                job = {"search": args.search, "arm": name} | found
                 with args.results.open("a") as file:
                     file.write(json.dumps(job) + "\n")
     if not args.no_table:
-        print(table(read(args.results)))
+        print(table([job for job in read(args.results) if job["search"] == args.search]))
 
 
 if __name__ == "__main__":
