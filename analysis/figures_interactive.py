@@ -43,7 +43,23 @@ def draw_interactive(info: Coordinates, first: Sequence[str] = ()) -> dict[str, 
     plain["trials"] = [line.trial_id for line in lines]
     plain["positions"] = [[line.positions[i] for i in order] for line in lines]
     plain["axes"] = [_axis(axis) for axis in axes]
+    plain["legend"] = _legend(info, lines)
     return plain
+
+
+def _legend(info: Coordinates, lines: Sequence[Line]) -> dict[str, Any]:
+    """What colours, dashes and diamonds mean; the page's script draws it."""
+    scored = any(line.score is not None for line in lines)
+    steps = [to_hex(mpl.colormaps[SCORES]((i + 0.5) / BINS)) for i in range(BINS)]
+    others = {line.fate for line in lines if line.score is None}
+    return {
+        "colours": steps if scored else [],
+        "low": f"{info.score_low:.4g}",
+        "high": f"{info.score_high:.4g}",
+        "score": info.axes[-1].name,
+        "fates": [[f, FATE_COLOURS[f]] for f in FATES if f in others],
+        "explorers": any(line.explorer for line in lines),
+    }
 
 
 def shown_lines(info: Coordinates) -> list[Line]:

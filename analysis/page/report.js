@@ -109,6 +109,27 @@
   const config = { displayModeBar: false, doubleClick: false, responsive: false };
   const width = () => Math.max(element.parentElement.clientWidth, 84 * figure.axes.length);
 
+  function drawLegend() {
+    const { colours, low, high, score, fates, explorers } = figure.legend;
+    const item = (...parts) => {
+      const span = document.createElement("span");
+      span.append(...parts);
+      return span;
+    };
+    const piece = (name, property, colour) => {
+      const part = document.createElement(name);
+      part.style[property] = colour;
+      return part;
+    };
+    const items = fates.map(([fate, colour]) => item(piece("b", "borderTopColor", colour), fate));
+    if (colours.length) {
+      const bar = colours.map((colour) => piece("i", "background", colour));
+      items.unshift(item(`${score}: ${low}`, ...bar, "\u00a0", high));
+    }
+    if (explorers) items.push(item("\u25c6 explorer"));
+    document.getElementById("legend").replaceChildren(...items);
+  }
+
   function point(trial) {
     for (const row of rows) row.classList.toggle("pointed", row.dataset.trial === trial);
     const row = rows.find((r) => r.dataset.trial === trial);
@@ -142,6 +163,7 @@
     cell.addEventListener("click", () => sortBy(i));
   });
   if (!figure) return;
+  drawLegend();
   update().then(() => {
     element.on("plotly_selected", brushed);
     element.on("plotly_hover", (event) => point(figure.trials[event.points[0].customdata]));

@@ -106,6 +106,13 @@ def test_brushing_an_axis_filters_the_table(opened):
 
 
 @pytest.mark.slow
+def test_the_legend_says_what_lines_mean(opened):
+    text = opened(1280).inner_text("#legend")
+    for word in ("val_accuracy at 9 epochs: 0.45", "0.9", "stopped", "diverged", "explorer"):
+        assert word in text
+
+
+@pytest.mark.slow
 def test_words_and_headings_filter_and_sort_the_table(opened):
     page = opened(1280)
     page.fill("#words", "explorer, full")
