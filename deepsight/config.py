@@ -254,7 +254,7 @@ class StudySettings:
     explore: float = param(0.2, "share of trials drawn uniformly with a budget fixed beforehand",
                            low=0.0, high=1.0)  # fmt: skip
     searcher: str = param("gp", "who proposes", choices=("gp", "tpe", "random"))
-    scheduler: str = param("asha_stop", "who decides which trials go on",
+    scheduler: str = param("asha", "who decides which trials go on",
                            choices=("asha", "asha_stop", "fifo"))  # fmt: skip
     brackets: int = param(1, "groups of trials whose first rungs differ", low=1, high=100)
     seed: int = param(0, "seed of the search; trial k trains with seed + k",

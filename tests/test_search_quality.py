@@ -78,3 +78,28 @@ def test_the_command_runs(tmp_path):
     content = json.loads((tmp_path / "a.json").read_text())
     assert set(content["time"]) == {"1", "4"}
     assert (tmp_path / "a.png").stat().st_size > 10_000
+
+
+def test_the_best_so_far_counts_full_trials_only_and_ends_with_the_time():
+    from benchmarks.search_real import reaches, trajectory
+
+    rows = [
+        {"time": 14.0, "epoch": 2, "val_accuracy": 0.5},
+        {"time": 12.0, "epoch": 1, "val_accuracy": 0.9},
+        {"time": 16.0, "epoch": 2, "val_accuracy": None},
+        {"time": 99.0, "epoch": 2, "val_accuracy": 0.8},
+    ]
+    points = trajectory(rows, started=10.0, seconds=30.0, max_epochs=2)
+    assert points == [(2.0, 1, 0.0), (4.0, 2, 0.5), (6.0, 3, 0.5)]
+    assert reaches(points, 0.4, 30.0) == 4.0
+    assert reaches(points, 0.6, 30.0) == 30.0
+
+
+def test_a_run_on_file_is_not_done_again(tmp_path):
+    from benchmarks.search_quality import run_all
+
+    job = ("random, full", "smooth", 1, 0)
+    first = run_all([job], 1, tmp_path / "runs.jsonl")
+    before = (tmp_path / "runs.jsonl").read_bytes()
+    assert run_all([job], 1, tmp_path / "runs.jsonl") == first
+    assert (tmp_path / "runs.jsonl").read_bytes() == before

@@ -1,0 +1,170 @@
+"""How soon a search finds a good network, on drawn photographs and through Ray.
+
+    python -m benchmarks.search_real [--spaces scratch,finetune] [--seeds 3] [--seconds 60]
+        [--max-epochs 3] [--json FILE]
+
+Ours and Ray's `OptunaSearch` with `ASHAScheduler`, both as shipped, train the same configs' space
+by the same `train_trial`, one trial a core, each in a process of its own, in turn, for the same
+seconds from the first trial's start on. What counts is the best validation accuracy among trials at
+the full budget, over time and over epochs trained. Explorers are included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from deepsight.run_store import load_study
+
+Point = tuple[float, int, float]
+"""Seconds since the first trial's start, epochs trained by then, and best accuracy so far."""
+
+
+def run_ours(space: str, seed: int, seconds: float, max_epochs: int) -> list[Point]:
+    """One study of ours."""
+    with tempfile.TemporaryDirectory(prefix="real-") as folder:
+        _run(folder, "-m", "deepsight.tune", "--space", space, "--name", "real", "--trials",
+             "100000", "--time-limit", f"{seconds:g}s", "--set", f"study.max_epochs={max_epochs}",
+             "--set", f"study.seed={seed}")  # fmt: skip
+        study = load_study(Path(folder) / "runs" / "real")
+    rows = [row for record in study.records for row in record.rows]
+    return trajectory(rows, min(r.started for r in study.records), seconds, max_epochs)
+
+
+def run_peer(space: str, seed: int, seconds: float, max_epochs: int) -> list[Point]:
+    """One search of the peer."""
+    with tempfile.TemporaryDirectory(prefix="real-") as folder:
+        out = Path(folder) / "rows.jsonl"
+        _run(folder, "-m", "benchmarks.search_real", "--peer", space, "--json", str(out),
+             "--seeds", str(seed), "--seconds", str(seconds), "--max-epochs", str(max_epochs))
+        rows = [json.loads(line) for line in out.read_text().splitlines()]
+    started = min(row["time"] - row["wall_s"] for row in rows)
+    return trajectory(rows, started, seconds, max_epochs)
+
+
+def _run(folder: str, *arguments: str) -> None:
+    root = str(Path(__file__).resolve().parent.parent)
+    environment = os.environ | {"PYTHONPATH": root}
+    done = subprocess.run([sys.executable, *arguments], cwd=folder, env=environment,
+                          capture_output=True, text=True)  # fmt: skip
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(arguments)} failed:\n{done.stderr[-3000:]}")
+
+
+def trajectory(
+    rows: Sequence[Mapping[str, Any]], started: float, seconds: float, max_epochs: int
+) -> list[Point]:
+    """Every moment at which an epoch ended, with the best accuracy at the full budget by then."""
+    points: list[Point] = []
+    best = 0.0
+    for number, row in enumerate(sorted(rows, key=lambda r: r["time"]), start=1):
+        if row["epoch"] == max_epochs:
+            best = max(best, row["val_accuracy"] or 0.0)
+        if row["time"] - started <= seconds:
+            points.append((row["time"] - started, number, best))
+    return points
+
+
+def peer_trainable(values: dict[str, Any], out: str) -> None:
+    """A function trainable over the same training; every epoch appends a line to `out`."""
+    import time
+
+    from ray import tune
+
+    from deepsight.config import trial_config
+    from deepsight.training.trial import train_trial
+
+    began = time.time()
+    for result in train_trial(trial_config(values)):
+        row = {key: result.metrics[key] for key in ("epoch", "val_accuracy")}
+        row |= {"time": time.time(), "wall_s": time.time() - began}
+        with Path(out).open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        tune.report({"val_accuracy": row["val_accuracy"] or 0.0})
+
+
+def peer(space_name: str, seed: int, seconds: float, max_epochs: int, out: Path) -> None:
+    """Ray's own search, in a process of its own."""
+    import ray
+    from ray import tune
+    from ray.tune.schedulers import ASHAScheduler
+    from ray.tune.search.optuna import OptunaSearch
+
+    from benchmarks.peer_ray_tutorial import define
+    from deepsight.tune.sources import load_space
+    from deepsight.tune.study import resolve_study
+
+    plan = resolve_study("peer", *load_space(space_name), {"study.max_epochs": max_epochs})
+    space = functools.partial(define, fixed=plan.fixed, space=plan.space)
+    ray.init(address="local", include_dashboard=False, log_to_driver=False)
+    tune.Tuner(
+        tune.with_parameters(peer_trainable, out=str(out)),
+        tune_config=tune.TuneConfig(
+            metric="val_accuracy", mode="max", num_samples=-1, time_budget_s=seconds + 10,
+            search_alg=OptunaSearch(space, metric="val_accuracy", mode="max", seed=seed),
+            scheduler=ASHAScheduler(max_t=max_epochs),
+        ),
+        run_config=tune.RunConfig(storage_path=str(out.parent / "ray"), name="peer", verbose=0),
+    ).fit()  # fmt: skip
+
+
+def reaches(points: Sequence[Point], goal: float, seconds: float) -> float:
+    """Seconds until `goal` is reached, `seconds` if it is not."""
+    return min((time for time, _, best in points if best >= goal), default=seconds)
+
+
+def summarise(ours: Sequence[list[Point]], theirs: Sequence[list[Point]], seconds: float) -> str:
+    """One space's comparison: finals, epochs, and how much sooner the lower final is reached."""
+    finals = [[run[-1][2] for run in side] for side in (ours, theirs)]
+    goal = min(statistics.median(side) for side in finals)
+    times = [statistics.median(reaches(r, goal, seconds) for r in side) for side in (ours, theirs)]
+    epochs = [statistics.median(run[-1][1] for run in side) for side in (ours, theirs)]
+    return (
+        f"best accuracy {_listed(finals[0])} against {_listed(finals[1])}; epochs trained "
+        f"{epochs[0]:.0f} against {epochs[1]:.0f}; median time to {goal:.3f}: {times[0]:.0f} s "
+        f"against {times[1]:.0f} s, {times[1] / times[0]:.2f} times as fast (n = {len(ours)} each)"
+    )
+
+
+def _listed(values: Sequence[float]) -> str:
+    ordered = ", ".join(f"{value:.3f}" for value in sorted(values))
+    return f"{statistics.median(values):.3f} ({ordered})"
+
+
+def main() -> None:
+    """Alternate ours and the peer, then compare."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--spaces", default="scratch,finetune")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--max-epochs", type=int, default=3)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--peer", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.peer:
+        peer(args.peer, args.seeds, args.seconds, args.max_epochs, args.json)
+        return
+    kept: dict[str, Any] = {}
+    for space in args.spaces.split(","):
+        sides: list[list[list[Point]]] = [[], []]
+        for seed in range(args.seeds):
+            for side, run in zip(sides, (run_ours, run_peer), strict=True):
+                side.append(run(space, seed, args.seconds, args.max_epochs))
+                print(f"{space} seed {seed} {run.__name__}: {side[-1][-1]}", flush=True)
+        print(f"{space}: {summarise(*sides, args.seconds)}", flush=True)
+        kept[space] = {"ours": sides[0], "peer": sides[1]}
+    if args.json:
+        args.json.write_text(json.dumps(vars(args) | {"json": None, "runs": kept}) + "\n")
+
+
+if __name__ == "__main__":
+    main()
