@@ -3,7 +3,8 @@
     python -m benchmarks.search_quality [--seeds 30] [--slots 1,2,4,8] [--quick]
         [--strategies NAME;NAME] [--runs FILE] [--json FILE] [--plot FILE] [--table FILE]
 
-Every run appends a line to `--runs`, and a run that has a line is not done again.
+Every run appends a line to `--runs`, and a run that has a line is not done again. `--plot quality.png`
+writes a picture for each number of slots, `quality_1.png` and so on.
 
 Every strategy (`benchmarks/simulator.py`) gets the same seconds on every problem
 (`benchmarks/planted.py`): `BUDGET` times what training one config to the end takes, divided by the
@@ -19,6 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 import multiprocessing
 import os
 import statistics
@@ -195,39 +197,37 @@ def _cell(values: Sequence[float]) -> str:
     return f"{values[0]:.2f} [{values[1]:.2f}, {values[2]:.2f}]"
 
 
-def plot(summary: Mapping[str, Any], names: Sequence[str], path: Path) -> None:
-    """Median regret over time with its interval: a row a number of slots, a column a problem."""
+def plot(entry: Mapping[str, Any], names: Sequence[str], slots: str, path: Path) -> None:
+    """Median regret over time with its interval, a panel a problem, for one number of slots."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    problems = [p for p in PROBLEMS if any(k.endswith(f"| {p}") for e in summary.values()
-                                           for k in e["regret"])]  # fmt: skip
-    figure, axes = plt.subplots(len(summary), len(problems), squeeze=False, sharex=True,
-                                figsize=(2.6 * len(problems), 2.4 * len(summary)))  # fmt: skip
+    problems = [p for p in PROBLEMS if any(key.endswith(f"| {p}") for key in entry["regret"])]
+    rows = math.ceil(len(problems) / 5)
+    figure, axes = plt.subplots(rows, 5, squeeze=False, sharex=True, sharey=True,
+                                figsize=(13, 2.7 * rows + 0.5))  # fmt: skip
     moments = (np.arange(GRID) + 1) / GRID
-    for row, (slots, entry) in zip(axes, summary.items(), strict=True):
-        for axis, problem in zip(row, problems, strict=True):
-            for number, name in enumerate(names):
-                middle, low, high = entry["regret"][f"{name} | {problem}"]
-                colour = f"C{number}"
-                axis.plot(moments, middle, color=colour, lw=1.6 if name in OURS else 1.0,
-                          ls="-" if name in OURS else "--", label=name)  # fmt: skip
-                axis.fill_between(moments, low, high, color=colour, alpha=0.1, lw=0)
-            axis.set_yscale("log")
-            axis.set_ylim(1e-3, 1.0)
-            axis.tick_params(labelsize=7)
-            if row is axes[0]:
-                axis.set_title(problem, fontsize=9)
-            if axis is row[0]:
-                axis.set_ylabel(f"regret, {slots} slot(s)", fontsize=8)
-    for axis in axes[-1]:
-        axis.set_xlabel("share of the budget", fontsize=8)
+    for axis in axes.flat[len(problems) :]:
+        axis.set_visible(False)
+    for axis, problem in zip(axes.flat, problems, strict=False):
+        for number, name in enumerate(names):
+            middle, low, high = (100 * np.array(x) for x in entry["regret"][f"{name} | {problem}"])
+            mine = name in OURS
+            axis.plot(moments, middle, color=f"C{number}", lw=2.0 if mine else 1.1,
+                      ls="-" if mine else "--", label=name, zorder=3 if mine else 2)  # fmt: skip
+            axis.fill_between(moments, low, high, color=f"C{number}", alpha=0.12, lw=0)
+        axis.set_yscale("log")
+        axis.set_ylim(0.2, 100)
+        axis.set_title(problem, fontsize=10)
+        axis.grid(alpha=0.25)
+    figure.supxlabel(f"share of the budget spent, {slots} slot{'s' * (slots != '1')}", y=0.07)
+    figure.supylabel("median regret, points of 100")
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="lower center", ncols=len(names), fontsize=9, frameon=False)
-    figure.tight_layout(rect=(0, 0.03 if len(summary) > 2 else 0.08, 1, 1))
-    figure.savefig(path, dpi=110)
+    figure.tight_layout(rect=(0.01, 0.06, 1, 1))
+    figure.savefig(path, dpi=80)
     plt.close(figure)
 
 
@@ -264,8 +264,8 @@ def main() -> None:
     if args.json:
         args.json.write_text(json.dumps({"seeds": seeds, "budget": BUDGET, "time": by_time,
                                          "epochs": by_epochs}) + "\n")  # fmt: skip
-    if args.plot:
-        plot(by_time, names, args.plot)
+    for number, entry in by_time.items() if args.plot else ():
+        plot(entry, names, number, args.plot.with_stem(f"{args.plot.stem}_{number}"))
 
 
 if __name__ == "__main__":

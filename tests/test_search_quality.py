@@ -77,7 +77,7 @@ def test_the_command_runs(tmp_path):
     assert "Speed of `ours, asha` against" in done.stdout
     content = json.loads((tmp_path / "a.json").read_text())
     assert set(content["time"]) == {"1", "4"}
-    assert (tmp_path / "a.png").stat().st_size > 10_000
+    assert (tmp_path / "a_4.png").stat().st_size > 10_000
 
 
 def test_the_best_so_far_counts_full_trials_only_and_ends_with_the_time():
