@@ -143,7 +143,8 @@ def test_a_trial_that_ray_kills_for_its_memory_fails_and_others_go_on(tmp_path, 
 
 def test_three_first_failures_of_one_cause_end_the_study(tmp_path):
     study = Planted(tmp_path, trials=30, deadly=-1.0, max_epochs=3, seconds=0.05)
-    code, out, err = study.start().wait()
+    sets = ["--set", "study.scheduler=fifo", "--set", "study.explore=0"]  # nobody ends otherwise
+    code, out, err = study.start(*study.began, *sets).wait()
     assert code == 1
     assert out == "runs/s\n"
     assert "all failed of one cause: its process died 3 times" in err

@@ -38,11 +38,9 @@ def test_epochs_of_a_minute_do_not_delay_the_end(tmp_path):
     study = Planted(tmp_path, seconds=60.0)
     run = study.start()
     study.await_epochs(2, run)
-    second = study.start("--resume", "runs/s")
-    code, _, err = second.wait()
+    code, _, err = study.start("--resume", "runs/s").wait()
     assert code == 2, err
     assert f"another process (process {run.process.pid} on " in err
-    second.await_end()
     began = time.monotonic()
     os.killpg(run.process.pid, signal.SIGINT)  # as a terminal does it
     code, out, err = run.wait()
