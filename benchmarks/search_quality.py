@@ -3,8 +3,8 @@
     python -m benchmarks.search_quality [--seeds 30] [--slots 1,2,4,8] [--quick]
         [--strategies NAME;NAME] [--runs FILE] [--json FILE] [--plot FILE] [--table FILE]
 
-Every run appends a line to `--runs`, and a run that has a line is not done again. `--plot quality.png`
-writes a picture for each number of slots, `quality_1.png` and so on.
+Every run appends a line to `--runs`, and a run that has a line is not done again. `--plot
+quality.png` writes a picture for each number of slots, `quality_1.png` and so on.
 
 Every strategy (`benchmarks/simulator.py`) gets the same seconds on every problem
 (`benchmarks/planted.py`): `BUDGET` times what training one config to the end takes, divided by the
