@@ -34,6 +34,8 @@ NUM_DRAWS = 20
 """Functions drawn from each copy's posterior."""
 INTERVAL = (2.5, 97.5)
 """Percentiles."""
+LEAST = 0.01
+"""The lowest floor: less than one percent of the variance is nothing to act on."""
 METHOD = "Sobol indices of a Gaussian process over (hyperparameters, log epoch) at full budget"
 
 
@@ -103,7 +105,7 @@ def _importance(
         verdict, reason, quality, floor = TOO_FEW, surrogate.reason, None, 0.0
     else:
         point, draws = (good_indices if region == "good" else _indices)(surrogate, seed)
-        floor = float(np.percentile(draws.total[-1], 95))
+        floor = max(float(np.percentile(draws.total[-1], 95)), LEAST)
         shares = _shares(surrogate.encoding.names, point, draws, floor)
         pairs = _pairs(surrogate.encoding.names, point, draws)
         quality = surrogate.quality
