@@ -91,7 +91,7 @@ class Importance:
     pairs: tuple[Pair, ...]
     """By share, the largest first."""
     floor: float
-    """The total share below which a column of random numbers stays 95 times in 100, at least 1 %."""
+    """The total share below which a random column stays 95 times in 100, at least 1 %."""
     verdict: str
     """``ranked`` or ``too few trials to say``."""
     reason: str
