@@ -108,7 +108,14 @@ def _best_candidate(
         near = encoder.perturb(np.repeat(parents, NEIGHBOURS, axis=0), rng)
         rows = np.concatenate([rows, near])
         gains = np.concatenate([gains, _expected_improvement(model, near, expected.max())])
+    gains[_known(rows, tried)] = -1.0  # the same again would tell little
     return np.asarray(rows[gains.argmax()])
+
+
+def _known(rows: np.ndarray, tried: np.ndarray) -> list[bool]:
+    """Which of `rows` are among `tried`."""
+    seen = {row.tobytes() for row in tried.round(6) + 0.0}  # no negative zeros
+    return [row.tobytes() in seen for row in rows.round(6) + 0.0]
 
 
 def _expected_improvement(model: GaussianProcess, rows: np.ndarray, best: float) -> np.ndarray:

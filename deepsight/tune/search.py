@@ -247,9 +247,8 @@ class Search:
         live.value = float(value)
         self.searcher.report(proposal.number, live.epochs, live.value)
         score = live.value if settings.mode == "max" else -live.value
-        verdict = self.scheduler.judge(
-            proposal.trial_id, live.epochs, score, exempt=proposal.explorer
-        )
+        exempt = proposal.explorer or proposal.number == 0  # the defaults, everybody's baseline
+        verdict = self.scheduler.judge(proposal.trial_id, live.epochs, score, exempt)
         if live.epochs >= proposal.budget:
             return "completed"
         live.paused = verdict == Verdict.PAUSE

@@ -121,7 +121,7 @@ class Searcher:
         elif explorer:
             rng = random.Random(f"explorer {plan.settings.seed} {number}")
             point = sample(plan.space, plan.fixed, rng)
-            budget = rng.choices(plan.rungs, [1 / rung for rung in plan.rungs])[0]
+            budget = rng.choice(plan.rungs)
         else:
             past = [self._past[known] for known in sorted(self._past)]
             propose = SAMPLERS[plan.settings.searcher]
