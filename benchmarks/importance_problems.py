@@ -207,7 +207,7 @@ class Kept:
 
 SEARCHES: dict[str, dict[str, Any]] = {
     "default": {},
-    "tpe by 3": {"searcher": "tpe", "reduction_factor": 3},
+    "tpe by 3": {"searcher": "tpe", "reduction_factor": 3, "scheduler": "asha_stop"},
 }
 """Settings of the search by name."""
 
@@ -222,8 +222,7 @@ class Recorded(Ours):
         settings = {
             "trainable": "benchmarks.planted:BEST", "metric": "score", "trials": trials,
             "max_epochs": problem.max_epochs, "seed": 100_000 * seed, "explore": explore,
-            "searcher": "tpe", "reduction_factor": 3, "scheduler": "asha_stop",
-        }  # fmt: skip
+        } | SEARCHES[search]  # fmt: skip
         plan = resolve_study(
             problem.name, problem.space, {f"study.{k}": v for k, v in settings.items()}
         )
