@@ -56,7 +56,8 @@ class EventFile:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         now = time.time()
-        origin = f"{socket.gethostname()}.{os.getpid()}.{next(_numbers):06}"  # in order, also of what began
+        # readers take files by name: in order also those that began within a second
+        origin = f"{socket.gethostname()}.{os.getpid()}.{next(_numbers):06}"
         self._file = (folder / f"events.out.tfevents.{int(now)}.{origin}").open("ab")
         self._records = RecordWriter(self._file)
         self._records.write(Event(wall_time=now, file_version="brain.Event:2").SerializeToString())
