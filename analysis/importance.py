@@ -62,11 +62,12 @@ def compute_importance(
 
 
 def compute_survival_importance(study: Study, seed: int = 0) -> Importance:
-    """Which hyperparameters decide how many rungs a trial survives; explorers are left out.
+    """Which hyperparameters decide how many rungs a trial survives.
 
-    It speaks of the early epochs and of the search's own bar, which rises: not of the final score.
+    Explorers and the defaults, which no rung stops, are left out. It speaks of the early
+    epochs and of the search's own bar, which rises: not of the final score.
     """
-    records = [r for r in study.records if r.rows and not r.explorer and r.state != "failed"]
+    records = [r for r in study.records if r.rows and not r.exempt and r.state != "failed"]
     points = [[(1, float(sum(rung <= r.num_epochs for rung in study.rungs)))] for r in records]
     surrogate = fit_values(study, records, points, 1, seed)
     method = "Sobol indices of a Gaussian process of the number of rungs reached"

@@ -175,7 +175,10 @@ def rungs_section(said: Conclusions) -> Section:
                "worst that went on", "best that was stopped")  # fmt: skip
     rows = tuple((r.epoch, r.reached, r.went_on, r.stopped, r.waiting, r.lost, r.explorers,
                   r.lowest_kept, r.best_stopped) for r in info.rungs)  # fmt: skip
-    caption = f"Searcher's trials by rung under {info.scheduler}; scores are {info.metric} there"
+    caption = (
+        f"Trials that {info.scheduler} decides on, without the defaults, by rung; scores are "
+        f"{info.metric} there"
+    )
     blocks.append(Table("rungs", columns, rows, caption))
     return Section("rungs", title, lead, tuple(blocks), data)
 

@@ -37,7 +37,7 @@ class Rung:
     lost: int
     """Of these, diverged or failed before another epoch."""
     explorers: int
-    """Explorers with a result at this epoch; no part of the other numbers."""
+    """Explorers with a result at this epoch; like the defaults no part of the other numbers."""
     lowest_kept: float | None
     """The worst score here that went on."""
     best_stopped: float | None
@@ -138,7 +138,7 @@ def _score_at(study: Study, record: TrialRecord, epoch: int) -> float | None:
 
 def _rung(study: Study, epoch: int) -> Rung:
     here = [r for r in study.records if r.num_epochs >= epoch]
-    judged = [r for r in here if not r.explorer]
+    judged = [r for r in here if not r.exempt]
     last = epoch == study.max_epochs
     went_on = {
         r.trial_id for r in judged if (r.state == "completed" if last else r.num_epochs > epoch)

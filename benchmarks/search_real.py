@@ -1,12 +1,13 @@
 """How soon a search finds a good network, on drawn photographs and through Ray.
 
-    python -m benchmarks.search_real [--spaces scratch,finetune] [--seeds 3] [--seconds 60]
-        [--max-epochs 3] [--json FILE]
+    python -m benchmarks.search_real [--spaces scratch,finetune] [--seeds 3] [--seconds 90]
+        [--max-epochs 9] [--searches "ours;ours, tpe;ray optuna"] [--json FILE]
 
 Ours and Ray's `OptunaSearch` with `ASHAScheduler`, both as shipped, train the same configs' space
 by the same `train_trial`, one trial a core, each in a process of its own, in turn, for the same
 seconds from the first trial's start on. What counts is the best validation accuracy among trials at
-the full budget, over time and over epochs trained. Explorers are included.
+the full budget, over time and over epochs trained. Explorers are included. Every run's line is
+printed as it ends, and kept in the file.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,12 @@ Point = tuple[float, int, float]
 """Seconds since the first trial's start, epochs trained by then, and best accuracy so far."""
 
 
-def run_ours(space: str, seed: int, seconds: float, max_epochs: int) -> list[Point]:
+def run_ours(searcher: str, space: str, seed: int, seconds: float, max_epochs: int) -> list[Point]:
     """One study of ours."""
     with tempfile.TemporaryDirectory(prefix="real-") as folder:
         _run(folder, "-m", "deepsight.tune", "--space", space, "--name", "real", "--trials",
              "100000", "--time-limit", f"{seconds:g}s", "--set", f"study.max_epochs={max_epochs}",
-             "--set", f"study.seed={seed}")  # fmt: skip
+             "--set", f"study.seed={seed}", "--set", f"study.searcher={searcher}")  # fmt: skip
         study = load_study(Path(folder) / "runs" / "real")
     rows = [row for record in study.records for row in record.rows]
     return trajectory(rows, min(r.started for r in study.records), seconds, max_epochs)
@@ -49,6 +50,14 @@ def run_peer(space: str, seed: int, seconds: float, max_epochs: int) -> list[Poi
         rows = [json.loads(line) for line in out.read_text().splitlines()]
     started = min(row["time"] - row["wall_s"] for row in rows)
     return trajectory(rows, started, seconds, max_epochs)
+
+
+SEARCHES: dict[str, Callable[[str, int, float, int], list[Point]]] = {
+    "ours": functools.partial(run_ours, "gp"),
+    "ours, tpe": functools.partial(run_ours, "tpe"),
+    "ray optuna": run_peer,
+}
+"""By name: a run by space, seed, seconds and full budget."""
 
 
 def _run(folder: str, *arguments: str) -> None:
@@ -123,47 +132,54 @@ def reaches(points: Sequence[Point], goal: float, seconds: float) -> float:
 
 
 def summarise(ours: Sequence[list[Point]], theirs: Sequence[list[Point]], seconds: float) -> str:
-    """One space's comparison: finals, epochs, and how much sooner the lower final is reached."""
-    finals = [[run[-1][2] for run in side] for side in (ours, theirs)]
-    goal = min(statistics.median(side) for side in finals)
+    """How much sooner ours reaches the lower of both median final accuracies."""
+    goal = min(statistics.median(run[-1][2] for run in side) for side in (ours, theirs))
     times = [statistics.median(reaches(r, goal, seconds) for r in side) for side in (ours, theirs)]
-    epochs = [statistics.median(run[-1][1] for run in side) for side in (ours, theirs)]
     return (
-        f"best accuracy {_listed(finals[0])} against {_listed(finals[1])}; epochs trained "
-        f"{epochs[0]:.0f} against {epochs[1]:.0f}; median time to {goal:.3f}: {times[0]:.0f} s "
-        f"against {times[1]:.0f} s, {times[1] / times[0]:.2f} times as fast (n = {len(ours)} each)"
+        f"median time to {goal:.3f}: {times[0]:.0f} s against {times[1]:.0f} s, "
+        f"{times[1] / times[0]:.2f} times as fast (n = {len(ours)} each)"
     )
 
 
-def _listed(values: Sequence[float]) -> str:
-    ordered = ", ".join(f"{value:.3f}" for value in sorted(values))
-    return f"{statistics.median(values):.3f} ({ordered})"
+def describe(runs: Sequence[list[Point]]) -> str:
+    """Final accuracies and epochs trained of one search."""
+    finals = sorted(run[-1][2] for run in runs)
+    epochs = statistics.median(run[-1][1] for run in runs)
+    return (
+        f"best accuracy {statistics.median(finals):.3f} "
+        f"({', '.join(f'{value:.3f}' for value in finals)}), {epochs:.0f} epochs"
+    )
 
 
 def main() -> None:
-    """Alternate ours and the peer, then compare."""
+    """Alternate the searches, then compare the first with the others."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--spaces", default="scratch,finetune")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--max-epochs", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=90)
+    parser.add_argument("--max-epochs", type=int, default=9)
+    parser.add_argument("--searches", default=";".join(SEARCHES))
     parser.add_argument("--json", type=Path)
     parser.add_argument("--peer", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.peer:
         peer(args.peer, args.seeds, args.seconds, args.max_epochs, args.json)
         return
-    kept: dict[str, Any] = {}
+    kept: dict[str, dict[str, list[list[Point]]]] = {}
     for space in args.spaces.split(","):
-        sides: list[list[list[Point]]] = [[], []]
+        runs = kept[space] = {name: [] for name in args.searches.split(";")}
         for seed in range(args.seeds):
-            for side, run in zip(sides, (run_ours, run_peer), strict=True):
-                side.append(run(space, seed, args.seconds, args.max_epochs))
-                print(f"{space} seed {seed} {run.__name__}: {side[-1][-1]}", flush=True)
-        print(f"{space}: {summarise(*sides, args.seconds)}", flush=True)
-        kept[space] = {"ours": sides[0], "peer": sides[1]}
-    if args.json:
-        args.json.write_text(json.dumps(vars(args) | {"json": None, "runs": kept}) + "\n")
+            for name, done in runs.items():
+                done.append(SEARCHES[name](space, seed, args.seconds, args.max_epochs))
+                print(f"{space} seed {seed} {name}: {done[-1][-1]}", flush=True)
+                if args.json:
+                    args.json.write_text(json.dumps(vars(args) | {"json": None, "runs": kept}))
+        for name, done in runs.items():
+            print(f"{space}, {name}: {describe(done)}")
+        first, *others = runs
+        for name in others:
+            against = summarise(runs[first], runs[name], args.seconds)
+            print(f"{space}, {first} against {name}: {against}", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepsight.config import Value, unknown
-from deepsight.run_format import TRIAL_COLUMNS
+from deepsight.run_format import TRIAL_COLUMNS, trial_id
 from deepsight.space import Domain
 
 if TYPE_CHECKING:
@@ -46,6 +46,14 @@ class TrialRecord:
     def num_epochs(self) -> int:
         """The last epoch that has a result; 0 without any."""
         return int(self.rows[-1]["epoch"]) if self.rows else 0
+
+    @property
+    def exempt(self) -> bool:
+        """Whether the scheduler let it go on whatever it scored: explorers, and the defaults.
+
+        Studies of early versions could stop the defaults, which are trial 0, like any other.
+        """
+        return self.explorer or (self.trial_id == trial_id(0) and self.state != "stopped")
 
 
 @dataclass(frozen=True)

@@ -86,8 +86,7 @@ class Asha(Scheduler):
     Every trial pauses at every rung. One of the best ``1 / reduction_factor`` seen at a rung that
     is paused there has earned the epochs to the next rung; the highest such rung goes first, the
     best score within it. One departure: while fewer than `reduction_factor` have arrived the best
-    of them has a place, so that the first trial, the defaults, trains to the end as a baseline,
-    and a small study has an incumbent at all.
+    of them has a place, so that a small study has an incumbent at all.
     """
 
     pauses: ClassVar[bool] = True
