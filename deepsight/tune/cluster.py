@@ -14,14 +14,8 @@ from ray import tune
 from deepsight.tune.measure import Packing, measure_packing
 from deepsight.tune.order import make_order
 from deepsight.tune.packing import trials_on_node
-from deepsight.tune.ray_adapter import (
-    Failures,
-    Forgetting,
-    RayScheduler,
-    RaySearcher,
-    Seam,
-    memory_kills_are_deaths,
-)
+from deepsight.tune.ray_adapter import Failures, Forgetting, RayScheduler, RaySearcher, Seam
+from deepsight.tune.ray_gaps import memory_kills_are_deaths
 from deepsight.tune.ray_start import ClusterError
 from deepsight.tune.search import Search
 from deepsight.tune.study import StudyPlan

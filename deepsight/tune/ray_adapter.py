@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ray.air.execution._internal.actor_manager import RayActorManager
-from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
@@ -227,27 +224,6 @@ def _last_words(trial: Trial) -> str:
         return Path(trial.error_file).read_text("utf-8", "replace").partition("\n")[2]
     except (OSError, TypeError):  # a full disk, or nothing was said
         return "no reason given"
-
-
-@contextmanager
-def memory_kills_are_deaths() -> Iterator[None]:
-    """Let Ray Tune take a worker that Ray killed for its memory for one that died.
-
-    Ray Tune 2.60 ends the whole search otherwise: it knows of two kinds of errors, and
-    OutOfMemoryError is neither.
-    """
-    before = RayActorManager._actor_task_failed
-
-    def failed(self: RayActorManager, tracked_actor_task: Any, exception: Exception) -> None:
-        if isinstance(exception, OutOfMemoryError):
-            exception = RayActorError(error_msg=str(exception))
-        before(self, tracked_actor_task=tracked_actor_task, exception=exception)
-
-    RayActorManager._actor_task_failed = failed
-    try:
-        yield
-    finally:
-        RayActorManager._actor_task_failed = before
 
 
 def describe_death(reason: str, times: int, config: Mapping[str, Value]) -> str:

@@ -3,7 +3,7 @@
 Only Ray's core is imported here, and it starts in a thread: its processes take seconds, in which
 the driver imports the rest. Ray's workers, one for every CPU, are among the first; they import
 what every trial needs as soon as they are born (`preloaded`), and the trials run in these very
-processes (`_started_workers`).
+processes (`deepsight.tune.ray_gaps.started_workers`).
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any
 
 import ray
-from ray._private.node import Node
 
 from deepsight.config import UserError
 from deepsight.tune.preflight import local_cpus
+from deepsight.tune.ray_gaps import few_processes, let_print, started_workers
 from deepsight.tune.study import StudyPlan
 
 OBJECT_STORE_BYTES = 128 * 2**20
@@ -80,14 +79,14 @@ class RayStart:
         if self._error is not None:
             raise self._error
         if not self._address:
-            self._until_stopped.enter_context(_started_workers())
+            self._until_stopped.enter_context(started_workers())
 
     def stop(self) -> None:
         """Shut Ray down, or leave the cluster."""
         self._up.wait()
         self._until_stopped.close()
         ray.shutdown()
-        _let_print(True)
+        let_print(True)
         self._leave.set()
 
 
@@ -101,13 +100,13 @@ def start_ray(
     """
     for name in ("ray", "ray.tune", "ray.train", "ray.air"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    _let_print(False)
+    let_print(False)
     quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL, "configure_logging": False}
     try:
         if address:
             ray.init(address=address, runtime_env={"env_vars": dict(environment or {})}, **quiet)
             return
-        with _few_processes(), _defaults({"OMP_NUM_THREADS": threads_per_trial(plan)}):
+        with few_processes(), _defaults({"OMP_NUM_THREADS": threads_per_trial(plan)}):
             ray.init(
                 address="local",
                 num_cpus=local_cpus(plan),
@@ -128,37 +127,6 @@ def start_ray(
             "Run the command on a machine that ray start has made a node of it." if address
             else "Free memory and disk space in /tmp, then try again.",
         ) from error  # fmt: skip
-
-
-def _let_print(whether: bool) -> None:
-    """Keep Ray from printing on standard output that a worker or a node has died; we say it.
-
-    Ray has no setting for it; should a version name the flag otherwise, it prints.
-    """
-    if hasattr(ray._private.worker, "_worker_logs_enabled"):
-        ray._private.worker._worker_logs_enabled = whether
-
-
-@contextmanager
-def _few_processes() -> Iterator[None]:
-    """Start Ray without autoscaler, log monitor and API server, which a search has no use for.
-
-    Each is a Python process that imports for a second. Ray has no setting for it; should a
-    version name these methods otherwise, they are started.
-    """
-
-    def none(self: Any, *_: object, **__: object) -> None:
-        self._webui_url = None
-
-    names = ("start_monitor", "start_log_monitor", "start_api_server")
-    before = {name: getattr(Node, name) for name in names if hasattr(Node, name)}
-    for name in before:
-        setattr(Node, name, none)
-    try:
-        yield
-    finally:
-        for name, method in before.items():
-            setattr(Node, name, method)
 
 
 @contextmanager
@@ -190,31 +158,3 @@ def a_trial_per_cpu(plan: StudyPlan) -> bool:
     on_gpu = r.gpus_per_trial or plan.fixed.get("hardware.device") == "cuda"
     few = r.max_parallel and r.max_parallel < local_cpus(plan)
     return r.cpus_per_trial <= 1 and not (on_gpu or few)
-
-
-@contextmanager
-def _started_workers() -> Iterator[None]:
-    """Let Tune's actors run in the processes that Ray has started already.
-
-    Tune asks for actors with environment variables of their own, which Ray grants in new processes
-    only. The workers of a Ray that we started have them from us (`deepsight.tune.driver.QUIET`).
-    Should a version of Ray name the method otherwise, trials begin some seconds later.
-    """
-    from ray.tune.execution import class_cache  # where Tune is imported: two threads at it clash
-
-    cache: Any = getattr(class_cache, "_ActorClassCache", None)
-    before = getattr(cache, "get", None)
-    if before is None:
-        yield
-        return
-
-    def get(self: Any, trainable: type) -> Any:
-        if trainable not in self._cache:
-            self._cache[trainable] = ray.remote(trainable)
-        return self._cache[trainable]
-
-    cache.get = get
-    try:
-        yield
-    finally:
-        cache.get = before

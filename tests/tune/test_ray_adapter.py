@@ -6,7 +6,8 @@ import pytest
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import OutOfMemoryError, RayActorError
 
-from deepsight.tune.ray_adapter import describe_death, memory_kills_are_deaths
+from deepsight.tune.ray_adapter import describe_death
+from deepsight.tune.ray_gaps import memory_kills_are_deaths
 
 DIED = """The actor died unexpectedly before finishing this task.
 \tclass_name: TrialActor

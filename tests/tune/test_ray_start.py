@@ -11,12 +11,8 @@ from ray.tune.execution.class_cache import _ActorClassCache
 
 from deepsight.run_store import load_study
 from deepsight.space import uniform
-from deepsight.tune.ray_start import (
-    _started_workers,
-    a_trial_per_cpu,
-    preloaded,
-    threads_per_trial,
-)
+from deepsight.tune.ray_gaps import started_workers
+from deepsight.tune.ray_start import a_trial_per_cpu, preloaded, threads_per_trial
 from deepsight.tune.study import resolve_study
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +52,7 @@ def test_tune_gets_its_own_actors_back():
     class Anything:
         pass
 
-    with _started_workers():
+    with started_workers():
         cache = _ActorClassCache()
         made = cache.get(Anything)
         assert isinstance(made, ray.actor.ActorClass)

@@ -1,0 +1,90 @@
+"""What Ray 2.60 has no setting for, changed while it runs for us and restored afterwards.
+
+Each change names what happens should a version of Ray call the thing otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+from ray._private.node import Node
+
+
+@contextmanager
+def replaced(owner: Any, methods: Mapping[str, Callable[..., Any]]) -> Iterator[None]:
+    """Let `owner` have other methods for a while, those that it has."""
+    before = {name: getattr(owner, name) for name in methods if hasattr(owner, name)}
+    for name in before:
+        setattr(owner, name, methods[name])
+    try:
+        yield
+    finally:
+        for name, method in before.items():
+            setattr(owner, name, method)
+
+
+@contextmanager
+def few_processes() -> Iterator[None]:
+    """Start Ray without autoscaler, log monitor and API server, which a search has no use for.
+
+    Each is a Python process that imports for a second; under other names they are started.
+    """
+
+    def none(self: Any, *_: object, **__: object) -> None:
+        self._webui_url = None
+
+    names = ("start_monitor", "start_log_monitor", "start_api_server")
+    with replaced(Node, dict.fromkeys(names, none)):
+        yield
+
+
+@contextmanager
+def started_workers() -> Iterator[None]:
+    """Let Tune's actors run in the processes that Ray has started already.
+
+    Tune asks for actors with environment variables of their own, which Ray grants in new processes
+    only. The workers of a Ray that we started have them from us (`deepsight.tune.driver.QUIET`).
+    Under another name of the method trials begin some seconds later.
+    """
+    from ray.tune.execution import class_cache  # where Tune is imported: two threads at it clash
+
+    def get(self: Any, trainable: type) -> Any:
+        if trainable not in self._cache:
+            self._cache[trainable] = ray.remote(trainable)
+        return self._cache[trainable]
+
+    with replaced(getattr(class_cache, "_ActorClassCache", None), {"get": get}):
+        yield
+
+
+@contextmanager
+def memory_kills_are_deaths() -> Iterator[None]:
+    """Let Ray Tune take a worker that Ray killed for its memory for one that died.
+
+    Ray Tune ends the whole search otherwise: it knows of two kinds of errors, and
+    OutOfMemoryError is neither.
+    """
+    from ray.air.execution._internal.actor_manager import RayActorManager
+    from ray.exceptions import OutOfMemoryError, RayActorError
+
+    before = RayActorManager._actor_task_failed
+
+    def failed(self: RayActorManager, tracked_actor_task: Any, exception: Exception) -> None:
+        if isinstance(exception, OutOfMemoryError):
+            exception = RayActorError(error_msg=str(exception))
+        before(self, tracked_actor_task=tracked_actor_task, exception=exception)
+
+    with replaced(RayActorManager, {"_actor_task_failed": failed}):
+        yield
+
+
+def let_print(whether: bool) -> None:
+    """Let Ray print on standard output that a worker or a node has died, or not: we say it.
+
+    Under another name of the flag it prints.
+    """
+    if hasattr(ray._private.worker, "_worker_logs_enabled"):
+        ray._private.worker._worker_logs_enabled = whether
