@@ -1,7 +1,7 @@
 """How soon a search finds a good network, on drawn photographs and through Ray.
 
     python -m benchmarks.search_real [--spaces scratch,finetune] [--seeds 3] [--seconds 90]
-        [--max-epochs 9] [--searches "ours;ours, tpe;ray optuna"] [--json FILE]
+        [--max-epochs 9] [--searches "ours;ours, tpe;ray optuna"] [--json FILE] [--tell FILE]
 
 Ours and Ray's `OptunaSearch` with `ASHAScheduler`, both as shipped, train the same configs' space
 by the same `train_trial`, one trial a core, each in a process of its own, in turn, for the same
@@ -126,19 +126,20 @@ def peer(space_name: str, seed: int, seconds: float, max_epochs: int, out: Path)
     ).fit()  # fmt: skip
 
 
-def reaches(points: Sequence[Point], goal: float, seconds: float) -> float:
-    """Seconds until `goal` is reached, `seconds` if it is not."""
-    return min((time for time, _, best in points if best >= goal), default=seconds)
+def reaches(points: Sequence[Point], goal: float) -> tuple[float, int]:
+    """Seconds and epochs until `goal` is reached; those of the whole run if it is not."""
+    time, epochs, _ = next((p for p in points if p[2] >= goal), points[-1])
+    return time, epochs
 
 
-def summarise(ours: Sequence[list[Point]], theirs: Sequence[list[Point]], seconds: float) -> str:
+def summarise(ours: Sequence[list[Point]], theirs: Sequence[list[Point]]) -> str:
     """How much sooner ours reaches the lower of both median final accuracies."""
     goal = min(statistics.median(run[-1][2] for run in side) for side in (ours, theirs))
-    times = [statistics.median(reaches(r, goal, seconds) for r in side) for side in (ours, theirs)]
-    return (
-        f"median time to {goal:.3f}: {times[0]:.0f} s against {times[1]:.0f} s, "
-        f"{times[1] / times[0]:.2f} times as fast (n = {len(ours)} each)"
-    )
+    told = [f"to {goal:.3f}"]
+    for unit, index in (("s", 0), ("epochs", 1)):
+        a, b = (statistics.median(reaches(r, goal)[index] for r in side) for side in (ours, theirs))
+        told.append(f"{a:.0f} {unit} against {b:.0f}, a ratio of {b / a:.2f}")
+    return "; ".join(told) + f" (medians, n = {len(ours)} each)"
 
 
 def describe(runs: Sequence[list[Point]]) -> str:
@@ -160,10 +161,15 @@ def main() -> None:
     parser.add_argument("--max-epochs", type=int, default=9)
     parser.add_argument("--searches", default=";".join(SEARCHES))
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--tell", type=Path, metavar="FILE", help="of earlier runs, run nothing")
     parser.add_argument("--peer", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.peer:
         peer(args.peer, args.seeds, args.seconds, args.max_epochs, args.json)
+        return
+    if args.tell:
+        for space, runs in json.loads(args.tell.read_text())["runs"].items():
+            tell(space, runs)
         return
     kept: dict[str, dict[str, list[list[Point]]]] = {}
     for space in args.spaces.split(","):
@@ -174,12 +180,18 @@ def main() -> None:
                 print(f"{space} seed {seed} {name}: {done[-1][-1]}", flush=True)
                 if args.json:
                     args.json.write_text(json.dumps(vars(args) | {"json": None, "runs": kept}))
-        for name, done in runs.items():
-            print(f"{space}, {name}: {describe(done)}")
-        first, *others = runs
-        for name in others:
-            against = summarise(runs[first], runs[name], args.seconds)
-            print(f"{space}, {first} against {name}: {against}", flush=True)
+        tell(space, runs)
+
+
+def tell(space: str, runs: Mapping[str, Sequence[list[Point]]]) -> None:
+    """Print every search of a space, then the first against the others."""
+    for name, done in runs.items():
+        print(f"{space}, {name}: {describe(done)}")
+    first, *others = runs
+    for name in others:
+        against = summarise(runs[first], runs[name])
+        print(f"{space}, {first} against {name}: {against}", flush=True)
+
 
 
 if __name__ == "__main__":

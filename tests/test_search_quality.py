@@ -91,8 +91,8 @@ def test_the_best_so_far_counts_full_trials_only_and_ends_with_the_time():
     ]
     points = trajectory(rows, started=10.0, seconds=30.0, max_epochs=2)
     assert points == [(2.0, 1, 0.0), (4.0, 2, 0.5), (6.0, 3, 0.5)]
-    assert reaches(points, 0.4, 30.0) == 4.0
-    assert reaches(points, 0.6, 30.0) == 30.0
+    assert reaches(points, 0.4) == (4.0, 2)
+    assert reaches(points, 0.6) == (6.0, 3)  # never: the whole run
 
 
 def test_a_run_on_file_is_not_done_again(tmp_path):
