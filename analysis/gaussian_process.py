@@ -33,8 +33,10 @@ JITTER = 1e-6
 """Added to the diagonal, in units of the scores' variance."""
 BLOCK = 2048
 """Features that are predicted at a time."""
-BOUND = 12.0
-"""Of the absolute value of every log parameter."""
+LOWEST_SCALE, HIGHEST_VARIANCE, FAR = -4.0, 5.0, 12.0
+"""Bounds of log parameters: length scales (of features between 0 and 1) from below, variances (of
+standardised scores) from above, else at this distance from 0. Beyond them twins among the configs,
+which a search that has found its optimum proposes, leave no positive definite covariance."""
 OTHERS = {
     "way_scale": (0.0, 1.0),
     "final": (0.0, 2.0),
@@ -318,6 +320,14 @@ def start(num_features: int) -> Array:
     return mean
 
 
+def bounds_of(num_features: int) -> list[tuple[float, float]]:
+    """Of every parameter."""
+    others = {name: (-FAR, HIGHEST_VARIANCE) for name in OTHERS}
+    others |= {"way_scale": (LOWEST_SCALE, FAR), "curve_scale": (LOWEST_SCALE, FAR)}
+    others["head_start"] = (-FAR, FAR)
+    return [(LOWEST_SCALE, FAR)] * (2 * num_features) + list(others.values())
+
+
 def negative_log_posterior(theta: Array, rows: Rows) -> tuple[float, Array]:
     """Of the kernel's parameters, up to a constant, and its gradient."""
     kernel, times, grown = Kernel.of(theta), rows.times, Kernel.of(theta).grown(rows.time)
@@ -382,6 +392,6 @@ def fit(rows: Rows, begin: Array | None = None, max_steps: int = 100) -> Process
     theta = start(rows.features.shape[1]) if begin is None else begin
     found = minimize(
         negative_log_posterior, theta, args=(rows,), jac=True, method="L-BFGS-B",
-        bounds=[(-BOUND, BOUND)] * len(theta), options={"maxiter": max_steps, "ftol": 3e-6},
+        bounds=bounds_of(rows.features.shape[1]), options={"maxiter": max_steps, "ftol": 3e-6},
     )  # fmt: skip
     return Process(Kernel.of(found.x), rows, np.asarray(found.x))

@@ -69,3 +69,17 @@ def test_a_fit_finds_the_feature_that_matters():
     process = gp.fit(rows(40))
     scales = process.kernel.final_scales
     assert scales[0] < scales[1:].min() / 5
+
+
+def test_twins_leave_a_likelihood_at_every_corner_of_the_bounds():
+    """A search that has found its optimum proposes hardly anything else, without noise."""
+    rng = np.random.default_rng(0)
+    data = rows(num_trials=150, num_features=6)
+    features = np.where(rng.random((150, 1)) < 0.5, data.features[:1], data.features)
+    features = features + 1e-9 * rng.random(features.shape)
+    data = gp.Rows(features, data.trial, data.time, data.target)
+    bounds = np.array(gp.bounds_of(6))
+    bounds[-1] = 0.0, 1.0  # the head start: what it does far outside is no question
+    for _ in range(300):
+        corner = np.where(rng.random(len(bounds)) < 0.5, bounds[:, 0], bounds[:, 1])
+        assert np.isfinite(gp.negative_log_posterior(corner, data)[0])
