@@ -11,7 +11,7 @@ from deepsight.run_store import load_study
 from tests.faults.harness import Planted
 
 pytestmark = [
-    pytest.mark.faults,
+    pytest.mark.slow,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc"),
 ]
 
