@@ -67,7 +67,7 @@ class Arm:
 
 
 ARMS = {
-    "150 trials": Arm(150, 0.2, peer_seeds=5),
+    "150 trials": Arm(150, 0.2, peer_seeds=5, seeds=20),
     "no explorers": Arm(150, 0.0, intervals=False, peer_seeds=5),
     "1/rung": Arm(150, 0.2, "1/rung", intervals=False),
     "full": Arm(150, 0.2, "full", intervals=False),

@@ -199,10 +199,12 @@ class Failures(Callback):  # type: ignore[misc]
 
 
 class Forgetting(Callback):  # type: ignore[misc]
-    """Drops Ray's statistics of trials that have ended: nobody reads them, and thousands follow."""
+    """Drops what Ray keeps of trials that have ended: nobody reads it, and thousands follow."""
 
     def __init__(self) -> None:
         self._ended: list[Trial] = []
+        self._needs: dict[Any, Any] = {}
+        """One object for all trials that ask for the same resources."""
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -215,6 +217,9 @@ class Forgetting(Callback):  # type: ignore[misc]
         for trial in self._ended:
             trial.metric_analysis.clear()
             trial.metric_n_steps.clear()
+            trial.run_metadata.last_result = {"done": True}  # an empty one would be asked for anew
+            needs = trial.placement_group_factory
+            trial.placement_group_factory = self._needs.setdefault(needs, needs)
         self._ended.clear()
 
 

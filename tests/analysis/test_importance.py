@@ -2,11 +2,13 @@ import json
 import math
 from dataclasses import asdict, replace
 
+import numpy as np
 import pytest
 
 from analysis.importance import (
     RANKED,
     TOO_FEW,
+    _estimate,
     compute_cost_importance,
     compute_fanova,
     compute_importance,
@@ -186,3 +188,13 @@ def test_degenerate_studies_get_an_answer(study, change):
     if isinstance(surrogate, NoSurrogate):
         assert importances[0].verdict == TOO_FEW
         assert importances[0].shares == ()
+
+
+def test_an_interval_holds_the_draws_as_they_are_and_moved_to_the_value():
+    """Rough draws raise a small share: 0 stays in reach, and so does what the draws say."""
+    draws = np.linspace(0.1, 0.3, 1001)  # their mean is 0.2, 95 % of them lie in 0.105 to 0.295
+    estimate = _estimate(0.08, draws)
+    assert estimate.low == 0.0
+    assert estimate.high == pytest.approx(0.295)
+    estimate = _estimate(0.5, draws)
+    assert (estimate.low, estimate.high) == (pytest.approx(0.105), pytest.approx(0.595))
