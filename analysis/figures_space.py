@@ -151,7 +151,9 @@ def draw_importance(info: Importance) -> Figure:
     solid = [BLUE if s.above_floor and ranked else GREY for s in shares]
     totals = [s.total.value for s in shares]
     axes.barh(rows, totals, height=0.62, color=solid, alpha=0.35, label="with interactions")
-    axes.barh(rows, [s.main.value for s in shares], height=0.62, color=solid, label="by itself")
+    # among the best hyperparameters depend on each other: mains there may exceed totals
+    mains = [min(s.main.value, s.total.value) for s in shares]
+    axes.barh(rows, mains, height=0.62, color=solid, label="by itself")
     axes.hlines(rows, [s.total.low for s in shares], [s.total.high for s in shares],
                 color="#22262b", linewidth=1.2, label="its 95 % interval")  # fmt: skip
     if math.isfinite(info.floor):

@@ -138,8 +138,8 @@ def _estimate(value: float, draws: Array) -> Estimate:
     ends = np.percentile(draws, INTERVAL)
     moved = ends + value - draws.mean()
     low, high = min(ends[0], moved[0]), max(ends[1], moved[1])
-    value = max(float(value), 0.0)
-    return Estimate(value, min(max(float(low), 0.0), value), max(float(high), value))
+    value = min(max(float(value), 0.0), 1.0)  # beyond lie errors of the estimators only
+    return Estimate(value, min(max(float(low), 0.0), value), min(max(float(high), value), 1.0))
 
 
 def _shares(

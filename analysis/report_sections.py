@@ -201,7 +201,8 @@ def _missed_text(said: Conclusions) -> str:
     if not info.missed:
         return (
             "What stopping may have cost cannot be told: only explorers trained to the end would "
-            "show it, whatever they score, and none has a score at full budget."
+            f"show it, whatever they score, and {info.num_full_explorers or 'none'} "
+            f"{'have' if info.num_full_explorers > 1 else 'has'} a score at full budget."
         )
     top = len(info.top_explorers)
     anywhere = info.missed[-1].share

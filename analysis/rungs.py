@@ -17,6 +17,8 @@ from deepsight.run_store import Study, TrialRecord
 
 FEWEST = 8
 """Explorers of full budget from which a correlation is told."""
+FEWEST_TOP = 2
+"""Best explorers from which it is told whether stopping would have missed them."""
 DEFAULT_REDUCTION = 3
 """Where the header does not state a reduction factor."""
 
@@ -80,7 +82,7 @@ class Rungs:
     top_explorers: tuple[str, ...]
     """The best ``1 / reduction_factor`` of these."""
     missed: tuple[Missed, ...]
-    """One a rung, and last, with `epoch` 0, at any rung; empty without explorers of full budget."""
+    """One a rung, and last, with `epoch` 0, at any rung; empty with fewer than `FEWEST_TOP`."""
     agreements: tuple[Agreement, ...]
     """One a rung below the full budget; empty with fewer than `FEWEST` explorers of it."""
 
@@ -163,7 +165,7 @@ def _rung(study: Study, epoch: int) -> Rung:
 
 
 def _missed(study: Study, top: Sequence[TrialRecord], factor: int) -> tuple[Missed, ...]:
-    if not top or study.header.get("scheduler") == "fifo":
+    if len(top) < FEWEST_TOP or study.header.get("scheduler") == "fifo":
         return ()
     stopped_at: dict[int, list[str]] = {}
     for epoch in study.rungs[:-1]:

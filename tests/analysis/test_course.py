@@ -149,3 +149,9 @@ def test_intervals_around_the_best(tmp_path):
     assert info.search_gain.value == pytest.approx(0.25)
     few = hand_study(tmp_path / "few", SMALL, data={"counts": {"val": {"cat": 40}}})
     assert compute_standing(few).contenders == ("t0009", "t0005")
+
+
+def test_one_explorer_at_the_end_tells_nothing_of_what_was_missed(tmp_path):
+    curves = [trial(ramp(0.5)), trial(ramp(0.9)), trial(ramp(0.4), explorer=True)]
+    info = compute_rungs(hand_study(tmp_path / "s", curves))
+    assert (info.num_full_explorers, info.missed) == (1, ())

@@ -64,7 +64,7 @@ def test_the_ranking_is_that_of_the_final_score(importance):
 def test_shares_are_shares(importance):
     for share in importance.shares:
         for estimate in (share.main, share.total):
-            assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1.05
+            assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
         assert share.main.value <= share.total.value + 0.05
         assert 1 <= share.rank_low <= share.rank_high <= len(importance.shares)
     assert sum(s.main.value for s in importance.shares) == pytest.approx(1, abs=0.15)
