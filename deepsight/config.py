@@ -333,7 +333,7 @@ def _typed(name: str, value: object, kind: type) -> Value:
         return value  # type: ignore[return-value]
     hint = f"Give {name} a value of type {kind.__name__}."
     if isinstance(value, str) and kind in (int, float):
-        hint = f"YAML reads {value} as text; a {kind.__name__} is written like " + (
+        hint = f"YAML reads {value} as text; {_article(kind)} is written like " + (
             "1.0e-4." if kind is float else "32."
         )
     raise UserError(f"{name} must be {_article(kind)}, got {value!r}.", hint)
