@@ -151,10 +151,19 @@ def fit_surrogate(study: Study, seed: int = 0) -> Surrogate | NoSurrogate:
     return fitted if isinstance(fitted, NoSurrogate) else _checked(study, *fitted, seed)
 
 
-def fit_process(study: Study, seed: int = 0) -> tuple[Data, gp.Process] | NoSurrogate:
-    """The model of `fit_surrogate` by itself, without the copies that check it."""
-    records = [r for r in study.records if _points(study, r)]
-    return _fit(study, records, [_points(study, r) for r in records], study.max_epochs, seed)
+def fit_process(
+    study: Study, seed: int = 0, points: Points | None = None
+) -> tuple[Data, gp.Process] | NoSurrogate:
+    """The model of `fit_surrogate` by itself, without the copies that check it.
+
+    Args:
+        study: What `deepsight.run_store.load_study` returns.
+        seed: Of the choice of rows where there are too many.
+        points: Other scores of the study's trials than those on record.
+    """
+    points = points or [_points(study, r) for r in study.records]
+    told = [(r, p) for r, p in zip(study.records, points, strict=True) if p]
+    return _fit(study, [r for r, _ in told], [p for _, p in told], study.max_epochs, seed)
 
 
 def fit_values(
