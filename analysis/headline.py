@@ -30,7 +30,7 @@ def headline(said: Conclusions) -> tuple[str, ...]:
         _contenders(said),
         _importance(said),
         "It was selected on this score of one seed, which is therefore too good on average; "
-        "fresh seeds tell (python -m deepsight.confirm).",
+        "training it again with other seeds would tell by how much.",
         *_troubles(said),
     ]
     return tuple(s for s in sentences if s)
