@@ -40,16 +40,46 @@ MIN_R2, MIN_RANK = 0.3, 0.4
 
 
 @dataclass(frozen=True)
+class Scale:
+    """The way from scores to the standardised targets of a process, and back."""
+
+    log: bool
+    """Whether targets are of the logarithm: configs then multiply what the epochs give."""
+    centre: float
+    spread: float
+
+    @staticmethod
+    def of(scores: Array, log: bool) -> Scale:
+        """The scale on which `scores` have mean 0 and variance 1."""
+        values = np.log(scores) if log else scores
+        return Scale(log, float(values.mean()), float(values.std()))
+
+    def targets(self, scores: Array) -> Array:
+        """Standardised."""
+        values = np.log(scores) if self.log else scores
+        return np.asarray((values - self.centre) / (self.spread or 1.0))
+
+    def scores(self, targets: Array) -> Array:
+        """In the metric's unit."""
+        values = self.centre + self.spread * targets
+        return np.asarray(np.exp(values) if self.log else values)
+
+    def log_slopes(self, targets: Array) -> Array:
+        """Logarithms of the derivative of the targets by the scores."""
+        slopes = np.full(len(targets), -math.log(self.spread))
+        return slopes - self.centre - self.spread * targets if self.log else slopes
+
+
+@dataclass(frozen=True)
 class Data:
     """What a surrogate learns from."""
 
     encoding: Encoding
     rows: gp.Rows
-    """Its target is standardised by `centre` and `spread`."""
+    """Its target is on `scale`."""
     explorer: npt.NDArray[np.bool_]
     """Of each trial: they are kept first where not all rows can be."""
-    centre: float
-    spread: float
+    scale: Scale
     horizon: int
     """The epoch that is time 1."""
 
@@ -85,11 +115,13 @@ class Surrogate:
             epoch: At most the full budget.
 
         Returns:
-            Two arrays (len(configs),) in the metric's unit, without a trial's own noise.
+            Two arrays (len(configs),) in the metric's unit, without a trial's own noise; on a
+            logarithmic scale the median, and the deviation to the first order.
         """
         features, time = self.encoding.features(self.encoding.units(configs)), self.time(epoch)
         mean, variance = self.process.mean(features, time), self.process.variance(features, time)
-        return self.data.centre + self.data.spread * mean, self.data.spread * np.sqrt(variance)
+        scale, slopes = self.data.scale, self.data.scale.log_slopes(mean)
+        return scale.scores(mean), np.sqrt(variance) / np.exp(slopes)
 
     def samples(
         self, configs: Sequence[Mapping[str, Value]], epoch: int, num: int, seed: int
@@ -98,12 +130,12 @@ class Surrogate:
         features = self.encoding.features(self.encoding.units(configs))
         draws = self.process.draws(num, np.random.default_rng(seed))
         values = draws(features, self.time(epoch))
-        return self.data.centre + self.data.spread * values.T
+        return self.data.scale.scores(values.T)
 
     def final_mean(self, units: Array) -> Array:
         """Expected scores at full budget of units (n, d), (n,)."""
         mean = self.process.mean(self.encoding.features(units), 1.0)
-        return self.data.centre + self.data.spread * mean
+        return self.data.scale.scores(mean)
 
     def final_draws(self, units: Array, random: Array, num: int, seed: int) -> Array:
         """Plausible expected scores at full budget, (n, num * copies).
@@ -117,7 +149,7 @@ class Surrogate:
         features = np.column_stack([self.encoding.features(units), random])
         rng = np.random.default_rng(seed)
         values = [copy.draws(num, rng)(features, 1.0) for copy in self.copies]
-        return self.data.centre + self.data.spread * np.concatenate(values, axis=1)
+        return self.data.scale.scores(np.concatenate(values, axis=1))
 
     def time(self, epoch: int) -> float:
         """An epoch on the model's scale.
@@ -163,7 +195,8 @@ def fit_process(
     """
     points = points or [_points(study, r) for r in study.records]
     told = [(r, p) for r, p in zip(study.records, points, strict=True) if p]
-    return _fit(study, [r for r, _ in told], [p for _, p in told], study.max_epochs, seed)
+    records = [r for r, _ in told]
+    return _fit(study, records, [p for _, p in told], study.max_epochs, seed, may_log=True)
 
 
 def fit_values(
@@ -175,21 +208,44 @@ def fit_values(
 
 
 def _fit(
-    study: Study, records: Sequence[TrialRecord], points: Points, horizon: int, seed: int
+    study: Study,
+    records: Sequence[TrialRecord],
+    points: Points,
+    horizon: int,
+    seed: int,
+    may_log: bool = False,
 ) -> tuple[Data, gp.Process] | NoSurrogate:
+    """The better of two fits, to the values and, where all are positive, to their logarithms."""
     if len(records) < MIN_TRIALS:
         return NoSurrogate(f"{len(records)} trials have a value; it takes {MIN_TRIALS}.")
     encoding = make_encoding(study.space, study.fixed, [r.config for r in records])
     if not encoding.names:
         return NoSurrogate("no hyperparameter varied.")
-    data = _make_data(encoding, records, points, horizon)
-    if data.spread == 0.0:
+    values = np.array([value for trial in points for _, value in trial])
+    if np.ptp(values) == 0.0:
         return NoSurrogate("every trial has the same value.")
-    rng = np.random.default_rng(seed)
-    everybody = np.arange(len(records))
+    logs = [False, True] if may_log and values.min() > 0 else [False]
+    scales = [Scale.of(values, log) for log in logs]
+    fits = [_fit_on(scale, encoding, records, points, horizon, seed) for scale in scales]
+    return max(fits, key=lambda fit: fit[0])[1:]
+
+
+def _fit_on(
+    scale: Scale, encoding: Encoding, records: Sequence[TrialRecord], points: Points,
+    horizon: int, seed: int,
+) -> tuple[float, Data, gp.Process]:  # fmt: skip
+    """The evidence of the scores on one scale, and what was fitted to them.
+
+    Of the two scales that one is right on which the scores, not the targets, are more probable:
+    hence the slopes (Snelson, Rasmussen and Ghahramani 2004, "Warped Gaussian processes").
+    """
+    data = _make_data(scale, encoding, records, points, horizon)
+    rng, everybody = np.random.default_rng(seed), np.arange(len(records))
     process = gp.fit(_limited(data, data.rows, everybody, MAX_ROWS, rng))
+    evidence = -gp.negative_log_posterior(process.theta, process.rows)[0]
+    evidence += float(scale.log_slopes(process.rows.target).sum())
     known = _limited(data, data.rows, everybody, MAX_KNOWN, rng)
-    return data, gp.Process(process.kernel, known, process.theta)
+    return evidence, data, gp.Process(process.kernel, known, process.theta)
 
 
 def _checked(study: Study, data: Data, process: gp.Process, seed: int) -> Surrogate:
@@ -224,6 +280,7 @@ def _time(epoch: int, horizon: int) -> float:
 
 
 def _make_data(
+    scale: Scale,
     encoding: Encoding,
     records: Sequence[TrialRecord],
     points: Points,
@@ -231,16 +288,14 @@ def _make_data(
 ) -> Data:
     counts = [len(p) for p in points]
     flat = [point for p in points for point in p]
-    scores = np.array([value for _, value in flat])
-    centre, spread = float(scores.mean()), float(scores.std())
     rows = gp.Rows(
         features=encoding.features(encoding.units([r.config for r in records])),
         trial=np.repeat(np.arange(len(records)), counts),
         time=np.array([_time(epoch, horizon) for epoch, _ in flat]),
-        target=(scores - centre) / (spread or 1.0),
+        target=scale.targets(np.array([value for _, value in flat])),
     )
     explorer = np.array([r.explorer for r in records])
-    return Data(encoding, rows, explorer, centre, spread, horizon)
+    return Data(encoding, rows, explorer, scale, horizon)
 
 
 def _limited(
@@ -319,13 +374,15 @@ def _cross_fit(
 
 
 def _quality(data: Data, held_out: HeldOut) -> FitQuality:
-    error = held_out.target - held_out.mean
-    variance = float(held_out.target.var())
+    scores, expected = data.scale.scores(held_out.target), data.scale.scores(held_out.mean)
+    error = scores - expected
+    variance = float(scores.var())
     r2 = 1 - float((error**2).mean()) / variance if variance else 0.0
     constant = np.ptp(held_out.mean) == 0 or variance == 0
     rank = 0.0 if constant else float(spearmanr(held_out.mean, held_out.target).statistic)
-    rmse = float(np.sqrt((error**2).mean())) * data.spread
-    coverage = float((np.abs(error) <= 1.96 * held_out.deviation).mean())
+    rmse = float(np.sqrt((error**2).mean()))
+    off = np.abs(held_out.target - held_out.mean)
+    coverage = float((off <= 1.96 * held_out.deviation).mean())
     holds = r2 >= MIN_R2 and rank >= MIN_RANK
     text = (
         f"Fitted on {len(data.rows.features)} trials ({len(data.rows.target)} rows); of held-out "

@@ -141,7 +141,7 @@ def _shares_only(study: Study, final: Callable[..., float] | None = None) -> dic
     assert not isinstance(fitted, NoSurrogate)
     data, process = fitted
     design = make_design(data.encoding, 1024, 0)
-    mean = process.mean(data.encoding.features(design.points), 1.0)
+    mean = data.scale.scores(process.mean(data.encoding.features(design.points), 1.0))
     found = indices(mean[:, None], design)
     names = data.encoding.names
     return {"shares": {n: {"main": float(found.main[i, 0]), "total": float(found.total[i, 0])}
