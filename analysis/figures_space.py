@@ -151,7 +151,7 @@ def draw_importance(info: Importance) -> Figure:
     solid = [BLUE if s.above_floor and ranked else GREY for s in shares]
     totals = [s.total.value for s in shares]
     axes.barh(rows, totals, height=0.62, color=solid, alpha=0.35, label="with interactions")
-    # among the best hyperparameters depend on each other: mains there may exceed totals
+    # in the best quarter hyperparameters depend on each other, and mains may exceed totals
     mains = [min(s.main.value, s.total.value) for s in shares]
     axes.barh(rows, mains, height=0.62, color=solid, label="by itself")
     axes.hlines(rows, [s.total.low for s in shares], [s.total.high for s in shares],

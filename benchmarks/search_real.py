@@ -193,6 +193,5 @@ def tell(space: str, runs: Mapping[str, Sequence[list[Point]]]) -> None:
         print(f"{space}, {first} against {name}: {against}", flush=True)
 
 
-
 if __name__ == "__main__":
     main()
