@@ -29,8 +29,6 @@ from deepsight.tune.past import Past
 
 STARTUP_TRIALS = 10
 """Random proposals before TPE begins; explorers count among them."""
-
-
 EPOCH = datetime.fromtimestamp(0, UTC)
 """When a trial was that has no time."""
 
