@@ -55,14 +55,18 @@ class Encoder:
             config[name] = chosen[name] = _value(domain, row[self.columns[name]])
         return chosen
 
+    def place(self, points: np.ndarray) -> np.ndarray:
+        """Rows at points of the unit cube, (n, hyperparameters), uniform in every domain."""
+        return self._settle(self._place(points))
+
     def draw(self, num: int, rng: np.random.Generator) -> np.ndarray:
         """`num` rows drawn uniformly from the space."""
-        return self._settle(self._draw(num, rng))
+        return self.place(rng.random((num, len(self.space))))
 
     def perturb(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Neighbours of `rows`: some of the values moved a little, some choices made anew."""
         num = len(rows)
-        fresh = self._draw(num, rng)
+        fresh = self._place(rng.random((num, len(self.space))))
         moved = rows + rng.normal(size=rows.shape) * rng.choice(STEPS, (num, 1))
         moved = np.clip(1 - np.abs(1 - np.abs(moved)), 0, 1)  # reflected: no heap on the bounds
         rate = rng.choice(RATES, (num, 1))
@@ -76,12 +80,16 @@ class Encoder:
                 new[none, part] = fresh[none, part]
         return self._settle(new)
 
-    def _draw(self, num: int, rng: np.random.Generator) -> np.ndarray:
-        rows = rng.random((num, len(self.owners)))
-        for name, domain in self.space.items():
+    def _place(self, points: np.ndarray) -> np.ndarray:
+        """The same, with values for what is not active."""
+        rows = np.zeros((len(points), len(self.owners)))
+        for shares, (name, domain) in zip(points.T, self.space.items(), strict=True):
+            part = self.columns[name]
             if isinstance(domain, Choice):
-                values = rng.integers(len(domain.values), size=num)
-                rows[:, self.columns[name]] = CHOSEN * np.eye(len(domain.values))[values]
+                num = len(domain.values)
+                rows[:, part] = CHOSEN * np.eye(num)[(shares * num).astype(int)]
+            else:
+                rows[:, part.start] = shares
         return rows
 
     def _settle(self, rows: np.ndarray) -> np.ndarray:

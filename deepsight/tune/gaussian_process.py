@@ -15,8 +15,10 @@ from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 from scipy.optimize import minimize
 
 JITTER = 1e-6
-SCALE_PRIOR = (np.log(0.5), 1.0)
-"""Mean and standard deviation of a logarithmic length scale."""
+SCALE_PRIOR = (np.log(1.5), 0.7)
+"""Mean and standard deviation of a logarithmic length scale. Long ones: what a few trials say about
+one hyperparameter holds for the others' values too, until more trials say otherwise. With short
+ones the best place left is always beside the best trial."""
 SIGNAL_PRIOR = (0.0, 1.0)
 """The same for the variance of the signal, scores having variance 1."""
 NOISE_PRIOR = (np.log(0.01), 1.5)

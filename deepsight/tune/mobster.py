@@ -5,6 +5,10 @@ stopped, paused and running trials and of explorers too; the next config is the 
 largest expected improvement at the full budget (Klein et al. 2020, "Model-based asynchronous
 hyperparameter and neural architecture search"; expected improvement: Jones et al. 1998). Trials
 that run without a score yet count as what the model expects of them.
+
+The first trials are points of a scrambled Sobol sequence. After them every other proposal comes
+from a model of the scores as they are, the others from one of their ranks: where half of a space
+stays near chance, ranks tell the good from the better; near the optimum scores do.
 """
 
 from __future__ import annotations
@@ -13,7 +17,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
+from scipy.stats import qmc, rankdata
 from threadpoolctl import threadpool_limits
 
 from deepsight.config import Value
@@ -22,8 +27,8 @@ from deepsight.tune.encoding import Encoder
 from deepsight.tune.gaussian_process import GaussianProcess, fit
 from deepsight.tune.past import Past
 
-STARTUP_TRIALS = 6
-"""Trials with a score before the model is asked; explorers count among them."""
+STARTUP_TRIALS = 8
+"""Trials with a score before the model is asked; the defaults and explorers count among them."""
 MOST_ROWS = 90
 """Scores that the model sees: those of the highest rungs and the best, and a sample of the rest."""
 CANDIDATES = 300
@@ -46,25 +51,36 @@ def propose(
         max_epochs: The full budget.
         seed: Of the draws.
     """
-    with threadpool_limits(1):  # the other cores train
-        return _propose(space, fixed, past, max_epochs, np.random.default_rng(seed))
-
-
-def _propose(
-    space: Space, fixed: Mapping[str, Value], past: Sequence[Past], max_epochs: int,
-    rng: np.random.Generator,
-) -> dict[str, Value]:  # fmt: skip
     encoder = Encoder(space, fixed)
     scored = [t for t in past if t.scores and t.state != "failed"]
     if len(scored) < STARTUP_TRIALS:
-        return encoder.decode(encoder.draw(1, rng)[0])
-    rows, scores = _observations(encoder, past, max_epochs, rng)
-    model = fit(rows, scores, np.append(encoder.owners, len(space)))
-    waiting = [t.config for t in past if t.state == "running" and not t.scores]
-    if waiting:
-        model = model.believing(_at(encoder.encode(waiting), 1.0))
-    tried = encoder.encode([t.config for t in scored] + waiting)
-    return encoder.decode(_best_candidate(model, encoder, tried, rng))
+        return encoder.decode(_spread(encoder, len(past), seed))
+    with threadpool_limits(1):  # the other cores train
+        rng = np.random.default_rng(seed)
+        rows, scores = _observations(encoder, past, max_epochs, rng)
+        scores = _normal_ranks(scores) if seed % 2 else scores
+        model = fit(rows, scores, np.append(encoder.owners, len(space)))
+        waiting = [t.config for t in past if t.state == "running" and not t.scores]
+        if waiting:
+            model = model.believing(_at(encoder.encode(waiting), 1.0))
+        tried = encoder.encode([t.config for t in scored] + waiting)
+        return encoder.decode(_best_candidate(model, encoder, tried, rng))
+
+
+def _spread(encoder: Encoder, number: int, seed: int) -> np.ndarray:
+    """Point `number` of a Sobol sequence over the space.
+
+    All trials of a study have the same sequence: a trial's seed is the study's and its number.
+    """
+    sobol = qmc.Sobol(len(encoder.space), seed=(seed - number) % 2**32)
+    if number:
+        sobol.fast_forward(number)
+    return np.asarray(encoder.place(sobol.random(1))[0])
+
+
+def _normal_ranks(scores: np.ndarray) -> np.ndarray:
+    """Quantiles of the normal distribution at the scores' ranks."""
+    return np.asarray(ndtri((rankdata(scores) - 0.5) / len(scores)))
 
 
 def _observations(

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from deepsight.config import STUDY_PARAMS
-from deepsight.space import sample, uniform
+from deepsight.space import choice, sample, uniform
 from deepsight.tune.mobster import propose
 from deepsight.tune.past import Past
 from deepsight.tune.searcher import SAMPLERS
@@ -51,6 +51,26 @@ def test_the_model_looks_where_the_best_are():
     points = [sample(LINE, {}, rng) for _ in range(20)]
     trials = [Past(p, False, {1: -((p["x"] - 0.7) ** 2)}, "completed") for p in points]
     assert drawn_near(trials, 0.7, 1) == 10
+
+
+def test_the_first_proposals_spread_over_the_space():
+    space = {"x": uniform(0.0, 1.0), "kind": choice("a", "b", "c", "d"), "y": uniform(0.0, 1.0)}
+    past, study_seed = [], 300
+    for number in range(8):
+        past.append(Past(propose(space, {}, past, 9, study_seed + number), False))
+    assert sorted(int(8 * t.config["x"]) for t in past) == list(range(8))
+    assert sorted(t.config["kind"] for t in past) == sorted("abcd" * 2)
+    other = propose(space, {}, [], 9, study_seed + 1000)
+    assert other != past[0].config
+
+
+def test_one_score_far_off_hides_nothing_from_every_other_proposal():
+    rng = random.Random(0)
+    points = [sample(LINE, {}, rng) for _ in range(20)]
+    trials = [Past(p, False, {1: -((p["x"] - 0.7) ** 2)}, "completed") for p in points]
+    trials.append(Past({"x": 0.1, "idle": 0.5}, False, {1: -1e6}, "completed"))
+    found = [propose(LINE, {}, trials, 1, seed)["x"] for seed in range(1, 20, 2)]
+    assert sum(abs(x - 0.7) < 0.1 for x in found) == 10
 
 
 def test_the_model_learns_that_the_first_epoch_misleads():
