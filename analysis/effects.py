@@ -26,7 +26,7 @@ NUM_MAP = 13
 """The same for a map of two."""
 NUM_POINTS = 128
 """Configs of the declared space that an effect averages over, a power of two."""
-NUM_DRAWS = 20
+NUM_DRAWS = 5
 """Functions from each of the surrogate's copies."""
 INTERVAL = (2.5, 97.5)
 PLAUSIBLE = 0.05

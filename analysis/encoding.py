@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,11 @@ from deepsight.config import Value
 from deepsight.space import Choice, Domain, Float, Int, ordered
 
 Array = npt.NDArray[np.float64]
+
+MIN_OTHERS = 3
+"""Trials with another value than the usual one; with fewer a hyperparameter was hardly varied."""
+NEAR = 0.1
+"""Of a number's domain: no other value is nearer to the usual one."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,15 @@ class Encoding:
         columns += [(~np.isnan(units[:, self.names.index(n)])).astype(float) for n in self.activity]
         return np.stack(columns, axis=1) if columns else np.zeros((len(units), 0))
 
+    @cached_property
+    def groups(self) -> tuple[int, ...]:
+        """To which group of features each feature belongs: a hyperparameter's, or activity's."""
+        groups: list[int] = []
+        for number, name in enumerate(self.names):
+            domain = self.space[name]
+            groups += [number] * (len(domain.values) if isinstance(domain, Choice) else 1)
+        return (*groups, *range(len(self.names), len(self.names) + len(self.activity)))
+
     def silence(self, table: Array) -> Array:
         """Put NaN into `table` where the conditions do not hold."""
         for column, name in enumerate(self.names):
@@ -128,19 +143,35 @@ def make_encoding(
     left_out: dict[str, str] = {}
     names: list[str] = []
     for name in ordered(space):
-        seen = {repr(c.get(name)): c.get(name) for c in configs if c.get(name) is not None}
-        if not _varies(space[name]):
-            left_out[name] = "it has one value only"
-        elif not seen:
-            left_out[name] = "it was active in no trial"
-        elif len(seen) == 1:
-            left_out[name] = f"it was {next(iter(seen.values()))!r} in every trial that had it"
+        values = [value for c in configs if (value := c.get(name)) is not None]
+        usual, reason = _unvaried(space[name], values)
+        if reason:
+            left_out[name], pinned[name] = reason, usual
         else:
             names.append(name)
-            continue
-        pinned[name] = next(iter(seen.values()), None)
     encoding = Encoding(tuple(names), dict(space), pinned, left_out)
     return replace(encoding, activity=_activity_columns(encoding, configs))
+
+
+def _unvaried(domain: Domain, values: Sequence[Value]) -> tuple[Value, str]:
+    """The usual one of a hyperparameter's values, and why nothing can be said about it, or ""."""
+    if not _varies(domain):
+        return (values[0] if values else None), "it has one value only"
+    if not values:
+        return None, "it was active in no trial"
+    usual = max(values, key=values.count)
+    if len({repr(value) for value in values}) == 1:
+        return usual, f"it was {usual!r} in every trial that had it"
+    units = np.array([_to_unit(domain, value) for value in values])
+    if not isinstance(domain, Choice):
+        usual = from_unit(domain, float(np.median(units)))
+    others = int((np.abs(units - _to_unit(domain, usual)) > NEAR).sum())
+    if others < MIN_OTHERS:
+        return usual, (
+            f"it was hardly varied: {len(values) - others} of {len(values)} trials had {usual!r}"
+            + ("" if isinstance(domain, Choice) else " or a value near it")
+        )
+    return usual, ""
 
 
 def _activity_columns(

@@ -7,49 +7,31 @@ A trial's score at time t, 0 after the first epoch and 1 at the full budget, is 
 where ``grown(t) = t + (1 - t) head_start``. The way there vanishes at t = 1, so that a
 hyperparameter may rule the early epochs and have no part in the final score; with one kernel over
 (x, t), stationary in t, it cannot. All four functions have squared exponential kernels, `way` and
-`final` with a length scale a feature (Rasmussen and Williams 2006, section 5.1); that of `final`
-has a part over all features jointly and one over each alone (Duvenaud et al. 2011). The parameters
-maximise the marginal likelihood times a weak prior (length scales: Hvarfner et al. 2024).
+`final` with a length scale a hyperparameter (Rasmussen and Williams 2006, section 5.1); that of
+`final` has a part over all of them jointly and one over each alone (Duvenaud et al. 2011). Which
+kernels the data allow: `analysis.kernel_posterior`.
 
-Gradients are analytic and what depends on configs only is computed trial by trial, not row by row:
-see docs/decisions.md for what that gains over automatic differentiation.
+What depends on configs only is computed trial by trial, not row by row: see docs/decisions.md for
+what that gains.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_solve, cholesky, solve_triangular
-from scipy.linalg.lapack import dpotri
-from scipy.optimize import minimize
 
 Array = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.intp]
 
 JITTER = 1e-6
 """Added to the diagonal, in units of the scores' variance."""
 BLOCK = 2048
 """Features that are predicted at a time."""
-LOWEST_SCALE, HIGHEST_VARIANCE, FAR = -4.0, 5.0, 12.0
-"""Bounds of log parameters: length scales (of features between 0 and 1) from below, variances (of
-standardised scores) from above, else at this distance from 0. Beyond them twins among the configs,
-which a search that has found its optimum proposes, leave no positive definite covariance."""
-OTHERS = {
-    "way_scale": (0.0, 1.0),
-    "final": (0.0, 2.0),
-    "alone": (-2.0, 2.0),
-    "way": (0.0, 2.0),
-    "curve_scale": (0.0, 1.0),
-    "curve": (0.0, 2.0),
-    "luck": (-5.0, 2.0),
-    "noise": (-4.0, 2.0),
-    "head_start": (0.5, 0.5),
-}
-"""Parameters beside the features' length scales: mean and standard deviation of the prior, of the
-logarithm but for the last. Scores are standardised, times lie in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -58,20 +40,27 @@ class Rows:
 
     features: Array
     """(m, p), of the trials."""
-    trial: npt.NDArray[np.intp]
+    trial: Numbers
     """(n,) rising: whose row it is; every trial has one at least."""
     time: Array
     """(n,), in [0, 1]."""
     target: Array
     """(n,): standardised scores."""
+    groups: Numbers = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
+    """(p,): to which of g groups each feature belongs, 0 to g - 1; the features of a group share a
+    length scale. Empty: each is a group of its own."""
+
+    def __post_init__(self) -> None:
+        if not len(self.groups):
+            object.__setattr__(self, "groups", np.arange(self.features.shape[1]))
 
     @cached_property
-    def starts(self) -> npt.NDArray[np.intp]:
+    def starts(self) -> Numbers:
         """(m,): the first row of each trial."""
         return np.searchsorted(self.trial, np.arange(len(self.features)))
 
     @property
-    def ends(self) -> npt.NDArray[np.intp]:
+    def ends(self) -> Numbers:
         """(m,): the last row of each trial."""
         return np.append(self.starts[1:], len(self.trial)) - 1
 
@@ -86,11 +75,16 @@ class Rows:
         return np.asarray(self.time[:, None] == self.times[None, :], dtype=float)
 
     @cached_property
-    def _pairs(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    def _pairs(self) -> tuple[Numbers, Numbers]:
         """(n, n) each: where a pair of rows lies in a flat (m, m) and in a flat (t, t)."""
         moment = np.searchsorted(self.times, self.time)
         by_trial = self.trial[:, None] * len(self.features) + self.trial[None, :]
         return by_trial, moment[:, None] * len(self.times) + moment[None, :]
+
+    @cached_property
+    def same_trial(self) -> Array:
+        """(n, n): 1 where two rows are of one trial."""
+        return np.asarray(self.trial[:, None] == self.trial[None, :], dtype=float)
 
     def by_trial(self, rows: Array) -> Array:
         """Sums over the rows of each trial along the first axis."""
@@ -107,18 +101,20 @@ class Rows:
 
 @dataclass(frozen=True)
 class Kernel:
-    """The covariance's parameters."""
+    """The covariance's parameters, for features in g groups."""
 
+    groups: Numbers
+    """(p,): of the features, as in `Rows`."""
     final_scales: Array
-    """(p,): length scales of `final`, joint and alone."""
+    """(g,): length scales of `final`, joint and alone."""
     way_scales: Array
-    """(p,)."""
+    """(g,)."""
     way_scale: float
     """Length scale of the way there in time."""
     final: float
     """Variance of the final score's joint part."""
     alone: float
-    """Variance of its part over each feature alone."""
+    """Variance of its part over each group alone."""
     way: float
     curve_scale: float
     curve: float
@@ -130,12 +126,12 @@ class Kernel:
     """What part of the final score's differences shows after the first epoch."""
 
     @staticmethod
-    def of(theta: Array) -> Kernel:
+    def of(theta: Array, groups: Numbers) -> Kernel:
         """From one vector: logarithms of everything but the head start, in the fields' order."""
-        num = (len(theta) - len(OTHERS)) // 2
+        num = int(groups.max(initial=-1)) + 1
         logs = np.exp(theta[:-1])
         others = [float(x) for x in (*logs[2 * num :], theta[-1])]
-        return Kernel(logs[:num], logs[num : 2 * num], *others)
+        return Kernel(groups, logs[:num], logs[num : 2 * num], *others)
 
     def grown(self, time: Array | float) -> Array:
         """What part of the final score's differences shows at a time."""
@@ -143,15 +139,17 @@ class Kernel:
 
     def final_between(self, a: Array, b: Array) -> Array:
         """Prior covariance of the final score, (len(a), len(b))."""
-        a, b = a / self.final_scales, b / self.final_scales
+        a, b = a / self.final_scales[self.groups], b / self.final_scales[self.groups]
         covariance = self.final * bell(squared(a, b))
-        for column in range(a.shape[1]):
-            covariance += self.alone * bell((a[:, column, None] - b[None, :, column]) ** 2)
+        for group in range(len(self.final_scales)):
+            mine = self.groups == group
+            covariance += self.alone * bell(squared(a[:, mine], b[:, mine]))
         return covariance
 
     def way_between(self, a: Array, b: Array) -> Array:
         """Prior covariance of the way there at one time, (len(a), len(b))."""
-        return self.way * bell(squared(a / self.way_scales, b / self.way_scales))
+        scales = self.way_scales[self.groups]
+        return self.way * bell(squared(a / scales, b / scales))
 
     def way_in_time(self, a: Array, b: Array) -> Array:
         """Its factor over time, (len(a), len(b)), 0 at the full budget."""
@@ -163,21 +161,17 @@ class Kernel:
         return self.curve * bell(squared(a[:, None], b[:, None]) / self.curve_scale**2)
 
     def of_rows(self, rows: Rows) -> Array:
-        """Covariance of the targets."""
-        return self.parts_of(rows)[-1]
-
-    def parts_of(self, rows: Rows) -> tuple[Array, Array, Array]:
-        """Covariance of the final score and of the way there, and of the targets, (n, n) each."""
+        """Covariance of the targets, (n, n)."""
         grown, times = self.grown(rows.times), rows.times
-        final = rows.of_trials(self.final_between(rows.features, rows.features))
+        covariance = rows.of_trials(self.final_between(rows.features, rows.features))
+        covariance *= rows.of_times(np.outer(grown, grown))
         way = rows.of_trials(self.way_between(rows.features, rows.features))
         way *= rows.of_times(self.way_in_time(times, times))
-        covariance = final * rows.of_times(np.outer(grown, grown))
         covariance += way
         covariance += rows.of_times(self.curve_between(times, times))
         covariance += rows.of_trials(self.luck * np.eye(len(rows.features)))
         covariance[np.diag_indices_from(covariance)] += self.noise + JITTER
-        return final, way, covariance
+        return covariance
 
 
 def bell(squares: Array) -> Array:
@@ -197,7 +191,6 @@ class Process:
 
     kernel: Kernel
     rows: Rows
-    theta: Array
 
     @cached_property
     def factor(self) -> Array:
@@ -241,12 +234,12 @@ class Process:
             cross += way * kernel.way_in_time(at, rows.time)
         cross += kernel.curve_between(at, rows.time)
         inner = solve_triangular(self.factor, cross.T, lower=True, check_finite=False)
-        final = kernel.final + kernel.alone * features.shape[1]
+        final = kernel.final + kernel.alone * len(kernel.final_scales)
         prior = kernel.curve + final * kernel.grown(time) ** 2 + kernel.way * (1 - time) ** 2
         return np.asarray(np.maximum(prior - (inner * inner).sum(0), 1e-12))
 
     def draws(
-        self, num: int, rng: np.random.Generator, num_waves: int = 512
+        self, num: int, rng: np.random.Generator, num_waves: int = 384
     ) -> Callable[[Array, float], Array]:
         """Functions from the posterior (Wilson et al. 2020), exact at the rows.
 
@@ -284,114 +277,32 @@ def _prior(
 
     def waves(scales: Array, variance: float, count: int) -> Callable[[Array], Array]:
         directions = rng.standard_normal((len(scales), count)) / scales[:, None]
-        phases = rng.uniform(0, 2 * np.pi, count)
+        directions = directions.astype(np.float32)
+        phases = rng.uniform(0, 2 * np.pi, count).astype(np.float32)
         heights = rng.standard_normal((count, num)) * np.sqrt(2 * variance / count)
-        return lambda inputs: np.asarray(np.cos(inputs @ directions + phases) @ heights)
+        heights = heights.astype(np.float32)
 
-    final = waves(kernel.final_scales, kernel.final, num_waves)
-    alone = [waves(np.array([s]), kernel.alone, 64) for s in kernel.final_scales]
-    way = waves(np.append(kernel.way_scales, kernel.way_scale), kernel.way, num_waves)
-    curve = waves(np.array([kernel.curve_scale]), kernel.curve, 64)
+        def function(inputs: Array) -> Array:  # in single precision a cosine takes a tenth
+            waves = np.cos(inputs.astype(np.float32) @ directions + phases)
+            return np.asarray(waves @ heights, dtype=float)
+
+        return function
+
+    scales, way_scales = kernel.final_scales[kernel.groups], kernel.way_scales[kernel.groups]
+    final = waves(scales, kernel.final, num_waves)
+    members = [kernel.groups == group for group in range(len(kernel.final_scales))]
+    few = num_waves // 6  # in one or two dimensions
+    alone = [(mine, waves(scales[mine], kernel.alone, few)) for mine in members]
+    way = waves(np.append(way_scales, kernel.way_scale), kernel.way, num_waves)
+    curve = waves(np.array([kernel.curve_scale]), kernel.curve, few)
 
     def functions(features: Array, time: float) -> Array:
         values = final(features)
-        for column, function in enumerate(alone):
-            values += function(features[:, column, None])
+        for mine, function in alone:
+            values += function(features[:, mine])
         values *= kernel.grown(time)
         if time < 1:
             values += (1 - time) * way(np.column_stack([features, np.full(len(features), time)]))
         return np.asarray(values + curve(np.array([[time]])))
 
     return functions
-
-
-def prior_of(num_features: int) -> tuple[Array, Array]:
-    """Mean and standard deviation of the parameters' normal prior."""
-    middle, wide = np.sqrt(2) + 0.5 * np.log(max(num_features, 1)), np.sqrt(3)
-    others = np.array(list(OTHERS.values()))
-    scales = np.ones(2 * num_features)
-    return np.append(middle * scales, others[:, 0]), np.append(wide * scales, others[:, 1])
-
-
-def start(num_features: int) -> Array:
-    """Where the search for parameters begins: everything matters."""
-    mean, _ = prior_of(num_features)
-    mean[: 2 * num_features] = np.log(0.5) + 0.5 * np.log(max(num_features, 1))
-    return mean
-
-
-def bounds_of(num_features: int) -> list[tuple[float, float]]:
-    """Of every parameter."""
-    others = {name: (-FAR, HIGHEST_VARIANCE) for name in OTHERS}
-    others |= {"way_scale": (LOWEST_SCALE, FAR), "curve_scale": (LOWEST_SCALE, FAR)}
-    others["head_start"] = (-FAR, FAR)
-    return [(LOWEST_SCALE, FAR)] * (2 * num_features) + list(others.values())
-
-
-def negative_log_posterior(theta: Array, rows: Rows) -> tuple[float, Array]:
-    """Of the kernel's parameters, up to a constant, and its gradient."""
-    kernel, times, grown = Kernel.of(theta), rows.times, Kernel.of(theta).grown(rows.time)
-    final, way, covariance = kernel.parts_of(rows)
-    factor = cholesky(covariance, lower=True, overwrite_a=True, check_finite=False)
-    weights = cho_solve((factor, True), rows.target, check_finite=False)
-    value = -0.5 * rows.target @ weights - np.log(np.diag(factor)).sum()
-    inverse = dpotri(factor, lower=True)[0]  # its upper triangle is 0, as the factor's
-    slope = np.outer(weights, weights)  # twice the derivative by the covariance
-    slope -= inverse + inverse.T
-    slope[np.diag_indices_from(slope)] += np.diag(inverse)
-
-    by_trial = rows.by_trial((rows.by_trial(slope * grown[:, None]) * grown).T)
-    by_final, alone = _final_parts(kernel, rows, by_trial)
-    way *= slope
-    by_way = rows.by_trial(rows.by_trial(way).T)
-    apart = squared(times[:, None], times[:, None])
-    curve = rows.at_time.T @ slope @ rows.at_time * kernel.curve_between(times, times)
-    way_by_time = rows.at_time.T @ way @ rows.at_time
-    final *= slope
-    gradient = np.concatenate([
-        _by_scales(by_final, rows.features / kernel.final_scales) + alone[:-1],
-        _by_scales(by_way, rows.features / kernel.way_scales),
-        [
-            0.5 * np.vdot(way_by_time, apart) / kernel.way_scale**2,
-            0.5 * by_final.sum(),
-            0.5 * alone[-1],
-            0.5 * by_way.sum(),
-            0.5 * np.vdot(curve, apart) / kernel.curve_scale**2,
-            0.5 * curve.sum(),
-            0.5 * kernel.luck * np.trace(rows.by_trial(rows.by_trial(slope).T)),
-            0.5 * kernel.noise * np.trace(slope),
-            (1 - rows.time) @ (final @ grown),
-        ],
-    ])  # fmt: skip
-    mean, spread = prior_of(rows.features.shape[1])
-    away = (theta - mean) / spread
-    return float(-value + 0.5 * away @ away), -gradient + away / spread
-
-
-def _final_parts(kernel: Kernel, rows: Rows, slope: Array) -> tuple[Array, Array]:
-    """The slope by trials (m, m) times the final score's joint covariance.
-
-    And of the parts alone: half the derivatives by the log length scales (p,), then the sum.
-    """
-    scaled = rows.features / kernel.final_scales
-    alone = np.zeros(scaled.shape[1] + 1)
-    for number, column in enumerate(scaled.T):
-        apart = (column[:, None] - column[None, :]) ** 2
-        part = kernel.alone * slope * bell(apart)
-        alone[number], alone[-1] = 0.5 * np.vdot(part, apart), alone[-1] + part.sum()
-    return slope * kernel.final * bell(squared(scaled, scaled)), alone
-
-
-def _by_scales(pulled: Array, scaled: Array) -> Array:
-    """Half the sum over pairs of `pulled` times squared scaled distances, column by column."""
-    return np.asarray((scaled**2 * pulled.sum(1)[:, None] - scaled * (pulled @ scaled)).sum(0))
-
-
-def fit(rows: Rows, begin: Array | None = None, max_steps: int = 100) -> Process:
-    """The process with the most probable parameters, by L-BFGS from `begin`."""
-    theta = start(rows.features.shape[1]) if begin is None else begin
-    found = minimize(
-        negative_log_posterior, theta, args=(rows,), jac=True, method="L-BFGS-B",
-        bounds=bounds_of(rows.features.shape[1]), options={"maxiter": max_steps, "ftol": 3e-6},
-    )  # fmt: skip
-    return Process(Kernel.of(found.x), rows, np.asarray(found.x))

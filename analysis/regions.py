@@ -23,7 +23,7 @@ NUM_POINTS = 2048
 NUM_TRIES = 8
 """Values tried for a hyperparameter until the config is good again."""
 NUM_BINS = 8
-NUM_DRAWS = 20
+NUM_DRAWS = 5
 
 
 def good_points(

@@ -16,9 +16,10 @@ class FitQuality:
     """How well a surrogate predicts the last recorded score of trials that it was not shown."""
 
     r2: float
-    """Share of the held-out scores' variance that it explains; at most 1, negative when useless."""
+    """Share of the variance of held-out scores around those that trained as long that it explains;
+    at most 1, negative when useless. Each group of alike trials counts once."""
     rank_correlation: float
-    """Spearman's, of predictions and scores."""
+    """Spearman's, of predictions and scores, likewise among those that trained as long."""
     rmse: float
     """In the metric's unit."""
     coverage: float
@@ -28,7 +29,7 @@ class FitQuality:
     num_rows: int
     """Trial-and-epoch rows of them that it was fitted on."""
     num_held_out: int
-    """Held-out predictions; every trial is held out once."""
+    """Groups of alike trials; each is held out once, as a whole."""
     holds_out: bool
     """Whether conclusions may be drawn from it."""
     text: str

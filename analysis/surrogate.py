@@ -1,10 +1,11 @@
 """A model of the score over hyperparameters and epochs, from all epochs of all trials.
 
 It is what a conclusion about the full budget is drawn from when most trials were stopped long
-before, by their score. `analysis.gaussian_process` is the model; here is what it is shown of a
-study and how it is checked: a few copies are fitted, each without a part of the trials, and predict
-the last score of exactly those. The copies also tell how far a conclusion depends on which trials
-there happened to be.
+before, by their score. `analysis.gaussian_process` is the model, of which there are many: as many
+kernels as are drawn from what the data allow (`analysis.kernel_posterior`). Here is what they are
+shown of a study and how they are checked: copies are fitted, each without a part of the trials, and
+predict the last score of exactly those (`analysis.held_out`). The copies also tell how far a
+conclusion depends on which trials there happened to be.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import spearmanr
 
-from analysis import gaussian_process as gp
+from analysis import held_out
 from analysis.encoding import Array, Encoding, make_encoding
+from analysis.gaussian_process import Numbers, Process, Rows
+from analysis.kernel_posterior import Posterior
+from analysis.scale import Scale, scales_for
 from analysis.shares import FitQuality
 from deepsight.config import Value
 from deepsight.run_store import Study, TrialRecord
@@ -27,47 +30,18 @@ __all__ = ["FitQuality", "NoSurrogate", "Surrogate", "fit_surrogate", "fit_value
 
 MIN_TRIALS = 8
 """Fewer are not fitted."""
-NUM_PARTS = 5
+NUM_COPIES = 5
 """Copies, each of which does not see one part of the trials."""
-MAX_ROWS = 900
-"""Rows by which the kernel's parameters are chosen; a few hundred determine them."""
-COPY_ROWS, COPY_STEPS = 500, 15
-"""For the copies, which begin at the whole fit's parameters."""
-MAX_KNOWN = 1500
-"""Rows that the surrogate predicts from."""
-MIN_R2, MIN_RANK = 0.3, 0.4
-"""Held-out predictions worse than both of these bear no conclusion."""
-
-
-@dataclass(frozen=True)
-class Scale:
-    """The way from scores to the standardised targets of a process, and back."""
-
-    log: bool
-    """Whether targets are of the logarithm: configs then multiply what the epochs give."""
-    centre: float
-    spread: float
-
-    @staticmethod
-    def of(scores: Array, log: bool) -> Scale:
-        """The scale on which `scores` have mean 0 and variance 1."""
-        values = np.log(scores) if log else scores
-        return Scale(log, float(values.mean()), float(values.std()))
-
-    def targets(self, scores: Array) -> Array:
-        """Standardised."""
-        values = np.log(scores) if self.log else scores
-        return np.asarray((values - self.centre) / (self.spread or 1.0))
-
-    def scores(self, targets: Array) -> Array:
-        """In the metric's unit."""
-        values = self.centre + self.spread * targets
-        return np.asarray(np.exp(values) if self.log else values)
-
-    def log_slopes(self, targets: Array) -> Array:
-        """Logarithms of the derivative of the targets by the scores."""
-        slopes = np.full(len(targets), -math.log(self.spread))
-        return slopes - self.centre - self.spread * targets if self.log else slopes
+MAX_ROWS, COPY_ROWS = 300, 250
+"""Rows by which kernels are chosen, of the whole and of a copy."""
+MAX_KNOWN = 1000
+"""Rows that a process predicts from."""
+SMALL = 120
+"""Rows up to which chains are twice as long: it costs little, and less is known."""
+CHAIN, COPY_CHAIN = (40, 30), (16, 16)
+"""Trajectories of a chain over kernels: to warm up, and kept."""
+KERNELS, COPY_KERNELS = 10, 4
+"""Kernels taken from a chain, evenly."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +49,7 @@ class Data:
     """What a surrogate learns from."""
 
     encoding: Encoding
-    rows: gp.Rows
+    rows: Rows
     """Its target is on `scale`."""
     explorer: npt.NDArray[np.bool_]
     """Of each trial: they are kept first where not all rows can be."""
@@ -89,8 +63,9 @@ class Surrogate:
     """A fitted model of a study's metric; see `fit_surrogate`."""
 
     data: Data
-    process: gp.Process
-    copies: tuple[gp.Process, ...]
+    processes: tuple[Process, ...]
+    """One for each kernel drawn."""
+    copies: tuple[Process, ...]
     """Fitted without a part of the trials, and with one random column at the end."""
     quality: FitQuality
 
@@ -115,30 +90,38 @@ class Surrogate:
             epoch: At most the full budget.
 
         Returns:
-            Two arrays (len(configs),) in the metric's unit, without a trial's own noise; on a
-            logarithmic scale the median, and the deviation to the first order.
+            Two arrays (len(configs),) in the metric's unit, without a trial's own noise; of the
+            mixture of all kernels, the deviations to the first order.
         """
         features, time = self.encoding.features(self.encoding.units(configs)), self.time(epoch)
-        mean, variance = self.process.mean(features, time), self.process.variance(features, time)
-        scale, slopes = self.data.scale, self.data.scale.log_slopes(mean)
-        return scale.scores(mean), np.sqrt(variance) / np.exp(slopes)
+        scale = self.data.scale
+        means = np.array([process.mean(features, time) for process in self.processes])
+        variances = np.array([process.variance(features, time) for process in self.processes])
+        scores = scale.scores(means)
+        inside = variances / np.exp(2 * scale.log_slopes(means))
+        return scores.mean(0), np.sqrt(inside.mean(0) + scores.var(0))
 
     def samples(
         self, configs: Sequence[Mapping[str, Value]], epoch: int, num: int, seed: int
     ) -> Array:
         """Plausible expected scores, (num, len(configs)): a line a function from the posterior."""
         features = self.encoding.features(self.encoding.units(configs))
-        draws = self.process.draws(num, np.random.default_rng(seed))
-        values = draws(features, self.time(epoch))
-        return self.data.scale.scores(values.T)
+        rng, each = np.random.default_rng(seed), math.ceil(num / len(self.processes))
+        values = [p.draws(each, rng)(features, self.time(epoch)) for p in self.processes]
+        return self.data.scale.scores(np.concatenate(values, axis=1)[:, :num].T)
 
     def final_mean(self, units: Array) -> Array:
         """Expected scores at full budget of units (n, d), (n,)."""
-        mean = self.process.mean(self.encoding.features(units), 1.0)
-        return self.data.scale.scores(mean)
+        features = self.encoding.features(units)
+        means = [self.data.scale.scores(process.mean(features, 1.0)) for process in self.processes]
+        return np.asarray(np.mean(means, axis=0))
+
+    def final_samples(self, units: Array, num: int, seed: int) -> Array:
+        """Plausible expected scores at full budget, (n, num * len(processes)), of units (n, d)."""
+        return self._drawn(self.processes, self.encoding.features(units), num, seed)
 
     def final_draws(self, units: Array, random: Array, num: int, seed: int) -> Array:
-        """Plausible expected scores at full budget, (n, num * copies).
+        """Plausible expected scores at full budget by the copies, (n, num * len(copies)).
 
         Args:
             units: (n, d).
@@ -147,8 +130,11 @@ class Surrogate:
             seed: Of the draws.
         """
         features = np.column_stack([self.encoding.features(units), random])
+        return self._drawn(self.copies, features, num, seed)
+
+    def _drawn(self, processes: Sequence[Process], features: Array, num: int, seed: int) -> Array:
         rng = np.random.default_rng(seed)
-        values = [copy.draws(num, rng)(features, 1.0) for copy in self.copies]
+        values = [process.draws(num, rng)(features, 1.0) for process in processes]
         return self.data.scale.scores(np.concatenate(values, axis=1))
 
     def time(self, epoch: int) -> float:
@@ -173,19 +159,27 @@ Points = Sequence[Sequence[tuple[int, float]]]
 """``(epoch, value)`` pairs of each trial."""
 
 
+@dataclass(frozen=True)
+class Fit:
+    """Kernels drawn from what all trials allow."""
+
+    data: Data
+    thetas: Array
+    """(draws, parameters): all draws of the chain."""
+    processes: tuple[Process, ...]
+
+
 def fit_surrogate(study: Study, seed: int = 0) -> Surrogate | NoSurrogate:
     """Fit the model to all epochs of all trials that have a score, thinned to geometric epochs.
 
     Returns:
         The surrogate, or why there can be none: too few trials, or nothing that varied.
     """
-    fitted = fit_process(study, seed)
-    return fitted if isinstance(fitted, NoSurrogate) else _checked(study, *fitted, seed)
+    fitted = fit_processes(study, seed)
+    return fitted if isinstance(fitted, NoSurrogate) else _checked(study, fitted, seed)
 
 
-def fit_process(
-    study: Study, seed: int = 0, points: Points | None = None
-) -> tuple[Data, gp.Process] | NoSurrogate:
+def fit_processes(study: Study, seed: int = 0, points: Points | None = None) -> Fit | NoSurrogate:
     """The model of `fit_surrogate` by itself, without the copies that check it.
 
     Args:
@@ -196,7 +190,7 @@ def fit_process(
     points = points or [_points(study, r) for r in study.records]
     told = [(r, p) for r, p in zip(study.records, points, strict=True) if p]
     records = [r for r, _ in told]
-    return _fit(study, records, [p for _, p in told], study.max_epochs, seed, may_log=True)
+    return _fit(study, records, [p for _, p in told], study.max_epochs, seed, may_bend=True)
 
 
 def fit_values(
@@ -204,7 +198,7 @@ def fit_values(
 ) -> Surrogate | NoSurrogate:
     """Fit the model to other values of `records` than the metric."""
     fitted = _fit(study, records, points, horizon, seed)
-    return fitted if isinstance(fitted, NoSurrogate) else _checked(study, *fitted, seed)
+    return fitted if isinstance(fitted, NoSurrogate) else _checked(study, fitted, seed)
 
 
 def _fit(
@@ -213,9 +207,9 @@ def _fit(
     points: Points,
     horizon: int,
     seed: int,
-    may_log: bool = False,
-) -> tuple[Data, gp.Process] | NoSurrogate:
-    """The better of two fits, to the values and, where all are positive, to their logarithms."""
+    may_bend: bool = False,
+) -> Fit | NoSurrogate:
+    """Draw kernels on the best of the scales that the values allow."""
     if len(records) < MIN_TRIALS:
         return NoSurrogate(f"{len(records)} trials have a value; it takes {MIN_TRIALS}.")
     encoding = make_encoding(study.space, study.fixed, [r.config for r in records])
@@ -224,34 +218,81 @@ def _fit(
     values = np.array([value for trial in points for _, value in trial])
     if np.ptp(values) == 0.0:
         return NoSurrogate("every trial has the same value.")
-    logs = [False, True] if may_log and values.min() > 0 else [False]
-    scales = [Scale.of(values, log) for log in logs]
-    fits = [_fit_on(scale, encoding, records, points, horizon, seed) for scale in scales]
-    return max(fits, key=lambda fit: fit[0])[1:]
+    scales = scales_for(values) if may_bend else scales_for(values)[:1]
+    candidates = [_begun(scale, encoding, records, points, horizon, seed) for scale in scales]
+    _, data, shown, begin = max(candidates, key=lambda candidate: candidate[0])
+    rng = np.random.default_rng(seed)
+    thetas = _draw(shown, begin, rng, CHAIN)
+    known = _limited(data, data.rows, np.arange(len(records)), MAX_KNOWN, rng)
+    return Fit(data, thetas, _processes(shown, thetas, known, KERNELS))
 
 
-def _fit_on(
+def _begun(
     scale: Scale, encoding: Encoding, records: Sequence[TrialRecord], points: Points,
     horizon: int, seed: int,
-) -> tuple[float, Data, gp.Process]:  # fmt: skip
-    """The evidence of the scores on one scale, and what was fitted to them.
+) -> tuple[float, Data, Posterior, Array]:  # fmt: skip
+    """The evidence of the scores on one scale, and the kernel's most probable parameters on it.
 
-    Of the two scales that one is right on which the scores, not the targets, are more probable:
-    hence the slopes (Snelson, Rasmussen and Ghahramani 2004, "Warped Gaussian processes").
+    Of the scales that one is right on which the scores, not the targets, are more probable: hence
+    the slopes (Snelson, Rasmussen and Ghahramani 2004, "Warped Gaussian processes").
     """
     data = _make_data(scale, encoding, records, points, horizon)
     rng, everybody = np.random.default_rng(seed), np.arange(len(records))
-    process = gp.fit(_limited(data, data.rows, everybody, MAX_ROWS, rng))
-    evidence = -gp.negative_log_posterior(process.theta, process.rows)[0]
-    evidence += float(scale.log_slopes(process.rows.target).sum())
-    known = _limited(data, data.rows, everybody, MAX_KNOWN, rng)
-    return evidence, data, gp.Process(process.kernel, known, process.theta)
+    shown = Posterior(_limited(data, data.rows, everybody, MAX_ROWS, rng))
+    theta = shown.maximum()
+    evidence = float(scale.log_slopes(shown.rows.target).sum()) - shown.loss(theta)[0]
+    return evidence, data, shown, theta
 
 
-def _checked(study: Study, data: Data, process: gp.Process, seed: int) -> Surrogate:
-    copies, held_out = _cross_fit(data, process, np.random.default_rng(seed))
-    sign = -1.0 if study.mode == "min" else 1.0
-    return Surrogate(data, process, copies, _quality(data, held_out), sign)
+def _draw(
+    posterior: Posterior, begin: Array, rng: np.random.Generator, chain: tuple[int, int]
+) -> Array:
+    """A chain of kernels, longer where there are few rows."""
+    effort = 2 if len(posterior.rows.target) <= SMALL else 1
+    return posterior.draw(begin, rng, effort * chain[0], effort * chain[1])
+
+
+def _processes(
+    posterior: Posterior, thetas: Array, known: Rows, num: int
+) -> tuple[Process, ...]:
+    """Processes of `num` kernels, evenly from a chain, that predict from `known` rows."""
+    chosen = thetas[np.linspace(0, len(thetas) - 1, num).round().astype(int)]
+    return tuple(posterior.process(theta, known) for theta in chosen)
+
+
+def _checked(study: Study, fit: Fit, seed: int) -> Surrogate:
+    copies, quality = _cross_fit(fit, np.random.default_rng(seed))
+    return Surrogate(
+        fit.data, fit.processes, copies, quality, sign=-1.0 if study.mode == "min" else 1.0
+    )
+
+
+def _cross_fit(fit: Fit, rng: np.random.Generator) -> tuple[tuple[Process, ...], FitQuality]:
+    """Copies without a part of the trials, each with a random column of its own, and their check.
+
+    A copy's chain begins at a kernel of the whole fit: what it owes to the held-out trials is what
+    the warm-up does not unlearn.
+    """
+    data, rows = fit.data, fit.data.rows
+    groups = held_out.alike(rows.features)
+    parts = held_out.parts(groups, NUM_COPIES, rng)
+    num = int(rows.groups.max()) + 1
+    begins = fit.thetas[np.linspace(0, len(fit.thetas) - 1, NUM_COPIES).round().astype(int)]
+    copies: list[Process] = []
+    predictions = held_out.Predictions.none(len(parts))
+    for part, whole in enumerate(begins):
+        random = rng.uniform(-0.5, 0.5, len(parts))
+        noisy = Rows(np.column_stack([rows.features, random]), rows.trial, rows.time, rows.target,
+                     np.append(rows.groups, num))  # fmt: skip
+        seen = np.flatnonzero(parts != part)
+        shown = Posterior(_limited(data, noisy, seen, COPY_ROWS, rng))
+        begin = np.insert(whole, [num, 2 * num], shown.mean[:2])
+        thetas = _draw(shown, begin, rng, COPY_CHAIN)
+        known = _limited(data, noisy, seen, MAX_KNOWN, rng)
+        mine = _processes(shown, thetas, known, COPY_KERNELS)
+        predictions.add(mine, noisy, np.flatnonzero(parts == part))
+        copies += mine
+    return tuple(copies), held_out.quality(data.scale, rows, predictions, groups)
 
 
 def _points(study: Study, record: TrialRecord) -> list[tuple[int, float]]:
@@ -288,8 +329,9 @@ def _make_data(
 ) -> Data:
     counts = [len(p) for p in points]
     flat = [point for p in points for point in p]
-    rows = gp.Rows(
+    rows = Rows(
         features=encoding.features(encoding.units([r.config for r in records])),
+        groups=np.array(encoding.groups),
         trial=np.repeat(np.arange(len(records)), counts),
         time=np.array([_time(epoch, horizon) for epoch, _ in flat]),
         target=scale.targets(np.array([value for _, value in flat])),
@@ -300,11 +342,11 @@ def _make_data(
 
 def _limited(
     data: Data,
-    rows: gp.Rows,
-    trials: npt.NDArray[np.intp],
+    rows: Rows,
+    trials: Numbers,
     limit: int,
     rng: np.random.Generator,
-) -> gp.Rows:
+) -> Rows:
     """At most `limit` rows of `trials`, or all: whole trials.
 
     Half of the places at most go to explorers; then those that came furthest and trials drawn at
@@ -322,75 +364,12 @@ def _limited(
     return _subset(rows, np.sort(order[np.cumsum(counts[order]) <= limit]))
 
 
-def _subset(rows: gp.Rows, trials: npt.NDArray[np.intp]) -> gp.Rows:
+def _subset(rows: Rows, trials: Numbers) -> Rows:
     """The rows of some trials, which are given in rising order."""
     number = np.full(len(rows.features), -1)
     number[trials] = np.arange(len(trials))
     kept = number[rows.trial] >= 0
-    return gp.Rows(
-        rows.features[trials], number[rows.trial[kept]], rows.time[kept], rows.target[kept]
-    )
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """Predictions for the last rows of trials by a copy that did not see them."""
-
-    target: Array
-    mean: Array
-    deviation: Array
-    """Of a new trial's measured score."""
-
-
-def _cross_fit(
-    data: Data, process: gp.Process, rng: np.random.Generator
-) -> tuple[tuple[gp.Process, ...], HeldOut]:
-    """Copies without a part of the trials, each with a random column of its own.
-
-    A copy's parameters are chosen anew, from the whole fit's: what they owe to the held-out
-    trials is what a few steps do not unlearn.
-    """
-    rows, last = data.rows, data.rows.ends
-    parts = rng.permutation(len(rows.features)) % NUM_PARTS
-    num = rows.features.shape[1]
-    begin = np.insert(process.theta, [num, 2 * num], gp.start(1)[:2])
-    copies = []
-    columns: list[Array] = [rows.target[last], np.zeros(len(last)), np.zeros(len(last))]
-    for part in range(NUM_PARTS):
-        features = np.column_stack([rows.features, rng.uniform(-0.5, 0.5, len(parts))])
-        noisy = gp.Rows(features, rows.trial, rows.time, rows.target)
-        seen = np.flatnonzero(parts != part)
-        copy = gp.fit(_limited(data, noisy, seen, COPY_ROWS, rng), begin, COPY_STEPS)
-        known = _limited(data, noisy, seen, MAX_KNOWN, rng)
-        copy = gp.Process(copy.kernel, known, copy.theta)
-        copies.append(copy)
-        extra = copy.kernel.luck + copy.kernel.noise
-        for time in np.unique(rows.time[last]):
-            here = np.flatnonzero((parts == part) & (rows.time[last] == time))
-            if len(here):
-                columns[1][here] = copy.mean(features[here], float(time))
-                columns[2][here] = np.sqrt(copy.variance(features[here], float(time)) + extra)
-    return tuple(copies), HeldOut(*columns)
-
-
-def _quality(data: Data, held_out: HeldOut) -> FitQuality:
-    scores, expected = data.scale.scores(held_out.target), data.scale.scores(held_out.mean)
-    error = scores - expected
-    variance = float(scores.var())
-    r2 = 1 - float((error**2).mean()) / variance if variance else 0.0
-    constant = np.ptp(held_out.mean) == 0 or variance == 0
-    rank = 0.0 if constant else float(spearmanr(held_out.mean, held_out.target).statistic)
-    rmse = float(np.sqrt((error**2).mean()))
-    off = np.abs(held_out.target - held_out.mean)
-    coverage = float((off <= 1.96 * held_out.deviation).mean())
-    holds = r2 >= MIN_R2 and rank >= MIN_RANK
-    text = (
-        f"Fitted on {len(data.rows.features)} trials ({len(data.rows.target)} rows); of held-out "
-        f"trials it explains {100 * max(r2, 0.0):.0f} % of the variance (rank correlation "
-        f"{rank:.2f}, error {rmse:.3g}, {100 * coverage:.0f} % inside the 95 % interval)"
-        + ("." if holds else ": too little to conclude from.")
-    )
-    return FitQuality(
-        r2, rank, rmse, coverage, len(data.rows.features), len(data.rows.target),
-        len(held_out.target), holds, text,
+    return Rows(
+        rows.features[trials], number[rows.trial[kept]], rows.time[kept], rows.target[kept],
+        rows.groups,
     )  # fmt: skip

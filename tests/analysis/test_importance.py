@@ -190,11 +190,23 @@ def test_degenerate_studies_get_an_answer(study, change):
         assert importances[0].shares == ()
 
 
-def test_an_interval_holds_the_draws_as_they_are_and_moved_to_the_value():
-    """Rough draws raise a small share: 0 stays in reach, and so does what the draws say."""
-    draws = np.linspace(0.1, 0.3, 1001)  # their mean is 0.2, 95 % of them lie in 0.105 to 0.295
-    estimate = _estimate(0.08, draws)
-    assert estimate.low == 0.0
-    assert estimate.high == pytest.approx(0.295)
-    estimate = _estimate(0.5, draws)
-    assert (estimate.low, estimate.high) == (pytest.approx(0.105), pytest.approx(0.595))
+def test_an_estimate_is_the_mean_of_the_whole_and_the_interval_of_all():
+    whole, draws = np.full(10, 0.2), np.linspace(0.0, 1.0, 1001)
+    estimate = _estimate(whole, draws)
+    assert estimate.value == pytest.approx(0.2)
+    assert (estimate.low, estimate.high) == (pytest.approx(0.01, 0.1), pytest.approx(0.99, 0.01))
+
+
+@pytest.mark.parametrize(("others", "left_out"), [(2, True), (3, False)])
+def test_what_was_hardly_varied_has_no_share(study, others, left_out):
+    """All but a few trials have about the same value: of such a thing nothing is known."""
+    near = {r.trial_id: 0.4 + 0.01 * (i % 9) for i, r in enumerate(study.records[others:])}
+    records = [
+        replace(r, config=r.config | {"main": near.get(r.trial_id, 0.9)}) for r in study.records
+    ]
+    importance = compute_importance(study_of(SPACE, records))
+    reasons = dict(importance.left_out)
+    assert ("main" in reasons) == left_out
+    if left_out:
+        assert "hardly varied: 88 of 90 trials had" in reasons["main"]
+        assert "main" not in {share.name for share in importance.shares}
