@@ -36,9 +36,9 @@ from scipy.stats import spearmanr
 from sklearn.ensemble import RandomForestRegressor
 
 from analysis.encoding import make_encoding
-from analysis.importance import RANKED, compute_importance
+from analysis.importance import NUM_DRAWS, RANKED, compute_importance
 from analysis.sobol import indices, make_design, sobol_indices
-from analysis.surrogate import NoSurrogate, fit_process, fit_surrogate
+from analysis.surrogate import NoSurrogate, fit_processes, fit_surrogate
 from benchmarks.importance_problems import HPO_LIKE, SEARCHES, TRUTH_PROBLEMS, cached_study
 from deepsight.run_store import Study
 from deepsight.space import sample
@@ -137,15 +137,16 @@ def _with_intervals(study: Study) -> dict[str, Any]:
 def _shares_only(study: Study, final: Callable[..., float] | None = None) -> dict[str, Any]:
     """The values that `compute_importance` gives, without what intervals take."""
     known = final and [[(study.max_epochs, final(r.config))] for r in study.records]
-    fitted = fit_process(study, points=known)
+    fitted = fit_processes(study, points=known)
     assert not isinstance(fitted, NoSurrogate)
-    data, process = fitted
+    data, rng = fitted.data, np.random.default_rng(0)
     design = make_design(data.encoding, 1024, 0)
-    mean = data.scale.scores(process.mean(data.encoding.features(design.points), 1.0))
-    found = indices(mean[:, None], design)
-    names = data.encoding.names
-    return {"shares": {n: {"main": float(found.main[i, 0]), "total": float(found.total[i, 0])}
-                       for i, n in enumerate(names)}}  # fmt: skip
+    features = data.encoding.features(design.points)
+    drawn = [process.draws(NUM_DRAWS, rng)(features, 1.0) for process in fitted.processes]
+    found = indices(data.scale.scores(np.concatenate(drawn, axis=1)), design)
+    main, total = found.main.mean(1), found.total.mean(1)
+    return {"shares": {n: {"main": float(main[i]), "total": float(total[i])}
+                       for i, n in enumerate(data.encoding.names)}}  # fmt: skip
 
 
 # --- peers --------------------------------------------------------------------------------------
