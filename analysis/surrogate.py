@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from analysis import held_out
 from analysis.encoding import Array, Encoding, make_encoding
@@ -175,8 +176,9 @@ def fit_surrogate(study: Study, seed: int = 0) -> Surrogate | NoSurrogate:
     Returns:
         The surrogate, or why there can be none: too few trials, or nothing that varied.
     """
-    fitted = fit_processes(study, seed)
-    return fitted if isinstance(fitted, NoSurrogate) else _checked(study, fitted, seed)
+    with threadpool_limits(1):  # its many small matrices gain nothing from a second thread
+        fitted = fit_processes(study, seed)
+        return fitted if isinstance(fitted, NoSurrogate) else _checked(study, fitted, seed)
 
 
 def fit_processes(study: Study, seed: int = 0, points: Points | None = None) -> Fit | NoSurrogate:
@@ -197,8 +199,9 @@ def fit_values(
     study: Study, records: Sequence[TrialRecord], points: Points, horizon: int, seed: int
 ) -> Surrogate | NoSurrogate:
     """Fit the model to other values of `records` than the metric."""
-    fitted = _fit(study, records, points, horizon, seed)
-    return fitted if isinstance(fitted, NoSurrogate) else _checked(study, fitted, seed)
+    with threadpool_limits(1):
+        fitted = _fit(study, records, points, horizon, seed)
+        return fitted if isinstance(fitted, NoSurrogate) else _checked(study, fitted, seed)
 
 
 def _fit(

@@ -2,11 +2,19 @@ import numpy as np
 import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+from threadpoolctl import threadpool_limits
 
 from analysis.gaussian_process import JITTER, Kernel, Process, Rows
 from analysis.kernel_posterior import OTHERS, Posterior
 
 GROUPS = np.array([0, 1, 1])
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """As `fit_surrogate` does: small matrices on two threads take several times as long."""
+    with threadpool_limits(1):
+        yield
 
 
 def rows(num_trials=20, num_features=3, seed=0, groups=None):
