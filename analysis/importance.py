@@ -40,6 +40,8 @@ INTERVAL = (1.0, 99.0)
 than the tails of what the data allow. Chosen on the tables to design on (docs/importance.md)."""
 LEAST = 0.01
 """The lowest floor: less than one percent of the variance is nothing to act on."""
+NEGLIGIBLE = 0.05
+"""A hyperparameter hardly matters if its share is surely below this, whatever the floor is."""
 METHOD = "Sobol indices of a Gaussian process over (hyperparameters, log epoch) at full budget"
 
 
@@ -173,7 +175,7 @@ def _sentence(name: str, total: Estimate, floor: float) -> str:
     share = f"{_percent(total.value)} [{_percent(total.low)}, {_percent(total.high)}]"
     if total.low > floor:
         return f"{name} matters: a total share of {share}."
-    if total.high <= max(floor, 0.02):
+    if total.high <= NEGLIGIBLE:
         return f"{name} hardly matters: a total share of {share}."
     return f"{name} cannot be told from chance: a total share of {share}."
 

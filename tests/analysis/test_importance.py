@@ -8,7 +8,9 @@ import pytest
 from analysis.importance import (
     RANKED,
     TOO_FEW,
+    Estimate,
     _estimate,
+    _sentence,
     compute_cost_importance,
     compute_fanova,
     compute_importance,
@@ -188,6 +190,17 @@ def test_degenerate_studies_get_an_answer(study, change):
     if isinstance(surrogate, NoSurrogate):
         assert importances[0].verdict == TOO_FEW
         assert importances[0].shares == ()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "floor", "said"),
+    [(0.0, 0.76, 0.8, "cannot be told from chance"), (0.0, 0.04, 0.01, "hardly matters"),
+     (0.3, 0.6, 0.1, "matters")],
+)  # fmt: skip
+def test_a_wide_interval_is_not_said_to_hardly_matter(low, high, floor, said):
+    """In a small study random numbers get large shares too; that makes no share a small one."""
+    text = _sentence("x", Estimate(0.5 * (low + high), low, high), floor)
+    assert text.startswith(f"x {said}:")
 
 
 def test_an_estimate_is_the_mean_of_the_whole_and_the_interval_of_all():
