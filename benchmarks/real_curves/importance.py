@@ -31,7 +31,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from analysis.importance import RANKED, compute_importance
-from analysis.surrogate import fit_surrogate
+from analysis.surrogate import NoSurrogate, fit_surrogate
 from benchmarks.importance_problems import Kept
 from benchmarks.importance_truth import ALLOWED, distance, peers
 from benchmarks.real_curves.simulator import Ours, Shelf, measure, simulate
@@ -49,8 +49,8 @@ Job = tuple[str, str, int, int]
 
 @cache
 def _table(name: str, part: str) -> tuple[Table, np.ndarray]:
-    """A table (whole where it has no such part), and its distances."""
-    table = load_table(name, part if load_table(name).design else "all")
+    """A table's part, and its distances."""
+    table = load_table(name, part)
     return table, measure(table)
 
 
@@ -63,7 +63,7 @@ def make_study(table: Table, weights: np.ndarray, trials: int, seed: int) -> Stu
     records = [TrialRecord(**trial) for trial in kept.trials.values()]
     return Study(
         directory=Path(table.name), header={"name": table.name}, space=dict(table.space),
-        fixed=dict(table.fixed), metric="score", mode="max", max_epochs=table.epochs,
+        fixed=dict(plan.fixed), metric="score", mode="max", max_epochs=table.epochs,
         rungs=tuple(plan.rungs), records=records,
     )  # fmt: skip
 
@@ -88,8 +88,7 @@ def run(job: Job, num_peers: int) -> dict[str, Any]:
         "r2": quality and quality.r2, "rank": quality and quality.rank_correlation,
         "left_out": dict(found.left_out), "peers": others, "cpu_s": round(took, 1),
         "epochs": sum(r.num_epochs for r in study.records),
-        "scale": getattr(getattr(surrogate, "data", None), "scale", None) and
-        surrogate.data.scale.link,  # type: ignore[union-attr]
+        "scale": None if isinstance(surrogate, NoSurrogate) else surrogate.data.scale.link,
     }  # fmt: skip
 
 
@@ -157,7 +156,8 @@ def main() -> None:
     parser.add_argument("--results", type=Path, required=True)
     parser.add_argument("--tables", default=",".join(n for n in table_names()
                                                      if truth_file(n).exists()))  # fmt: skip
-    parser.add_argument("--part", choices=("all", "design", "final"), default="final")
+    parser.add_argument("--part", choices=("all", "design", "final"), default="final",
+                        help="final: the whole of a table that has no part to design on")
     parser.add_argument("--trials", default=",".join(map(str, TRIALS)))
     parser.add_argument("--seeds", type=int, default=20, help="half as many with 400 trials")
     parser.add_argument("--peers", type=int, default=0, help="seeds of which peers are asked too")
@@ -172,7 +172,7 @@ def main() -> None:
         for trials in map(int, args.trials.split(","))
         for seed in range(args.seeds if trials < 400 else args.seeds // 2)
         for name in args.tables.split(",")
-        if len(_table(name, args.part)[0].configs) > 1.2 * trials  # else nothing is chosen
+        if len(load_table(name, args.part).configs) > 1.2 * trials  # else nothing is chosen
     ]  # fmt: skip
     missing = [] if args.only_table else [job for job in jobs if job not in done]
     with ProcessPoolExecutor(args.processes) as pool, args.results.open("a") as file:

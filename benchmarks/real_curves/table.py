@@ -75,25 +75,13 @@ class Table:
 
     @cached_property
     def encoder(self) -> Encoder:
-        """Configs as rows, by which the nearest is found."""
+        """Configs as rows, in which distances are measured."""
         return Encoder(self.space, self.fixed)
 
     @cached_property
     def rows(self) -> npt.NDArray[np.float64]:
         """The configs as rows."""
         return np.asarray(self.encoder.encode(self.configs))
-
-    def nearest(self, config: Mapping[str, Value], used: set[int]) -> int:
-        """The number of the config nearest to `config` that is not among `used`.
-
-        Raises:
-            LookupError: If all are used.
-        """
-        if len(used) >= len(self.configs):
-            raise LookupError(f"all {len(used)} configs of {self.name} are used")
-        apart = ((self.rows - self.encoder.encode([config])) ** 2).sum(1)
-        apart[list(used)] = np.inf
-        return int(apart.argmin())
 
     def noise(self) -> float:
         """Standard deviation of a final score over seeds, from the repeated configs."""
