@@ -17,7 +17,7 @@ test: lint types pytest
 # Kills, deadly trials, full disks; about ten minutes. docs/robustness.md quotes its figures.
 faults: $(STAMP)
 	rm -f faults.json
-	FAULTS_OUT=faults.json $(BIN)/python -m pytest tests/faults tests/tune/test_cluster.py -m 'faults or not faults'
+	FAULTS_OUT=faults.json $(BIN)/python -m pytest tests/faults tests/tune/ray_backend/test_cluster.py -m 'faults or not faults'
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -24,9 +24,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import torch
 
-from deepsight.augment.table import build_augment
+from deepsight.augment.build import build_augment
 from deepsight.config import AugmentConfig, trial_config
-from deepsight.models.table import build_model
+from deepsight.models.build import build_model
 
 DEFAULT = AugmentConfig()
 PLAIN = dataclasses.replace(DEFAULT, colour=0.0, rotate=0.0, scale=0.0)

@@ -23,10 +23,10 @@ def measure(space: str, cpus: float, seconds: float, rounds: int, logical: int) 
     """Measure `rounds` times on the first GPU of this machine."""
     import ray
 
-    from deepsight.tune.measure import measure_packing
+    from deepsight.tune.plan import resolve_study
+    from deepsight.tune.plan_files import load_space
     from deepsight.tune.preflight import check_plan, prepare_all, with_hardware
-    from deepsight.tune.sources import load_space
-    from deepsight.tune.study import resolve_study
+    from deepsight.tune.ray_backend.gpu_sharing_probe import measure_packing
 
     given = {"resources.cpus_per_trial": cpus}
     plan = with_hardware(resolve_study("packing", *load_space(space), given))

@@ -19,11 +19,11 @@ from scipy.stats import qmc
 
 from benchmarks.planted import BEST, CHANCE, PROBLEMS, Config, Problem, bowl, rising, unit
 from benchmarks.simulator import Ours, simulate
-from deepsight.records import Study, TrialRecord
+from deepsight.run_store.study import Study, TrialRecord
 from deepsight.space import Choice, Domain, Int, Space, choice, decide, loguniform, uniform
-from deepsight.tune.search import Search
-from deepsight.tune.searcher import Proposal, Searcher, is_explorer
-from deepsight.tune.study import StudyPlan, resolve_study
+from deepsight.tune.plan import StudyPlan, resolve_study
+from deepsight.tune.search.search import Search
+from deepsight.tune.search.searcher import Proposal, Searcher, is_explorer
 
 SLOTS = 2
 """Workers of a simulated study."""

@@ -13,9 +13,9 @@ import statistics
 import time
 from collections.abc import Callable
 
-from analysis.effects import compute_effects
-from analysis.importance import compute_importance
-from analysis.surrogate import NoSurrogate, fit_surrogate
+from analysis.importance.effects import compute_effects
+from analysis.importance.importance import compute_importance
+from analysis.importance.surrogate import NoSurrogate, fit_surrogate
 from benchmarks.importance_problems import HIDDEN, HPO_LIKE, as_study
 from benchmarks.planted import Problem
 from deepsight.run_store import Study, TrialRecord

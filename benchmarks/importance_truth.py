@@ -35,14 +35,14 @@ from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvalu
 from scipy.stats import spearmanr
 from sklearn.ensemble import RandomForestRegressor
 
-from analysis.encoding import make_encoding
-from analysis.importance import NUM_DRAWS, RANKED, compute_importance
-from analysis.sobol import indices, make_design, sobol_indices
-from analysis.surrogate import NoSurrogate, fit_processes, fit_surrogate
+from analysis.importance.encoding import make_encoding
+from analysis.importance.importance import NUM_DRAWS, RANKED, compute_importance
+from analysis.importance.sobol import indices, make_design, sobol_indices
+from analysis.importance.surrogate import NoSurrogate, fit_processes, fit_surrogate
 from benchmarks.importance_problems import HPO_LIKE, SEARCHES, TRUTH_PROBLEMS, cached_study
 from deepsight.run_store import Study
 from deepsight.space import sample
-from deepsight.tune.optuna_space import to_distribution
+from deepsight.tune.search.optuna_space import to_distribution
 
 ALLOWED = 0.005
 """Of a share, for coverage: what the truth is itself uncertain by."""

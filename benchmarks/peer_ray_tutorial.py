@@ -29,13 +29,13 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from deepsight.config import trial_config
-from deepsight.data.table import load_dataset
+from deepsight.data.datasets import load_dataset
 from deepsight.losses import build_loss
+from deepsight.models.build import build_model
 from deepsight.models.finetune import frozen_stages, param_groups, set_frozen, stages
-from deepsight.models.table import build_model
-from deepsight.tune.optuna_space import suggest_point
-from deepsight.tune.sources import load_space
-from deepsight.tune.study import resolve_study
+from deepsight.tune.plan import resolve_study
+from deepsight.tune.plan_files import load_space
+from deepsight.tune.search.optuna_space import suggest_point
 
 
 class Images(Dataset):  # type: ignore[type-arg]

@@ -69,7 +69,7 @@ def ours(task: Task) -> None:
     """A study of `sleeps`."""
     from deepsight.space import uniform
     from deepsight.tune.driver import run_study
-    from deepsight.tune.study import resolve_study
+    from deepsight.tune.plan import resolve_study
 
     plan = resolve_study("overhead", {"x": uniform(0.0, 1.0)}, {
         "study.trainable": "benchmarks.scheduling_overhead:sleeps", "study.metric": "score",

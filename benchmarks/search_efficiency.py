@@ -162,9 +162,9 @@ def main() -> None:
 
 def warm_up(args: argparse.Namespace) -> None:
     """Make data and weights, so that neither side pays for them."""
+    from deepsight.tune.plan import resolve_study
+    from deepsight.tune.plan_files import load_space
     from deepsight.tune.preflight import prepare_all
-    from deepsight.tune.sources import load_space
-    from deepsight.tune.study import resolve_study
 
     prepare_all(resolve_study("warm", *load_space(args.space), {}))
 

@@ -109,8 +109,8 @@ def peer(space_name: str, seed: int, seconds: float, max_epochs: int, out: Path)
     from ray.tune.search.optuna import OptunaSearch
 
     from benchmarks.peer_ray_tutorial import define
-    from deepsight.tune.sources import load_space
-    from deepsight.tune.study import resolve_study
+    from deepsight.tune.plan import resolve_study
+    from deepsight.tune.plan_files import load_space
 
     plan = resolve_study("peer", *load_space(space_name), {"study.max_epochs": max_epochs})
     space = functools.partial(define, fixed=plan.fixed, space=plan.space)

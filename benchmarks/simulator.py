@@ -21,10 +21,10 @@ from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.planted import Problem
 from deepsight.space import sample
-from deepsight.tune.optuna_space import suggest_point
-from deepsight.tune.search import Search
-from deepsight.tune.searcher import Searcher
-from deepsight.tune.study import resolve_study
+from deepsight.tune.plan import resolve_study
+from deepsight.tune.search.optuna_space import suggest_point
+from deepsight.tune.search.search import Search
+from deepsight.tune.search.searcher import Searcher
 
 START_S = 0.1
 """Seconds to begin a trial, or to go on with a paused one, warm; an epoch takes about 1."""

@@ -74,7 +74,7 @@ def main() -> None:
 
 def fingerprint() -> str:
     """Of the images that the figures belong to."""
-    from deepsight.data.table import load_dataset
+    from deepsight.data.datasets import load_dataset
 
     return load_dataset(trial_config({}).data).fingerprint
 
@@ -150,7 +150,7 @@ def summary(rows: list[dict[str, Any]], arguments: argparse.Namespace) -> dict[s
 
 def show(found: Mapping[str, Any]) -> None:
     """Print the summary."""
-    from deepsight.data.toy_objects import CLASSES
+    from deepsight.data.toy_objects.dataset import CLASSES
 
     say(f"default {found['default']:.3f}, best scratch CNN {found['best_scratch']:.3f} "
         f"({found['best_scratch_name']}), gap {found['gap']:.3f}")  # fmt: skip
@@ -171,7 +171,7 @@ def shallow(num_train: int = 3000, num_val: int = 1000) -> None:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    from deepsight.data.toy_objects import draw_toy_objects
+    from deepsight.data.toy_objects.dataset import draw_toy_objects
 
     start = time.process_time()
     images, labels, masks = draw_toy_objects(num_train + num_val, seed=0)
@@ -209,7 +209,7 @@ def contact_sheet(path: Path, per_class: int = 14, enlarge: int = 2) -> None:
     """A PNG with one row a class; 256 colours, so that it stays small."""
     from PIL import Image
 
-    from deepsight.data.toy_objects import CLASSES, draw_toy_objects
+    from deepsight.data.toy_objects.dataset import CLASSES, draw_toy_objects
 
     images, labels, _ = draw_toy_objects(per_class * len(CLASSES), seed=0)
     rows = [np.hstack(list(images[labels == label])) for label in range(len(CLASSES))]

@@ -37,7 +37,7 @@ def pretrain(config: TrialConfig, path: Path) -> dict[str, Any]:
         UserError: If the training diverges, or as `train_trial`.
     """
     from deepsight.checkpoint import save  # here, so that wrong arguments are refused at once
-    from deepsight.models.table import backbone_names, build_model
+    from deepsight.models.build import backbone_names, build_model
     from deepsight.training.trial import train_trial
 
     start = time.monotonic()
@@ -88,7 +88,7 @@ def best_threads(config: TrialConfig, available: int) -> int:
     """
     import torch
 
-    from deepsight.models.table import build_model
+    from deepsight.models.build import build_model
 
     if available == 1:
         return 1

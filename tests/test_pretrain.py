@@ -6,8 +6,8 @@ import torch
 
 from deepsight import pretrain
 from deepsight.config import UserError, trial_config
-from deepsight.data.toy_objects import CLASSES, SOURCE_CLASSES
-from deepsight.models.table import build_model
+from deepsight.data.toy_objects.dataset import CLASSES, SOURCE_CLASSES
+from deepsight.models.build import build_model
 from deepsight.models.weights import RECIPES, embedded_file, require_weights
 
 TINY = {

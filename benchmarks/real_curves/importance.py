@@ -30,15 +30,15 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from analysis.importance import RANKED, compute_importance
-from analysis.surrogate import NoSurrogate, fit_surrogate
+from analysis.importance.importance import RANKED, compute_importance
+from analysis.importance.surrogate import NoSurrogate, fit_surrogate
 from benchmarks.importance_problems import Kept
 from benchmarks.importance_truth import ALLOWED, distance, peers
 from benchmarks.real_curves.simulator import Ours, Shelf, measure, simulate
 from benchmarks.real_curves.table import Table, load_table, table_names
 from benchmarks.real_curves.truth import load_truth, truth_file
-from deepsight.records import Study, TrialRecord
-from deepsight.tune.search import Search
+from deepsight.run_store.study import Study, TrialRecord
+from deepsight.tune.search.search import Search
 
 SLOTS = 2
 NULL = 0.01

@@ -34,10 +34,10 @@ from benchmarks.real_curves.table import Table
 from benchmarks.simulator import UNLIMITED, NoRecord
 from deepsight.config import Value
 from deepsight.space import decide, sample
-from deepsight.tune.optuna_space import suggest_point, to_distribution
-from deepsight.tune.search import Search
-from deepsight.tune.searcher import Proposal, Searcher
-from deepsight.tune.study import resolve_study
+from deepsight.tune.plan import resolve_study
+from deepsight.tune.search.optuna_space import suggest_point, to_distribution
+from deepsight.tune.search.search import Search
+from deepsight.tune.search.searcher import Proposal, Searcher
 
 MEASURED = 300
 """Configs by which a table's distances are measured."""

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from deepsight.config import Value
 from deepsight.space import Domain, from_json, to_json
-from deepsight.tune.encoding import Encoder
+from deepsight.tune.search.encoding import Encoder
 
 DATA = Path(__file__).with_name("data")
 

@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analysis.encoding import Array, Encoding, make_encoding
-from analysis.gaussian_process import Process, Rows
-from analysis.kernel_posterior import Posterior
-from analysis.scale import Scale, scales_for
-from analysis.sobol import sobol_indices
+from analysis.importance.encoding import Array, Encoding, make_encoding
+from analysis.importance.gaussian_process import Process, Rows
+from analysis.importance.kernel_posterior import Posterior
+from analysis.importance.score_transform import Scale, scales_for
+from analysis.importance.sobol import sobol_indices
 from benchmarks.real_curves.table import DATA, load_table, table_names
 
 MOST = 800

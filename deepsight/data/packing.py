@@ -44,7 +44,7 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A packed data set. The test split is not here: see `deepsight.data.table.open_test`.
+    """A packed data set. The test split is not here: see `deepsight.data.datasets.open_test`.
 
     Attributes:
         name: As in ``data.name``.

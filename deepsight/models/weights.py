@@ -47,7 +47,7 @@ IMAGENET = {
 """torchvision's weights: ResNet18 IMAGENET1K_V1, ResNet50 IMAGENET1K_V2."""
 
 _RECIPE: dict[str, Value] = {
-    "data.name": "deepsight.data.toy_objects:build_source_objects",
+    "data.name": "deepsight.data.toy_objects.dataset:build_source_objects",
     "data.size": 8000,
     "data.val_fraction": 0.06,  # enough to see that it learns
     "data.test_fraction": 0.02,  # never opened
@@ -101,7 +101,7 @@ def weights_file(config: TrialConfig) -> Path | None:
 
 def embedded_file(name: str) -> Path:
     """The cache file of a model's embedded weights; its name changes with recipe and drawings."""
-    from deepsight.data.table import source_of  # imports the drawing code
+    from deepsight.data.datasets import source_of  # imports the drawing code
 
     config = trial_config(RECIPES[name])
     recipe = {k: v for k, v in flatten(config).items() if not k.startswith("hardware.")}

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
+from deepsight.augment.build import Augment, normalise, resize
 from deepsight.augment.mix import mix
-from deepsight.augment.table import Augment, normalise, resize
 from deepsight.config import TrialConfig
 from deepsight.losses import Loss
 from deepsight.models.finetune import frozen_stages, set_frozen, stages

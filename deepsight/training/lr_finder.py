@@ -76,7 +76,7 @@ def sweep_lr(config: TrialConfig) -> Sweep:
         UserError: As `deepsight.training.trial.build_learner`, or if the loss is not finite from
             the start.
     """
-    from deepsight.training.machine import machine_settings
+    from deepsight.training.process_settings import machine_settings
     from deepsight.training.trial import build_learner
 
     hardware = choose_hardware(config.hardware, ResourceSettings().cpus_per_trial)

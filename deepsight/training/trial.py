@@ -13,24 +13,24 @@ import numpy.typing as npt
 import torch
 
 from deepsight import metrics
-from deepsight.augment.table import build_augment
+from deepsight.augment.build import build_augment
 from deepsight.config import (
     ResourceSettings,
     TrialConfig,
     UserError,
     flatten,
 )
-from deepsight.data.table import load_dataset
+from deepsight.data.datasets import load_dataset
 from deepsight.hardware import choose_hardware
 from deepsight.losses import build_loss
-from deepsight.models.convolution import fit_kernels
+from deepsight.models.build import build_model
 from deepsight.models.finetune import param_groups
-from deepsight.models.table import build_model
+from deepsight.models.small_maps import fit_kernels
 from deepsight.training.batches import load_samples
 from deepsight.training.epoch import Learner, Trained, Validated, evaluate, train_epoch
 from deepsight.training.epoch_result import EpochResult
-from deepsight.training.machine import machine_settings
 from deepsight.training.optim import build_optimiser
+from deepsight.training.process_settings import machine_settings
 
 
 def train_trial(

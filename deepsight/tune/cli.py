@@ -17,14 +17,14 @@ from deepsight.config import UserError, Value
 from deepsight.overrides import parse_set
 from deepsight.tune import driver
 from deepsight.tune.driver import Outcome
-from deepsight.tune.sources import load_experiment, load_space, space_names
-from deepsight.tune.study import (
+from deepsight.tune.plan import (
     StudyPlan,
     describe,
     parse_duration,
     require_directory,
     resolve_study,
 )
+from deepsight.tune.plan_files import load_experiment, load_space, space_names
 
 EXIT_NO_SUCCESS = 1
 EXIT_USAGE = 2

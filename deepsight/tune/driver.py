@@ -25,6 +25,7 @@ from deepsight.run_store import (
     open_study,
     storage_error,
 )
+from deepsight.tune.plan import StudyPlan, plan_from_json
 from deepsight.tune.preflight import (
     check_plan,
     files_needed,
@@ -32,15 +33,14 @@ from deepsight.tune.preflight import (
     prepare_all,
     with_hardware,
 )
-from deepsight.tune.remains import KEEP, VARIABLE, Remains, end_all
+from deepsight.tune.process_cleanup import KEEP, VARIABLE, Remains, end_all
 from deepsight.tune.resume import require_same_data, require_same_space, update_header
 from deepsight.tune.signals import Interrupt, catch_signals
-from deepsight.tune.study import StudyPlan, plan_from_json
 
 if TYPE_CHECKING:
     from deepsight.space import Domain
-    from deepsight.tune.ray_start import RayStart
-    from deepsight.tune.search import Progress, Search
+    from deepsight.tune.ray_backend.start import RayStart
+    from deepsight.tune.search.search import Progress, Search
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ def run_study(
     """Run a new study to its end.
 
     Args:
-        plan: What `deepsight.tune.study.resolve_study` made of the wishes.
+        plan: What `deepsight.tune.plan.resolve_study` made of the wishes.
         directory: Where it goes; must not exist. Default: ``runs/<name>``.
         address: A running Ray cluster (``HOST:PORT`` or ``auto``); None starts Ray here.
         show_progress: Whether standard error tells how it goes.
@@ -176,7 +176,7 @@ def _joined(
         yield None, plan
         return
     os.environ.update(QUIET)
-    from deepsight.tune.join import joined, with_hardware_of
+    from deepsight.tune.ray_backend.join_cluster import joined, with_hardware_of
 
     environment = QUIET | KEEP | {VARIABLE: os.environ[VARIABLE]}
     if not plan.own_trainable:
@@ -198,11 +198,11 @@ def _run(
     study = load_study(directory)
     starting = cluster or _start_ray(plan, study)  # takes seconds, in which we import
     try:
-        from deepsight.tune.progress import TerminalProgress
-        from deepsight.tune.search import Search
-        from deepsight.tune.searcher import Searcher
-        from deepsight.tune.tensorboard import TensorBoard
-        from deepsight.tune.tidy import Tidy
+        from deepsight.tune.observers.checkpoint_cleanup import Tidy
+        from deepsight.tune.observers.progress import TerminalProgress
+        from deepsight.tune.observers.tensorboard import TensorBoard
+        from deepsight.tune.search.search import Search
+        from deepsight.tune.search.searcher import Searcher
 
         for stale in directory.glob(f"{JOURNAL}*"):  # and its lock: rebuilt from the record
             stale.unlink()
@@ -234,7 +234,7 @@ def _start_ray(plan: StudyPlan, study: Study) -> RayStart | None:
     """Begin to start Ray, unless no trial is left to run."""
     if len(study.records) >= plan.settings.trials and all(r.ended for r in study.records):
         return None
-    from deepsight.tune.ray_start import RayStart
+    from deepsight.tune.ray_backend.start import RayStart
 
     return RayStart(plan)
 
@@ -256,7 +256,7 @@ def _search_on_ray(
         return
     directory = search.writer.directory
     try:
-        from deepsight.tune.cluster import run_on_ray
+        from deepsight.tune.ray_backend.cluster import run_on_ray
 
         starting.wait(interrupt.install)
         run_on_ray(search, header, joined)

@@ -18,8 +18,8 @@ from deepsight.config import HardwareConfig, TrialConfig, UserError, trial_confi
 from deepsight.hardware import choose_hardware
 from deepsight.imports import load_object
 from deepsight.space import Choice
-from deepsight.training import prepare
-from deepsight.tune.study import StudyPlan, plan_to_json
+from deepsight.training import prerequisites
+from deepsight.tune.plan import StudyPlan, plan_to_json
 
 PACKAGES = ("ray", "torch", "torchvision", "optuna", "numpy", "albumentations")
 """Whose versions a study records."""
@@ -53,7 +53,7 @@ def check_plan(plan: StudyPlan, local: bool = True) -> None:
                 "Give it a number, as 0.5 for two trials a GPU.",
             )
     else:
-        prepare.check(variants(plan))
+        prerequisites.check(variants(plan))
     wanted = plan.resources.cpus_per_trial
     if local and wanted > local_cpus(plan):
         raise UserError(
@@ -74,12 +74,12 @@ def variants(plan: StudyPlan) -> list[TrialConfig]:
 
 def prepare_all(plan: StudyPlan) -> dict[str, Any]:
     """Make data and weights available; returns the ``data`` field of the header."""
-    return {} if plan.own_trainable else prepare.prepare(variants(plan))
+    return {} if plan.own_trainable else prerequisites.prepare(variants(plan))
 
 
 def files_needed(plan: StudyPlan) -> tuple[Path, list[str]]:
     """The cache, and the files of the user's that every machine with trials must see."""
-    return prepare.files(variants(plan))
+    return prerequisites.files(variants(plan))
 
 
 def local_cpus(plan: StudyPlan) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from deepsight.config import UserError
 from deepsight.run_store import StudyWriter
 from deepsight.space import Domain, to_json
-from deepsight.tune.study import StudyPlan, plan_to_json
+from deepsight.tune.plan import StudyPlan, plan_to_json
 
 
 def require_same_space(header: Mapping[str, Any], space: Mapping[str, Domain]) -> None:

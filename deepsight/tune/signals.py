@@ -2,7 +2,7 @@
 
 Epochs may be long and libraries may hang, so that each step has a deadline: the running epochs
 are abandoned after `GRACE_S`, and after `LIMIT_S` the process ends wherever it is. Nothing is
-lost by either: what is on record is on the disk, and `deepsight.tune.remains` cleans up.
+lost by either: what is on record is on the disk, and `deepsight.tune.process_cleanup` cleans up.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from deepsight.tune.search import Search
+    from deepsight.tune.search.search import Search
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GRACE_S = 6.0

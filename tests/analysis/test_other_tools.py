@@ -15,10 +15,10 @@ import pytest
 
 from analysis.summary import compute_summary
 from deepsight.run_store import create_study, load_study
+from deepsight.tune.observers.tensorboard import TensorBoard
 from deepsight.tune.preflight import make_header
-from deepsight.tune.search import Search
-from deepsight.tune.searcher import Searcher
-from deepsight.tune.tensorboard import TensorBoard
+from deepsight.tune.search.search import Search
+from deepsight.tune.search.searcher import Searcher
 from tests import trainables
 from tests.tune.plans import make_plan
 

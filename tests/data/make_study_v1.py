@@ -13,7 +13,7 @@ from pathlib import Path
 
 from deepsight.run_store import StudyWriter, create_study, trial_id
 from deepsight.space import sample
-from deepsight.tune.study import plan_to_json, resolve_study
+from deepsight.tune.plan import plan_to_json, resolve_study
 from search_spaces.smoke import FIXED, SPACE
 
 CREATED = 1_750_000_000.0  # 2025-06-15T15:06:40Z

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepsight.data import table
+from deepsight.data import datasets
 
 
 @pytest.fixture
@@ -17,9 +17,9 @@ def fresh_cache(
     """A cache with nothing in it, for tests that damage or count packs."""
     path = tmp_path_factory.mktemp("fresh_cache")
     monkeypatch.setenv("DEEPSIGHT_CACHE", str(path))
-    table._load.cache_clear()
+    datasets._load.cache_clear()
     yield path
-    table._load.cache_clear()
+    datasets._load.cache_clear()
 
 
 WriteImages = Callable[..., list[Path]]

@@ -12,7 +12,7 @@ import uuid
 from pathlib import Path
 
 from deepsight.run_store import load_study
-from deepsight.tune.remains import VARIABLE
+from deepsight.tune.process_cleanup import VARIABLE
 from tests.faults.trainables import digest
 
 ROOT = Path(__file__).parents[2]

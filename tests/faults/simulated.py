@@ -1,6 +1,6 @@
 """A study without Ray whose driver can be killed at any write of its record.
 
-Workers take turns in the driver's process. As in `deepsight.tune.worker`, an epoch is on disk (a
+Workers take turns in the driver's process. As in `ray_backend/worker.py`, an epoch is on disk (a
 checkpoint with its row) before the driver hears of it, and a worker goes on from its newest
 checkpoint, handing in first what the driver has not on record. The witness, a file outside the
 study, gets a line for every epoch that is trained.
@@ -12,8 +12,8 @@ import math
 
 from deepsight.run_store import create_study, load_study, open_study
 from deepsight.tune.preflight import make_header
-from deepsight.tune.search import Search
-from deepsight.tune.searcher import Searcher
+from deepsight.tune.search.search import Search
+from deepsight.tune.search.searcher import Searcher
 from tests.trainables import curve
 
 

@@ -25,7 +25,8 @@ def plan(request):
 @pytest.fixture(autouse=True)
 def _quick_and_quiet(monkeypatch, caplog):
     monkeypatch.setattr("os.fsync", lambda _: None)  # matters to a power cut, not to a kill
-    monkeypatch.setattr("deepsight.tune.mobster.STARTUP_TRIALS", 3)  # so that it has its say
+    # so that the model has its say
+    monkeypatch.setattr("deepsight.tune.search.learning_curve_gp.STARTUP_TRIALS", 3)
     caplog.set_level("ERROR")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*the last line is torn")

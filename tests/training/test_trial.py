@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from deepsight.config import DataConfig, TrialConfig, UserError, trial_config
-from deepsight.data.table import Dataset, load_dataset
+from deepsight.data.datasets import Dataset, load_dataset
 from deepsight.training.epoch_result import EpochResult
 from deepsight.training.trial import train_trial
 from tests.training.tiny import SMALL, config

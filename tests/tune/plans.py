@@ -1,7 +1,7 @@
 """Plans over planted trainables."""
 
 from deepsight.space import choice, uniform, when
-from deepsight.tune.study import StudyPlan, resolve_study
+from deepsight.tune.plan import StudyPlan, resolve_study
 
 SPACE = {
     "x": uniform(0.0, 1.0),

@@ -6,13 +6,13 @@ import pytest
 from PIL import Image
 
 from deepsight.config import UserError
-from deepsight.data import table
+from deepsight.data import datasets
 from deepsight.run_store import create_study, load_study, open_study
 from deepsight.space import choice, uniform
 from deepsight.tune.cli import main
+from deepsight.tune.plan import plan_from_json, resolve_study
 from deepsight.tune.preflight import make_header, prepare_all
 from deepsight.tune.resume import require_same_data, require_same_space, update_header
-from deepsight.tune.study import plan_from_json, resolve_study
 from tests.tune.plans import SPACE, make_plan
 
 
@@ -86,7 +86,7 @@ def test_the_command_line_refuses_changed_files(tmp_path, monkeypatch, capsys):
     plan = resolve_study("s", {"optim.lr": uniform(0.1, 0.2)}, values)
     create_study(tmp_path / "s", make_header(plan, prepare_all(plan))).close()
     Image.new("RGB", (16, 16), (255, 0, 0)).save(path)
-    table._load.cache_clear()  # a process opens a data set once; this one stands for two
+    datasets._load.cache_clear()  # a process opens a data set once; this one stands for two
     assert main(["--resume", "s"]) == 2
     err = capsys.readouterr().err
     assert "the data have changed since the study began" in err

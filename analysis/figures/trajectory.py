@@ -1,0 +1,227 @@
+"""The look of all static figures, and those on the course of a study.
+
+Every ``draw_x`` takes what ``compute_x`` returned and gives a matplotlib figure that stands by
+itself: axes named with units, colours that colour-blind readers can tell apart, nothing over data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from analysis.statistics.trajectory import Curve, Trajectory
+from analysis.statistics.trial_outcomes import (
+    DIVERGED,
+    FAILED,
+    FATES,
+    FULL,
+    RUNNING,
+    SHORT,
+    STOPPED,
+)
+
+WIDTH = 5.4
+"""Inches of a figure that takes one column; its text stays legible on a telephone."""
+SCORES = "viridis"
+"""The colours of scores."""
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8a8f98"
+SERIES = (BLUE, "#E69F00", GREEN, "#CC79A7", "#56B4E9", ORANGE)
+"""Colours of Okabe and Ito, for things of equal rank."""
+
+FATE_COLOURS = {
+    FULL: BLUE,
+    STOPPED: GREY,
+    SHORT: "#56B4E9",
+    RUNNING: "#E69F00",
+    DIVERGED: ORANGE,
+    FAILED: "#CC79A7",
+}
+FATE_MARKS = {FULL: "o", STOPPED: "x", SHORT: "^", RUNNING: "o", DIVERGED: "v", FAILED: "s"}
+
+STYLE: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9.5,
+    "axes.titlesize": 10,
+    "axes.labelsize": 9.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#4a4f57",
+    "axes.labelcolor": "#22262b",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e6e8eb",
+    "grid.linewidth": 0.8,
+    "xtick.color": "#4a4f57",
+    "ytick.color": "#4a4f57",
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "lines.linewidth": 1.6,
+    "figure.facecolor": "white",
+    "savefig.dpi": 180,
+    "text.parse_math": False,  # a dollar sign in somebody's name is a dollar sign
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw within this, and save within it."""
+    with mpl.rc_context(STYLE):  # type: ignore[arg-type]
+        yield
+
+
+def new_figure(width: float = WIDTH, height: float = 3.4) -> Figure:
+    """An empty figure whose parts do not overlap."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def legend_above(axes: Axes, handles: Sequence[Any] | None = None, columns: int = 3) -> None:
+    """A legend above the axes, where no data are."""
+    given = {"handles": handles} if handles else {}
+    if handles or axes.get_legend_handles_labels()[0]:
+        axes.legend(
+            **given, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, borderaxespad=0.2,
+            handletextpad=0.5, columnspacing=1.2,
+        )  # fmt: skip
+
+
+def fate_handles(fates: Sequence[str], explorers: bool) -> list[Line2D]:
+    """What the marks of trials mean."""
+    handles = [
+        Line2D([], [], marker=FATE_MARKS[f], color=FATE_COLOURS[f], linestyle="", label=f)
+        for f in FATES
+        if f in fates
+    ]
+    if explorers:
+        ring = Line2D([], [], marker="o", color="none", markeredgecolor="#22262b", markersize=9,
+                      linestyle="", label="explorer")  # fmt: skip
+        handles.append(ring)
+    return handles
+
+
+def draw_created(info: Trajectory) -> Figure:
+    """Each trial's last score against the moment in which the trial was created."""
+    figure = new_figure()
+    axes = figure.subplots()
+    unit, name = time_unit(max((c.created_s for c in info.curves), default=0.0))
+    shown = [c for c in info.curves if c.scores]
+    fates = [f for f in FATES if any(c.fate == f for c in shown)]
+    for name_ in fates:
+        some = [c for c in shown if c.fate == name_]
+        axes.plot([c.created_s / unit for c in some], [c.scores[-1] for c in some],
+                  FATE_MARKS[name_], color=FATE_COLOURS[name_], markersize=5, alpha=0.85,
+                  zorder=3)  # fmt: skip
+    explorers = [c for c in shown if c.explorer]
+    draw_rings(axes, [c.created_s / unit for c in explorers], [c.scores[-1] for c in explorers])
+    axes.set_xlabel(f"created, {name} after the first trial")
+    axes.set_ylabel(f"{info.metric}, last epoch of each trial")
+    legend_above(axes, fate_handles(fates, bool(explorers)), columns=4)
+    return figure
+
+
+def draw_curves(info: Trajectory) -> Figure:
+    """The learning curves of all trials, those of full budget by their final score."""
+    figure = new_figure()
+    axes = figure.subplots()
+    finals = [c.scores[-1] for c in info.curves if c.fate == FULL and c.scores]
+    norm = Normalize(min(finals, default=0.0), max(finals, default=1.0))
+    colours = mpl.colormaps[SCORES]
+    for name in (f for f in reversed(FATES) if f != FULL):
+        some = [c for c in info.curves if c.fate == name and c.scores]
+        _draw_bundle(axes, some, [FATE_COLOURS[name]] * len(some), faint=True)
+    full = [c for c in info.curves if c.fate == FULL and c.scores]
+    _draw_bundle(axes, full, [colours(norm(c.scores[-1])) for c in full], faint=False)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(info.metric)
+    axes.set_xlim(0.5 if info.max_epochs > 1 else 0, info.max_epochs + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    legend_above(axes, _curve_handles(info.curves), columns=4)
+    if finals:
+        bar = figure.colorbar(ScalarMappable(norm, colours), ax=axes, pad=0.02)
+        bar.set_label(f"{info.metric} at full budget")
+    return figure
+
+
+def _draw_bundle(
+    axes: Axes, curves: Sequence[Curve], colours: Sequence[Any], faint: bool
+) -> None:
+    """Curves and their ends: explorers' have a diamond, all others the mark of their fate."""
+    lines = LineCollection(
+        [list(zip(c.epochs, c.scores, strict=True)) for c in curves], colors=list(colours),
+        linewidths=0.8 if faint else 1.1, alpha=0.5 if faint else 0.9, zorder=2 if faint else 3,
+        linestyles=[(0, (3, 2))] if faint else "solid",
+    )  # fmt: skip
+    axes.add_collection(lines)
+    for explorer in (False, True):
+        ends = [(c.epochs[-1], c.scores[-1], colour, c.fate)
+                for c, colour in zip(curves, colours, strict=True)
+                if c.explorer == explorer]  # fmt: skip
+        if ends:
+            x, y, shades, fates = zip(*ends, strict=True)
+            mark = "D" if explorer else FATE_MARKS[fates[0]]
+            axes.scatter(x, y, c=list(shades), marker=mark, s=14, linewidths=1.0, zorder=4)
+
+
+def draw_rings(axes: Axes, x: Sequence[float], y: Sequence[float]) -> None:
+    """Mark explorers."""
+    axes.plot(x, y, "o", mfc="none", mec="#22262b", mew=0.9, markersize=9.5, zorder=4)
+
+
+def _curve_handles(curves: Sequence[Curve]) -> list[Line2D]:
+    seen = {c.fate for c in curves if c.scores}
+    handles = [
+        Line2D([], [], color=FATE_COLOURS[f], linestyle=(0, (3, 2)), linewidth=1.0,
+               marker=FATE_MARKS[f], markersize=4, label=f)
+        for f in FATES
+        if f in seen and f != FULL
+    ]  # fmt: skip
+    if any(c.explorer for c in curves if c.scores):
+        handles.append(Line2D([], [], color=GREY, linestyle="", marker="D", markersize=4,
+                              label="explorer"))  # fmt: skip
+    return handles
+
+
+AXES_OF_TRAJECTORY = {
+    "trials": ("num_trials", "trials begun"),
+    "epochs": ("num_epochs", "epochs trained, all trials"),
+    "time": ("elapsed_s", "elapsed"),
+}
+
+
+def draw_incumbent(info: Trajectory) -> Figure:
+    """The incumbent against trials, epochs and time, side by side."""
+    figure = new_figure(width=7.6, height=2.9)
+    panels = figure.subplots(1, 3, sharey=True)
+    unit, name = time_unit(info.elapsed_s)
+    for axes, (kind, (field, label)) in zip(panels, AXES_OF_TRAJECTORY.items(), strict=True):
+        scale = unit if kind == "time" else 1.0
+        x = [getattr(s, field) / scale for s in info.steps]
+        y = [s.score for s in info.steps]
+        if x:
+            axes.step([*x, getattr(info, field) / scale], [*y, y[-1]], where="post", color=BLUE)
+            axes.plot(x, y, "o", color=BLUE, markersize=4)
+        if info.baseline is not None:
+            axes.axhline(info.baseline, color=ORANGE, linestyle=(0, (4, 2)), linewidth=1.1,
+                         label="defaults")  # fmt: skip
+        axes.set_xlabel(f"{name} elapsed" if kind == "time" else label)
+        axes.set_xlim(0, max(getattr(info, field) / scale, 1e-9) * 1.03)
+    panels[0].set_ylabel(f"best {info.metric}\nat {info.max_epochs} epochs")
+    legend_above(panels[0], columns=1)
+    return figure
+
+
+def time_unit(seconds: float) -> tuple[float, str]:
+    """Seconds in the unit in which so long a time is told, and its name."""
+    for unit, name in ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes")):
+        if seconds >= 2 * unit:
+            return unit, name
+    return 1.0, "seconds"

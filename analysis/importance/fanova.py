@@ -1,0 +1,80 @@
+"""What Optuna's fANOVA says of a study: a peer's view, shown beside ours and labelled as such."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+from analysis.importance.indices import TOO_FEW, Estimate, Importance, Share
+from deepsight.run_store import Study, TrialRecord
+from deepsight.space import Choice, Domain, Int
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+METHOD = "Optuna's fANOVA of trials that completed the full budget (Hutter et al. 2014)"
+MIN_TRIALS = 4
+
+
+def compute_fanova(study: Study, seed: int = 0) -> Importance:
+    """Main shares as `optuna.importance.FanovaImportanceEvaluator` computes them.
+
+    It sees the survivors only, which early stopping chose by their score; it has no intervals, no
+    floor and no verdict of its own. Conditional hyperparameters, which it refuses, are left out.
+    """
+    records = [r for r in study.records if study.has_full_budget(r)]
+    records = [r for r in records if study.score(r) is not None]
+    names = [n for n, domain in study.space.items() if domain.condition is None]
+    left_out = [(n, "fANOVA takes no conditional ones") for n in study.space if n not in names]
+    reason = f"{len(records)} trials completed the full budget."
+    shares: tuple[Share, ...] = ()
+    scores = {study.score(r) for r in records}
+    points = {tuple(str(r.config.get(name)) for name in names) for r in records}
+    if len(records) >= MIN_TRIALS and len(scores) > 1 and len(points) > 1:
+        shares = _shares(study, records, names, seed)
+    verdict = "a peer's view" if shares else TOO_FEW
+    return Importance(
+        what=study.metric, method=METHOD, region="all", epoch=study.max_epochs, shares=shares,
+        left_out=tuple(left_out), pairs=(), floor=0.0, verdict=verdict, reason=reason,
+        quality=None, has_intervals=False, num_trials=len(records),
+        num_explorers=sum(r.explorer for r in records),
+    )  # fmt: skip
+
+
+def _distribution(domain: Domain) -> BaseDistribution:
+    from optuna import distributions
+
+    if isinstance(domain, Choice):
+        return distributions.CategoricalDistribution(domain.values)
+    if isinstance(domain, Int):
+        return distributions.IntDistribution(domain.low, domain.high, log=domain.log)
+    return distributions.FloatDistribution(domain.low, domain.high, log=domain.log)
+
+
+def _shares(
+    study: Study, records: list[TrialRecord], names: list[str], seed: int
+) -> tuple[Share, ...]:
+    import optuna
+
+    distributions = {name: _distribution(study.space[name]) for name in names}
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    told = optuna.create_study(direction="maximize" if study.mode == "max" else "minimize")
+    for record in records:
+        params = {name: record.config[name] for name in names}
+        told.add_trial(
+            optuna.create_trial(
+                value=study.score(record), params=params, distributions=distributions
+            )
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)
+        found = optuna.importance.get_param_importances(told, evaluator=evaluator)
+    ordered = sorted(found.items(), key=lambda item: -item[1])
+    return tuple(
+        Share(
+            name=name, main=Estimate(v, v, v), total=Estimate(v, v, v), above_floor=False,
+            rank_low=place, rank_high=place, text=f"{name}: {100 * v:.0f} % by fANOVA.",
+        )
+        for place, (name, v) in enumerate(ordered, start=1)
+    )  # fmt: skip

@@ -1,0 +1,221 @@
+"""Which hyperparameters decide the score at full budget, and how sure that is.
+
+The surrogate (`surrogate.py`) draws functions that give the score at full budget anywhere in
+the declared space; their Sobol indices (`sobol.py`) are the shares. The value is their mean.
+Its interval holds the same for functions of copies that each missed a part of the trials: what the
+data leave open, and what hangs on single trials. A column of random numbers that every copy is
+shown gives the floor. docs/importance.md has the method, what a share means for a conditional
+hyperparameter, and how often all this was right.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from analysis.importance.encoding import Array
+from analysis.importance.fanova import compute_fanova
+from analysis.importance.good_region import good_indices
+from analysis.importance.indices import RANKED, TOO_FEW, Estimate, Importance, Pair, Share
+from analysis.importance.sobol import Indices, indices, make_design
+from analysis.importance.surrogate import NoSurrogate, Surrogate, fit_surrogate, fit_values
+from deepsight.run_store import Study, TrialRecord
+
+__all__ = [
+    "RANKED", "TOO_FEW", "Estimate", "Importance", "Pair", "Share", "compute_cost_importance",
+    "compute_fanova", "compute_importance", "compute_survival_importance",
+]  # fmt: skip
+
+NUM_POINTS = 512
+"""Base points of the pick-freeze design, a power of two."""
+NUM_DRAWS = 5
+"""Functions drawn from the posterior of each kernel."""
+SURE = 0.95
+"""Share of the drawn functions in which the first hyperparameter is among the first two, from which
+a ranking is shown."""
+INTERVAL = (1.0, 99.0)
+"""Percentiles of the draws that make a 95 % interval: chains of a few dozen kernels are shorter
+than the tails of what the data allow. Chosen on the tables to design on (docs/importance.md)."""
+LEAST = 0.01
+"""The lowest floor: less than one percent of the variance is nothing to act on."""
+NEGLIGIBLE = 0.05
+"""A hyperparameter hardly matters if its share is surely below this, whatever the floor is."""
+METHOD = "Sobol indices of a Gaussian process over (hyperparameters, log epoch) at full budget"
+
+
+def compute_importance(
+    study: Study,
+    seed: int = 0,
+    region: str = "all",
+    surrogate: Surrogate | NoSurrogate | None = None,
+) -> Importance:
+    """Main and total shares at full budget over the declared space.
+
+    Args:
+        study: What `deepsight.run_store.load_study` returns.
+        seed: Of everything random in the computation.
+        region: ``all``, or ``good`` for the quarter of the space that the surrogate predicts best:
+            inputs depend on each other there, and shares are Kucherenko et al.'s (2012).
+        surrogate: What `fit_surrogate` returned, if it was called already.
+    """
+    if region not in ("all", "good"):
+        raise ValueError(f"region must be 'all' or 'good', got {region!r}")
+    surrogate = surrogate or fit_surrogate(study, seed)
+    records = [r for r in study.records if study.score(r) is not None]
+    return _importance(study, records, surrogate, study.metric, METHOD, region, seed)
+
+
+def compute_survival_importance(study: Study, seed: int = 0) -> Importance:
+    """Which hyperparameters decide how many rungs a trial survives.
+
+    Explorers and the defaults, which no rung stops, are left out. It speaks of the early
+    epochs and of the search's own bar, which rises: not of the final score.
+    """
+    records = [r for r in study.records if r.rows and not r.exempt and r.state != "failed"]
+    points = [[(1, float(sum(rung <= r.num_epochs for rung in study.rungs)))] for r in records]
+    surrogate = fit_values(study, records, points, 1, seed)
+    method = "Sobol indices of a Gaussian process of the number of rungs reached"
+    return _importance(study, records, surrogate, "survival", method, "all", seed)
+
+
+def compute_cost_importance(study: Study, seed: int = 0) -> Importance:
+    """Which hyperparameters decide the seconds that an epoch takes, on a logarithmic scale."""
+    walls = {r.trial_id: _seconds(r) for r in study.records}
+    records = [r for r in study.records if walls[r.trial_id] > 0]
+    points = [[(1, math.log(walls[r.trial_id]))] for r in records]
+    surrogate = fit_values(study, records, points, 1, seed)
+    method = "Sobol indices of a Gaussian process of the logarithm of the median epoch's seconds"
+    return _importance(study, records, surrogate, "seconds per epoch", method, "all", seed)
+
+
+def _seconds(record: TrialRecord) -> float:
+    """Median seconds of an epoch; 0 where none were recorded."""
+    walls = [row["wall_s"] for row in record.rows if isinstance(row.get("wall_s"), int | float)]
+    return float(np.median(walls)) if walls else 0.0
+
+
+def _importance(
+    study: Study,
+    records: Sequence[TrialRecord],
+    surrogate: Surrogate | NoSurrogate,
+    what: str,
+    method: str,
+    region: str,
+    seed: int,
+) -> Importance:
+    shares: tuple[Share, ...] = ()
+    pairs: tuple[Pair, ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()
+    if isinstance(surrogate, NoSurrogate):
+        verdict, reason, quality, floor = TOO_FEW, surrogate.reason, None, 0.0
+    else:
+        whole, draws = (good_indices if region == "good" else _indices)(surrogate, seed)
+        names = surrogate.encoding.names
+        floor = max(float(np.percentile(draws.total[-1], 95)), LEAST)
+        shares = _shares(names, whole, draws, floor)
+        pairs = _pairs(names, whole, draws)
+        quality = surrogate.quality
+        first = _places(draws)[names.index(shares[0].name)]
+        verdict, reason = _verdict(shares, surrogate, floor, float((first <= 2).mean()))
+        left_out = tuple(surrogate.encoding.left_out.items())
+    return Importance(
+        what=what, method=method, region=region, epoch=study.max_epochs, shares=shares,
+        left_out=left_out, pairs=pairs, floor=floor, verdict=verdict, reason=reason,
+        quality=quality, has_intervals=bool(shares), num_trials=len(records),
+        num_explorers=sum(r.explorer for r in records),
+    )  # fmt: skip
+
+
+def _indices(surrogate: Surrogate, seed: int) -> tuple[Indices, Indices]:
+    """Of functions of the whole fit, and of the copies' with the random column last."""
+    plain = make_design(surrogate.encoding, NUM_POINTS, seed)
+    whole = indices(surrogate.final_samples(plain.points, NUM_DRAWS, seed), plain)
+    noisy = make_design(surrogate.encoding, NUM_POINTS, seed + 1, random=True)
+    draws = surrogate.final_draws(noisy.points, noisy.random, NUM_DRAWS, seed)
+    return whole, indices(draws, noisy)
+
+
+def _estimate(whole: Array, draws: Array) -> Estimate:
+    """The mean of one set of draws, and the interval of both."""
+    low, high = np.clip(np.percentile(np.append(whole, draws), INTERVAL), 0.0, 1.0)
+    value = min(max(float(whole.mean()), 0.0), 1.0)  # beyond lie errors of the estimators only
+    return Estimate(value, min(float(low), value), max(float(high), value))
+
+
+def _shares(
+    names: Sequence[str], whole: Indices, draws: Indices, floor: float
+) -> tuple[Share, ...]:
+    places = _places(draws)
+    shares = []
+    for index, name in enumerate(names):
+        total = _estimate(whole.total[index], draws.total[index])
+        low, high = np.percentile(places[index], INTERVAL)
+        shares.append(
+            Share(
+                name=name,
+                main=_estimate(whole.main[index], draws.main[index]),
+                total=total,
+                above_floor=total.low > floor,
+                rank_low=math.floor(low),
+                rank_high=math.ceil(high),
+                text=_sentence(name, total, floor),
+            )
+        )
+    return tuple(sorted(shares, key=lambda share: -share.total.value))
+
+
+def _places(draws: Indices) -> Array:
+    """(d, m): the place of each hyperparameter by total in each draw, 1 the most important."""
+    return np.asarray(1.0 + np.argsort(np.argsort(-draws.total[:-1], axis=0), axis=0))
+
+
+def _sentence(name: str, total: Estimate, floor: float) -> str:
+    share = f"{_percent(total.value)} [{_percent(total.low)}, {_percent(total.high)}]"
+    if total.low > floor:
+        return f"{name} matters: a total share of {share}."
+    if total.high <= NEGLIGIBLE:
+        return f"{name} hardly matters: a total share of {share}."
+    return f"{name} cannot be told from chance: a total share of {share}."
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.1f} %"
+
+
+def _pairs(names: Sequence[str], whole: Indices, draws: Indices) -> tuple[Pair, ...]:
+    found = [
+        Pair(names[i], names[j], _estimate(whole.pairs[i, j], draws.pairs[i, j]))
+        for i in range(len(names))
+        for j in range(i + 1, len(names))
+    ]
+    return tuple(sorted(found, key=lambda pair: -pair.share.value))
+
+
+def _verdict(
+    shares: Sequence[Share], surrogate: Surrogate, floor: float, leads: float
+) -> tuple[str, str]:
+    """Whether the ranking may be shown as one, and why.
+
+    Args:
+        shares: The largest first.
+        surrogate: What they are of.
+        floor: What a column of random numbers gets.
+        leads: Share of the draws in which the first is among the first two.
+    """
+    quality, first = surrogate.quality, shares[0]
+    if not quality.holds_out:
+        return TOO_FEW, f"The surrogate does not predict held-out trials. {quality.text}"
+    if not first.above_floor:
+        return TOO_FEW, (
+            f"Nothing is above what a column of random numbers gets ({_percent(floor)}): "
+            f"{first.text}"
+        )
+    if leads < SURE:
+        return TOO_FEW, (
+            f"The first place is open: {first.name} is among the first two in only "
+            f"{_percent(leads)} of the functions that the trials allow."
+        )
+    above = sum(share.above_floor for share in shares)
+    return RANKED, f"{above} of {len(shares)} are above the floor of {_percent(floor)}."

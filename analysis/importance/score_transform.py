@@ -1,0 +1,72 @@
+"""The scale on which scores are modelled, and the way back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.importance.encoding import Array
+
+EDGE = 0.01
+"""By which 0 and 1 are moved outwards, so that a share of 0 or 1 has a logit."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The way from scores to the standardised targets of a process, and back.
+
+    On a logarithmic scale configs multiply what the epochs give; on that of logits a step counts
+    the more the nearer it is to none right or to all right.
+    """
+
+    link: str
+    """``identity``, ``log`` or ``logit``."""
+    centre: float
+    spread: float
+
+    @staticmethod
+    def of(scores: Array, link: str) -> Scale:
+        """The scale on which `scores` have mean 0 and variance 1."""
+        values = Scale(link, 0.0, 1.0).targets(scores)
+        return Scale(link, float(values.mean()), float(values.std()) or 1.0)
+
+    def targets(self, scores: Array) -> Array:
+        """Standardised."""
+        values = scores
+        if self.link == "log":
+            values = np.log(scores)
+        elif self.link == "logit":
+            values = np.log((scores + EDGE) / (1 + EDGE - scores))
+        return np.asarray((values - self.centre) / self.spread)
+
+    def scores(self, targets: Array) -> Array:
+        """In the metric's unit."""
+        values = self.centre + self.spread * targets
+        if self.link == "log":
+            return np.asarray(np.exp(values))
+        if self.link == "logit":
+            shares = 1 / (1 + np.exp(-np.clip(values, -50, 50)))
+            return np.asarray((1 + 2 * EDGE) * shares - EDGE)
+        return np.asarray(values)
+
+    def log_slopes(self, targets: Array) -> Array:
+        """Logarithms of the derivative of the targets by the scores."""
+        slopes = np.full(np.shape(targets), -math.log(self.spread))
+        if self.link == "log":
+            slopes -= self.centre + self.spread * targets
+        elif self.link == "logit":
+            scores = self.scores(targets)
+            slopes += np.log((1 + 2 * EDGE) / ((scores + EDGE) * (1 + EDGE - scores)))
+        return slopes
+
+
+def scales_for(scores: Array) -> list[Scale]:
+    """The scales on which such scores can be modelled, the plain one first."""
+    links = ["identity"]
+    if scores.min() >= 0 and scores.max() <= 1:
+        links.append("logit")
+    elif scores.min() > 0:
+        links.append("log")
+    return [Scale.of(scores, link) for link in links]

@@ -1,0 +1,107 @@
+"""What decides the score: all views of importance, effects and interactions of one study."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from threadpoolctl import threadpool_limits
+
+from analysis.importance.effects import (
+    Effects,
+    InteractionMap,
+    compute_effects,
+    compute_interaction_map,
+)
+from analysis.importance.importance import (
+    RANKED,
+    Importance,
+    Pair,
+    Share,
+    compute_cost_importance,
+    compute_fanova,
+    compute_importance,
+    compute_survival_importance,
+)
+from analysis.importance.surrogate import NoSurrogate, fit_surrogate
+from deepsight.run_store import Study, TrialRecord
+
+SMALLEST_TOLD = 0.02
+"""Lower end of a share's interval from which sentences speak of it."""
+WIDEST_TOLD = 3
+"""Width of the interval over its lower end, beyond which a share is shown but not spoken of."""
+MAPS = 4
+"""Interactions that are drawn at most."""
+SMALLEST_MAP = 0.01
+"""Share of the variance from which an interaction is drawn."""
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What one study says of its hyperparameters."""
+
+    importance: Importance
+    """Of the score at full budget, over the declared space."""
+    views: tuple[tuple[str, Importance], ...]
+    """Other questions, by what a column of a table calls them."""
+    effects: Effects
+    maps: tuple[InteractionMap, ...]
+    """Of the strongest interactions; empty while importance is not told."""
+
+
+def explain(study: Study, seed: int = 0) -> Explained:
+    """Fit the surrogate once and ask it everything, of the trials that the space allows.
+
+    On one thread: its many small matrices gain nothing from a second one, which on a busy machine
+    costs twice the time.
+    """
+    with threadpool_limits(1):
+        return _explain(_sound(study), seed)
+
+
+def _explain(study: Study, seed: int) -> Explained:
+    surrogate = fit_surrogate(study, seed)
+    importance = compute_importance(study, seed, surrogate=surrogate)
+    views = (
+        ("among the best quarter", compute_importance(study, seed, "good", surrogate)),
+        ("survival", compute_survival_importance(study, seed)),
+        ("seconds per epoch", compute_cost_importance(study, seed)),
+        ("Optuna's fANOVA", compute_fanova(study, seed)),
+    )
+    effects = compute_effects(study, seed, surrogate)
+    if isinstance(surrogate, NoSurrogate):
+        return Explained(importance, views, effects, maps=())
+    maps = [
+        compute_interaction_map(study, pair.a, pair.b, seed, surrogate)
+        for pair in strongest(importance)
+    ]
+    return Explained(importance, views, effects, tuple(maps))
+
+
+def _sound(study: Study) -> Study:
+    """The study without trials whose values on record are none that the space allows."""
+
+    def allowed(record: TrialRecord) -> bool:
+        values = ((domain, record.config.get(name)) for name, domain in study.space.items())
+        return all(v is None and d.condition is not None or d.contains(v) for d, v in values)
+
+    return replace(study, records=[r for r in study.records if allowed(r)])
+
+
+def told_shares(importance: Importance) -> list[Share]:
+    """The shares that sentences may speak of: clear of chance, not tiny, and known well enough."""
+    if importance.verdict != RANKED:
+        return []
+    return [
+        share
+        for share in importance.shares
+        if share.above_floor
+        and share.total.low >= SMALLEST_TOLD
+        and share.total.low >= (share.total.high - share.total.low) / WIDEST_TOLD
+    ]
+
+
+def strongest(importance: Importance) -> list[Pair]:
+    """The pairs whose interaction is worth a map."""
+    if importance.verdict != RANKED:
+        return []
+    return [p for p in importance.pairs if p.share.low > SMALLEST_MAP][:MAPS]

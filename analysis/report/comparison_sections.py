@@ -1,0 +1,142 @@
+"""The sections of a comparison of studies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from analysis.figures import comparison
+from analysis.page.document import (
+    Block,
+    Card,
+    Cell,
+    Document,
+    Finding,
+    Findings,
+    Picture,
+    Section,
+    Table,
+    count,
+    duration,
+    interval,
+    number,
+)
+from analysis.statistics.comparison import Comparison, Contrast, Side
+from analysis.statistics.coordinates import text
+
+
+def comparison_document(info: Comparison, warnings: Sequence[str] = ()) -> Document:
+    """The report on several studies, before it is written."""
+    labels = " and ".join(side.label for side in info.sides)
+    return Document(
+        title=f"Comparison of {labels}",
+        subtitle=f"DeepSight comparison, {info.metric}",
+        headline=tuple(_sentence(contrast) for contrast in info.contrasts),
+        cards=tuple(_card(side) for side in info.sides),
+        sections=(_results(info), _trajectories(info), _best(info)),
+        warnings=tuple(warnings),
+        footer=("Intervals are 95 %. Only trials of full budget are compared.",),
+    )
+
+
+def _card(side: Side) -> Card:
+    best = side.summary.incumbent
+    trials = count(sum(side.summary.states.values()), "trial")
+    if best is None:
+        return Card(side.label, "none", f"no score, {trials}")
+    sure = side.standing.incumbent
+    span = f"95 %: {sure.low:.3f} to {sure.high:.3f}, " if sure else ""
+    return Card(side.label, number(best.score), f"{span}{trials}")
+
+
+def _sentence(contrast: Contrast) -> str:
+    pair = f"{contrast.label} against {contrast.against}"
+    if contrast.obstacles:
+        return f"{pair}: scores cannot be compared, because {' and '.join(contrast.obstacles)}."
+    gain = contrast.gain
+    if gain is None:
+        return f"{pair}: the bests cannot be compared with an interval."
+    told = interval(abs(gain.value), *sorted((abs(gain.low), abs(gain.high))))
+    if gain.low > 0:
+        return f"{pair}: its best is better by {told} on {count(gain.n, 'validation image')}."
+    if gain.high < 0:
+        return f"{pair}: its best is worse by {told} on {count(gain.n, 'validation image')}."
+    return (
+        f"{pair}: their bests differ by {interval(gain.value, gain.low, gain.high)}; "
+        f"{count(gain.n, 'validation image')} are too few to tell them apart."
+    )
+
+
+def _results(info: Comparison) -> Section:
+    columns = ("study", "trials", "of full budget", "best", "median", "spread", "failed, diverged",
+               "epochs", "time")  # fmt: skip
+    rows = tuple(_row(side) for side in info.sides)
+    blocks: list[Block] = []
+    if any(side.scores for side in info.sides):
+        picture = comparison.draw_distributions(info)
+        blocks.append(Picture("distributions", picture, "Scores at full budget of every study"))
+    blocks.append(Table("comparison", columns, rows,
+                        "Spread is the range between quartiles, with its interval"))  # fmt: skip
+    found = tuple(_superiority(c) for c in info.contrasts if c.superiority)
+    if found:
+        blocks.append(Findings(found))
+    lead = "Where the trials of full budget ended, and how much that depends on the config."
+    return Section("results", "Results", lead, tuple(blocks), {"comparison": asdict(info)})
+
+
+def _row(side: Side) -> tuple[Cell, ...]:
+    sure, lost = side.standing.incumbent, side.standing.lost
+    best = side.summary.incumbent
+    score = number(best.score) if best else "none"
+    return (
+        side.label,
+        sum(side.summary.states.values()),
+        len(side.scores),
+        interval(sure.value, sure.low, sure.high) if sure else score,
+        side.quartiles[1] if side.quartiles else None,
+        interval(side.spread.value, side.spread.low, side.spread.high) if side.spread else None,
+        f"{lost.value:.0%} [{lost.low:.0%}, {lost.high:.0%}]" if lost else None,
+        side.summary.num_epochs,
+        duration(side.summary.elapsed_s),
+    )
+
+
+def _superiority(contrast: Contrast) -> Finding:
+    won = contrast.superiority
+    assert won is not None
+    who = "explorer" if contrast.by_explorers else "trial"
+    told = (
+        f"A random {who} of full budget of {contrast.label} beats one of {contrast.against} "
+        f"{won.value:.0%} of the time."
+    )
+    if won.low <= 0.5 <= won.high:
+        told += " That may be chance."
+    caveat = "" if contrast.by_explorers else "; both searchers chose what they tried"
+    return Finding(told, f"{won.value:.2f} [{won.low:.2f}, {won.high:.2f}], n = {won.n}{caveat}")
+
+
+def _trajectories(info: Comparison) -> Section:
+    if not any(side.trajectory.steps for side in info.sides):
+        lead = "No study has a score at full budget yet."
+        return Section("trajectories", "Trajectories", lead)
+    picture = comparison.draw_trajectories(info)
+    lead = "Best score at full budget as each study went on; epochs may cost differently."
+    block = Picture("trajectories", picture, "Incumbents over epochs and time", wide=True)
+    rows = tuple((side.label, s.trial_id, s.score, s.num_trials, s.num_epochs,
+                  round(s.elapsed_s, 1)) for side in info.sides
+                 for s in side.trajectory.steps)  # fmt: skip
+    columns = ("study", "trial", info.metric, "trials begun", "epochs trained", "seconds")
+    table = Table("trajectories", columns, rows, "Each new best", folded=True)
+    return Section("trajectories", "Trajectories", lead, (block, table))
+
+
+def _best(info: Comparison) -> Section:
+    """The best configs side by side."""
+    configs = [s.summary.incumbent.config if s.summary.incumbent else {} for s in info.sides]
+    names = dict.fromkeys(name for config in configs for name in config)
+    rows = tuple(
+        (name, *(text(c[name], "inactive") if name in c else "not searched" for c in configs))
+        for name in names
+    )
+    table = Table("best_configs", ("hyperparameter", *(s.label for s in info.sides)), rows)
+    return Section("best", "Best configurations", "Selected on the score above.", (table,))

@@ -1,0 +1,287 @@
+"""The sections of a study's report, from its conclusions."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from analysis.figures import cost, space, trajectory
+from analysis.figures.parallel_coordinates import draw_interactive, shown_lines
+from analysis.importance.importance import RANKED
+from analysis.page.document import (
+    Block,
+    Cell,
+    Finding,
+    Findings,
+    Interactive,
+    Note,
+    Picture,
+    Section,
+    Table,
+    count,
+    duration,
+    interval,
+    number,
+)
+from analysis.report.findings import compute_observations
+from analysis.report.sensitivity_sections import effects_section, importance_section
+from analysis.report.study_results import Conclusions
+from analysis.statistics.coordinates import text
+from analysis.statistics.incumbent import data_of
+from analysis.statistics.trial_outcomes import FATE_TEXTS, FATES
+from deepsight.config import Value
+
+
+def findings_section(said: Conclusions) -> Section:
+    """What can be said in words."""
+    found = compute_observations(said)
+    title, data = "Findings", {"observations": [asdict(o) for o in found]}
+    if not found:
+        lead = "The data carry no sentence whose direction is beyond doubt: more trials are needed."
+        return Section("findings", title, lead, (), data)
+    items = tuple(
+        Finding(o.text, f"{interval(o.effect, o.low, o.high)}, n = {o.n:,}; {o.unit}")
+        for o in found
+    )
+    lead = "Every sentence has its effect, its 95 % interval and n; what is in doubt is left out."
+    return Section("findings", title, lead, (Findings(items),), data)
+
+
+def best_section(said: Conclusions) -> Section:
+    """The incumbent's hyperparameters beside the defaults."""
+    summary = said.summary
+    best, defaults = summary.incumbent, summary.baseline
+    if best is None or defaults is None:
+        reason = "No trial has a score yet, so there is no best configuration."
+        return Section("best", "Best configuration", reason)
+    names = list(best.config)
+    rows = tuple((n, text(best.config[n], "inactive"), text(defaults.config[n], "inactive"))
+                 for n in names)  # fmt: skip
+    marked = frozenset(i for i, name in enumerate(names) if name in summary.changed)
+    changed = count(len(summary.changed), "hyperparameter")
+    lead = f"Trial {best.trial_id} differs from the defaults in {changed} of {len(names)}, in bold."
+    if best.trial_id == defaults.trial_id:
+        lead = "The defaults themselves are the best so far."
+    columns = ("hyperparameter", f"best ({best.trial_id})", f"defaults ({defaults.trial_id})")
+    table = Table("best_config", columns, rows, marked=marked)
+    return Section("best", "Best configuration", lead, (table,), {"summary": asdict(summary)})
+
+
+def course_section(said: Conclusions) -> Section:
+    """Scores against creation time, learning curves, the incumbent."""
+    info = said.trajectory
+    blocks: list[Block] = []
+    if any(curve.scores for curve in info.curves):
+        blocks.append(Picture("created", trajectory.draw_created(info),
+                              f"Last {info.metric} of each trial against its creation time"))
+        blocks.append(Picture("curves", trajectory.draw_curves(info),
+                              f"{info.metric} of every trial over its epochs"))  # fmt: skip
+    if info.steps:
+        blocks.append(Picture("incumbent", trajectory.draw_incumbent(info),
+                              "Best score at full budget over trials, epochs and time", wide=True))
+        columns = ("trial", info.metric, "trials begun", "epochs trained", "seconds")
+        rows = tuple((s.trial_id, s.score, s.num_trials, s.num_epochs, round(s.elapsed_s, 1))
+                     for s in info.steps)  # fmt: skip
+        blocks.append(Table("incumbent", columns, rows, "Each new best at full budget"))
+    return Section("course", "Course of the study", _course_lead(said), tuple(blocks),
+                   {"trajectory": asdict(info)})  # fmt: skip
+
+
+def _course_lead(said: Conclusions) -> str:
+    info = said.trajectory
+    total = (
+        f"{count(info.num_trials, 'trial')} trained {count(info.num_epochs, 'epoch')} "
+        f"in {duration(info.elapsed_s)}"
+    )
+    if not info.steps:
+        return f"{total}; none has a score after {info.max_epochs} epochs yet."
+    last = info.steps[-1]
+    share = last.num_epochs / info.num_epochs
+    return (
+        f"{total}. The best score stands since trial {last.trial_id} finished, after "
+        f"{share:.0%} of all epochs. Scores of trials that ended early are shown where they ended "
+        "and are not compared with those at full budget."
+    )
+
+
+def trials_section(said: Conclusions) -> Section:
+    """Parallel coordinates and the table of all trials."""
+    info = said.coordinates
+    if not info.lines:
+        return Section("trials", "All trials", "No trial has begun.")
+    fates = [line.fate for line in info.lines]
+    parts = [f"{fates.count(f)} {f}" for f in FATES if f in fates]
+    lead = (
+        f"{count(len(info.lines), 'trial')} ({', '.join(parts)}). Drag over an axis to keep the "
+        "trials in that range; the table follows."
+    )
+    picture = Picture("parallel_coordinates", space.draw_coordinates(info),
+                      "Parallel coordinates: one line a trial over all hyperparameters", wide=True)
+    plot = Interactive(draw_interactive(info, _ranking(said)), picture)
+    table = _trial_table(said)
+    meaning = "; ".join(f"{f}: {FATE_TEXTS[f]}" for f in FATES if f in fates)
+    data = {"coordinates": asdict(info)}
+    return Section("trials", "All trials", lead, (plot, table, Note(f"{meaning}.")), data)
+
+
+def _ranking(said: Conclusions) -> tuple[str, ...]:
+    """Hyperparameters by importance; nothing while it is not known."""
+    if said.explained is None or said.explained.importance.verdict != RANKED:
+        return ()
+    return tuple(share.name for share in said.explained.importance.shares)
+
+
+def _trial_table(said: Conclusions) -> Table:
+    info, study = said.coordinates, said.study
+    seconds = {t.trial_id: t.seconds for t in said.cost.trials}
+    first = ("trial", "fate", "drawn by", "epochs", f"{info.metric} at {info.max_epochs} epochs",
+             "at its last epoch", "seconds")  # fmt: skip
+    records = {r.trial_id: r for r in study.records}
+    rows: list[tuple[Cell, ...]] = []
+    lines = shown_lines(info)
+    for line in lines:
+        spent = seconds.get(line.trial_id)
+        rows.append((
+            line.trial_id, line.fate, "explorer" if line.explorer else "searcher",
+            line.num_epochs, line.score, study.score(records[line.trial_id]),
+            None if spent is None else round(spent, 1),
+            *(_cell(value) for value in line.values),
+        ))  # fmt: skip
+    caption = "Best at full budget first; scores after different epochs do not compare."
+    keys = tuple(line.trial_id for line in lines)
+    columns = (*first, *study.space)
+    if len(lines) < len(info.lines):
+        caption += f" The best {len(lines)} of {len(info.lines)} trials."
+    return Table("trials", columns, tuple(rows), caption, keys)
+
+
+def _cell(value: Value) -> Cell:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else (
+        text(value, "inactive")
+    )  # fmt: skip
+
+
+def rungs_section(said: Conclusions) -> Section:
+    """Survivors, what stopping saved, what it may have cost."""
+    info = said.rungs
+    title, data = "What stopping early did", {"rungs": asdict(info)}
+    if not any(r.reached or r.explorers for r in info.rungs):
+        return Section("rungs", title, "No trial has reached a rung yet.", (), data)
+    lead = _saved_text(said)
+    blocks: list[Block] = [
+        Picture("rungs", cost.draw_rungs(info), "Trials that went on at each rung"),
+        Note(_missed_text(said)),
+    ]
+    columns = ("epoch", "reached", "went on", "stopped", "waiting", "lost", "explorers",
+               "worst that went on", "best that was stopped")  # fmt: skip
+    rows = tuple((r.epoch, r.reached, r.went_on, r.stopped, r.waiting, r.lost, r.explorers,
+                  r.lowest_kept, r.best_stopped) for r in info.rungs)  # fmt: skip
+    caption = (
+        f"Trials that {info.scheduler} decides on, without the defaults, by rung; scores are "
+        f"{info.metric} there"
+    )
+    blocks.append(Table("rungs", columns, rows, caption))
+    return Section("rungs", title, lead, tuple(blocks), data)
+
+
+def _saved_text(said: Conclusions) -> str:
+    info = said.rungs
+    if not info.epochs_saved:
+        return f"No trial was stopped early; {count(info.epochs_trained, 'epoch')} were trained."
+    seconds = f", about {duration(info.seconds_saved)} of training" if info.seconds_saved else ""
+    return (
+        f"Stopping saved {count(info.epochs_saved, 'epoch')}{seconds}: "
+        f"{info.saved_share:.0%} of what the same trials would have trained without it."
+    )
+
+
+def _missed_text(said: Conclusions) -> str:
+    info = said.rungs
+    if info.scheduler == "fifo":
+        return "The scheduler fifo stops no trial for its score, so that nothing could be missed."
+    if not info.missed:
+        return (
+            "What stopping may have cost cannot be told: only explorers trained to the end would "
+            f"show it, whatever they score, and {info.num_full_explorers or 'none'} "
+            f"{'have' if info.num_full_explorers > 1 else 'has'} a score at full budget."
+        )
+    top = len(info.top_explorers)
+    anywhere = info.missed[-1].share
+    by_rung = ", ".join(
+        f"{len(m.trials)} at epoch {m.epoch} [{m.share.low:.0%}, {m.share.high:.0%}]"
+        for m in info.missed[:-1]
+    )
+    return (
+        f"What it may have cost: of the {top} best of {info.num_full_explorers} explorers of full "
+        f"budget, {len(info.missed[-1].trials)} would have been stopped on the way, "
+        f"{anywhere.value:.0%} [{anywhere.low:.0%}, {anywhere.high:.0%}]; by rung {by_rung}. "
+        "Explorers are never stopped on their score, so they show what the scheduler would have "
+        "missed; the intervals are exact (Clopper and Pearson)."
+    )
+
+
+def cost_section(said: Conclusions) -> Section:
+    """Accuracy against seconds, and the front."""
+    info = said.cost
+    title, data = "Accuracy against cost", {"cost": asdict(info)}
+    if info.reason:
+        return Section("cost", title, f"Nothing to show: {info.reason}.", (), data)
+    by_id = {t.trial_id: t for t in info.trials}
+    front = [by_id[name] for name in info.front]
+    cheap, best = front[0], front[-1]
+    lead = (
+        f"Of {count(said.standing.num_full, 'trial')} of full budget, "
+        f"{len(front)} cannot be beaten at its price."
+    )
+    if len(front) > 1:
+        lead += (
+            f" The cheapest of them, {cheap.trial_id}, reaches {number(cheap.score)} in "
+            f"{duration(cheap.seconds)}; the best, {best.trial_id}, {number(best.score)} in "
+            f"{duration(best.seconds)}."
+        )
+    columns = ("trial", f"{info.metric} at {info.max_epochs} epochs", "seconds",
+               "seconds per epoch")  # fmt: skip
+    rows = tuple((t.trial_id, t.score, round(t.seconds, 1), round(t.epoch_s, 3)) for t in front)
+    blocks = (
+        Picture("cost", cost.draw_cost(info), "Score at full budget against seconds"),
+        Table("front", columns, rows, "No other trial is as good for less time"),
+    )
+    return Section("cost", title, lead, blocks, data)
+
+
+def about_section(said: Conclusions) -> Section:
+    """What was asked, on what data, with which versions."""
+    header = said.study.header
+    data = data_of(said.study)
+    asked = [
+        ("study", header["name"]), ("created", header.get("created")),
+        ("searcher", header.get("searcher")), ("scheduler", header.get("scheduler")),
+        ("rungs", ", ".join(map(str, said.study.rungs))),
+        ("explorers, share asked for", header.get("explore")),
+        ("seeds", _pairs(header.get("seeds"))),
+        ("data", data.get("name")), ("classes", len(data.get("classes") or ()) or None),
+        ("validation images", said.standing.num_val),
+        ("data fingerprint", data.get("fingerprint")),
+        ("hardware", _pairs(header.get("hardware"))), ("code", _pairs(header.get("git"))),
+        ("versions", _pairs(header.get("versions"))),
+    ]  # fmt: skip
+    rows = tuple((k, v if isinstance(v, int | float) else str(v)) for k, v in asked if v)
+    fixed = tuple((k, text(v)) for k, v in said.study.fixed.items())
+    blocks = (
+        Table("study", ("", "value"), rows),
+        Table("fixed", ("held fixed", "value"), fixed, "Hyperparameters that were not searched",
+              folded=True),
+    )
+    return Section("about", "About this study", "What was asked, and with what.", blocks)
+
+
+def _pairs(value: object) -> str | None:
+    if not isinstance(value, dict):
+        return None
+    return ", ".join(f"{k} {v}" for k, v in value.items() if v is not None)
+
+
+SECTIONS = (
+    findings_section, best_section, importance_section, effects_section, course_section,
+    trials_section, rungs_section, cost_section, about_section,
+)  # fmt: skip
+"""In the order of the report."""

@@ -1,0 +1,149 @@
+"""Two or more studies side by side: what each reached, how surely, and at what price."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.statistics.incumbent import Standing, compute_standing, data_of
+from analysis.statistics.intervals import (
+    Interval,
+    bootstrap,
+    difference_interval,
+    superiority_interval,
+)
+from analysis.statistics.trajectory import Trajectory, compute_trajectory
+from analysis.statistics.trial_outcomes import scored
+from analysis.summary import Summary, compute_summary
+from deepsight.run_store import Study
+
+FEWEST = 5
+"""Scores from which a spread or a comparison of distributions is told."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the studies."""
+
+    label: str
+    """Its name; numbered where two have the same."""
+    summary: Summary
+    standing: Standing
+    trajectory: Trajectory
+    scores: tuple[float, ...]
+    """At full budget, in the order of the trials."""
+    explorers: tuple[float, ...]
+    """Of these, explorers': what a config drawn at random reaches."""
+    quartiles: tuple[float, float, float] | None
+    """Of `scores`; None without any."""
+    spread: Interval | None
+    """Interquartile range of `scores`, by resampling trials: how much a config matters here."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One study against the first."""
+
+    label: str
+    against: str
+    obstacles: tuple[str, ...]
+    """Why their scores cannot be compared; empty if they can."""
+    gain: Interval | None
+    """By how much its best is better, positive when better."""
+    superiority: Interval | None
+    """How often a trial of full budget drawn at random from it beats one of the other."""
+    by_explorers: bool
+    """Whether `superiority` is that of explorers, which no searcher chose."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The numbers of a comparison."""
+
+    metric: str
+    sides: tuple[Side, ...]
+    contrasts: tuple[Contrast, ...]
+    """Every study but the first, against the first."""
+
+
+def compute_comparison(studies: Sequence[Study]) -> Comparison:
+    """Compare studies with the first of them.
+
+    Args:
+        studies: Two or more.
+    """
+    assert len(studies) > 1
+    sides = [_side(s, label) for s, label in zip(studies, _labels(studies), strict=True)]
+    first = sides[0]
+    contrasts = [
+        _contrast(studies[0], first, study, side)
+        for study, side in zip(studies[1:], sides[1:], strict=True)
+    ]
+    return Comparison(studies[0].metric, tuple(sides), tuple(contrasts))
+
+
+def _labels(studies: Sequence[Study]) -> list[str]:
+    names = [str(study.header["name"]) for study in studies]
+    return [
+        f"{name} ({names[: i + 1].count(name)})" if names.count(name) > 1 else name
+        for i, name in enumerate(names)
+    ]
+
+
+def _side(study: Study, label: str) -> Side:
+    full = scored(study)
+    scores = [score for _, score in full]
+    quartiles = None
+    if scores:
+        low, middle, high = np.quantile(scores, [0.25, 0.5, 0.75])
+        quartiles = (float(low), float(middle), float(high))
+    return Side(
+        label=label,
+        summary=compute_summary(study),
+        standing=compute_standing(study),
+        trajectory=compute_trajectory(study),
+        scores=tuple(scores),
+        explorers=tuple(score for record, score in full if record.explorer),
+        quartiles=quartiles,
+        spread=bootstrap([scores], _range) if len(scores) >= FEWEST else None,
+    )
+
+
+def _range(scores: np.ndarray) -> np.ndarray:
+    low, high = np.quantile(scores, [0.25, 0.75], axis=-1)
+    return np.asarray(high - low)
+
+
+def _contrast(first: Study, ours: Side, study: Study, side: Side) -> Contrast:
+    obstacles = _obstacles(first, study)
+    gain = superiority = None
+    by_explorers = min(len(ours.explorers), len(side.explorers)) >= FEWEST
+    a, b = (side.explorers, ours.explorers) if by_explorers else (side.scores, ours.scores)
+    if not obstacles:
+        gain = _gain(ours, side)
+        if min(len(a), len(b)) >= FEWEST:
+            sign = 1.0 if first.mode == "max" else -1.0
+            superiority = superiority_interval([sign * s for s in a], [sign * s for s in b])
+    return Contrast(side.label, ours.label, obstacles, gain, superiority, by_explorers)
+
+
+def _gain(ours: Side, side: Side) -> Interval | None:
+    best, other = side.standing.incumbent, ours.standing.incumbent
+    if best is None or other is None:
+        return None
+    return difference_interval(best.value, other.value, min(best.n, other.n))
+
+
+def _obstacles(a: Study, b: Study) -> tuple[str, ...]:
+    """What forbids comparing their scores."""
+    found = []
+    if (a.metric, a.mode) != (b.metric, b.mode):
+        found.append(f"they maximise or minimise different metrics ({a.metric}, {b.metric})")
+    if a.max_epochs != b.max_epochs:
+        found.append(f"full budget is {a.max_epochs} epochs in one and {b.max_epochs} in the other")
+    ours, theirs = (data_of(study).get("fingerprint") for study in (a, b))
+    if ours != theirs:
+        found.append("their data or splits differ")
+    return tuple(found)

@@ -1,0 +1,190 @@
+"""Parallel coordinates: every trial as a line over the axes of the space as it was declared.
+
+Positions run from 0 to 1 along the domain's own scale, logarithmic where it was searched so. What
+is inactive in a config has a place of its own below the axis: it is not a value.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from analysis.statistics.trial_outcomes import FULL, fate
+from deepsight.config import Value
+from deepsight.run_store import Study, TrialRecord
+from deepsight.space import Choice, Domain, Float, Int
+
+INACTIVE = -0.16
+"""The place of what is inactive, and of trials without a score at full budget on its axis."""
+NEAR = 0.075
+"""Ticks closer than this would overlap."""
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A mark on an axis."""
+
+    position: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis: a hyperparameter, the epochs trained, or the score at full budget."""
+
+    name: str
+    kind: str
+    """``linear``, ``log``, ``choice``, ``epochs`` or ``score``."""
+    ticks: tuple[Tick, ...]
+    has_inactive: bool
+    """Whether there is a place for trials without a value, below the others."""
+    inactive_label: str = "inactive"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One trial."""
+
+    trial_id: str
+    fate: str
+    explorer: bool
+    num_epochs: int
+    score: float | None
+    """At full budget; None for all others, whatever they scored earlier."""
+    positions: tuple[float | None, ...]
+    """One an axis; None where the value on record is none that the domain allows."""
+    values: tuple[Value, ...]
+    """The same in the hyperparameters' own units, None where inactive."""
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """The numbers of the parallel coordinates."""
+
+    metric: str
+    mode: str
+    max_epochs: int
+    axes: tuple[Axis, ...]
+    lines: tuple[Line, ...]
+    score_low: float
+    score_high: float
+    """The range of the scores at full budget, for their colours; 0 and 1 without any."""
+
+
+def compute_coordinates(study: Study) -> Coordinates:
+    """Axes from the stored space, lines from the trials."""
+    scores = [s for r in study.records if (s := _full_score(study, r)) is not None]
+    low, high = (min(scores), max(scores)) if scores else (0.0, 1.0)
+    score_axis = Float(low, high)
+    epochs_axis = Int(0, study.max_epochs)
+    short = any(_full_score(study, r) is None for r in study.records)
+    axes = [_axis(n, domain, _inactive_seen(study, n)) for n, domain in study.space.items()]
+    axes.append(Axis("epochs trained", "epochs", _ticks(epochs_axis), False))
+    name = f"{study.metric} at {study.max_epochs} epochs"
+    ticks = _ticks(score_axis) if scores else ()
+    axes.append(Axis(name, "score", ticks, short or not scores, "not trained that far"))
+    return Coordinates(
+        metric=study.metric,
+        mode=study.mode,
+        max_epochs=study.max_epochs,
+        axes=tuple(axes),
+        lines=tuple(_line(study, r, score_axis, epochs_axis) for r in study.records),
+        score_low=low,
+        score_high=high,
+    )
+
+
+def _full_score(study: Study, record: TrialRecord) -> float | None:
+    return study.score(record) if fate(study, record) == FULL else None
+
+
+def _inactive_seen(study: Study, name: str) -> bool:
+    conditional = study.space[name].condition is not None
+    return conditional or any(r.config.get(name) is None for r in study.records)
+
+
+def _line(study: Study, record: TrialRecord, score_axis: Float, epochs_axis: Int) -> Line:
+    score = _full_score(study, record)
+    values = tuple(record.config.get(name) for name in study.space)
+    places = [place(domain, v) for domain, v in zip(study.space.values(), values, strict=True)]
+    places.append(place(epochs_axis, record.num_epochs))
+    places.append(place(score_axis, score))
+    return Line(
+        trial_id=record.trial_id,
+        fate=fate(study, record),
+        explorer=record.explorer,
+        num_epochs=record.num_epochs,
+        score=score,
+        positions=tuple(places),
+        values=values,
+    )
+
+
+def place(domain: Domain, value: Value) -> float | None:
+    """Where `value` lies on the axis of `domain`.
+
+    `INACTIVE` where it is None; None where the domain does not know it.
+    """
+    if value is None and not (isinstance(domain, Choice) and None in domain.values):
+        return INACTIVE
+    if isinstance(domain, Choice):
+        found = [i for i, v in enumerate(domain.values) if v == value and type(v) is type(value)]
+        return (found[0] + 0.5) / len(domain.values) if found else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if domain.log and value <= 0:
+        return None
+    low, high, at = (math.log(x) if domain.log else x for x in (domain.low, domain.high, value))
+    if low == high:
+        return 0.5
+    return min(max((at - low) / (high - low), 0.0), 1.0)
+
+
+def _axis(name: str, domain: Domain, inactive: bool) -> Axis:
+    if isinstance(domain, Choice):
+        return Axis(name, "choice", _ticks(domain), inactive)
+    return Axis(name, "log" if domain.log else "linear", _ticks(domain), inactive)
+
+
+def _ticks(domain: Domain) -> tuple[Tick, ...]:
+    if isinstance(domain, Choice):
+        values: Sequence[Value] = domain.values
+    elif domain.low == domain.high:
+        values = (domain.low,)
+    else:
+        values = _round_values(domain)
+    ticks = [(place(domain, v), text(v)) for v in values]
+    return tuple(Tick(position, label) for position, label in ticks if position is not None)
+
+
+def _round_values(domain: Float | Int) -> list[float]:
+    """Both ends and round numbers between them, none of these too close to an end."""
+    low, high = domain.low, domain.high
+    if domain.log:
+        exponents = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
+        inner = [10.0**e for e in exponents]
+        if len(inner) < 3:
+            inner = sorted(inner + [m * 10.0**e for e in range(exponents.start - 1, exponents.stop)
+                                    for m in (2, 5)])  # fmt: skip
+    else:
+        step = _round_step(float(high - low) / 4)
+        if isinstance(domain, Int):
+            step = max(1.0, math.ceil(step))
+        inner = [step * k for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
+    clear = [v for v in inner if low < v < high and NEAR < (place(domain, v) or 0.0) < 1 - NEAR]
+    return [low, *clear, high]
+
+
+def _round_step(rough: float) -> float:
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= rough * 0.999)
+
+
+def text(value: Value, none: str = "none") -> str:
+    """A value as axes and tables show it; `none` stands for None."""
+    if value is None:
+        return none
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

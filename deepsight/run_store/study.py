@@ -1,0 +1,139 @@
+"""A study in memory, as its files tell it: trials, tables, the incumbent.
+
+`deepsight.run_store.load_study` makes these; import them from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deepsight.config import Value, unknown
+from deepsight.run_store.format import TRIAL_COLUMNS, trial_id
+from deepsight.space import Domain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial as its files tell it."""
+
+    trial_id: str
+    config: dict[str, Any]
+    """Hyperparameters by dotted name, None where inactive."""
+    explorer: bool
+    budget: int
+    """Epochs it may train for."""
+    started: float
+    """Seconds since the epoch."""
+    again: list[float] = field(default_factory=list)
+    """When it went on, promoted from a pause or after an interruption."""
+    state: str = "running"
+    """running (also: interrupted), completed, stopped, diverged or failed."""
+    ended: float | None = None
+    error: str | None = None
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    """Results in the order of their epochs."""
+    extra: dict[str, Any] = field(default_factory=dict)
+    """Fields of the trial's events that this version does not know."""
+
+    @property
+    def num_epochs(self) -> int:
+        """The last epoch that has a result; 0 without any."""
+        return int(self.rows[-1]["epoch"]) if self.rows else 0
+
+    @property
+    def exempt(self) -> bool:
+        """Whether the scheduler let it go on whatever it scored: explorers, and the defaults.
+
+        Studies of early versions could stop the defaults, which are trial 0, like any other.
+        """
+        return self.explorer or (self.trial_id == trial_id(0) and self.state != "stopped")
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study as its directory tells it."""
+
+    directory: Path
+    header: dict[str, Any]
+    space: dict[str, Domain]
+    fixed: dict[str, Value]
+    metric: str
+    mode: str
+    max_epochs: int
+    rungs: tuple[int, ...]
+    records: list[TrialRecord]
+    """In the order in which they started."""
+    skipped: tuple[str, ...] = ()
+    """Damaged lines that were left out, each as ``file:line: what is wrong``."""
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """One line a trial: `TRIAL_COLUMNS`, then the hyperparameters by dotted name."""
+        import pandas as pd
+
+        rows = [
+            {name: getattr(r, name) for name in TRIAL_COLUMNS if name not in ("last", "best")}
+            | {"last": self.score(r), "best": self._best_value(r)}
+            | r.config
+            for r in self.records
+        ]
+        named = dict.fromkeys([*TRIAL_COLUMNS, *self.space, *(n for row in rows for n in row)])
+        return pd.DataFrame(rows, columns=list(named))
+
+    @cached_property
+    def epochs(self) -> pd.DataFrame:
+        """One line a trial and epoch: ``trial_id``, ``epoch``, ``time`` and the metrics."""
+        import pandas as pd
+
+        rows = [row for record in self.records for row in record.rows]
+        named = dict.fromkeys(["trial_id", "epoch", "time", *(n for row in rows for n in row)])
+        return pd.DataFrame(rows, columns=list(named))
+
+    def record(self, trial_id: str) -> TrialRecord:
+        """The trial of that name.
+
+        Raises:
+            UserError: If there is none.
+        """
+        found = {r.trial_id: r for r in self.records}
+        if trial_id not in found:
+            raise unknown("trial", trial_id, found)
+        return found[trial_id]
+
+    def score(self, record: TrialRecord) -> float | None:
+        """The metric after the trial's last epoch; None where there is no number."""
+        value = record.rows[-1].get(self.metric) if record.rows else None
+        return float(value) if isinstance(value, int | float) else None
+
+    def has_full_budget(self, record: TrialRecord) -> bool:
+        """Whether the trial completed as many epochs as this study gives to any."""
+        return record.state == "completed" and record.num_epochs >= self.max_epochs
+
+    def incumbent(self) -> TrialRecord | None:
+        """The trial with the best score among those of full budget; the earliest among equals.
+
+        While none has completed the full budget, the best last score of the trials that have
+        neither failed nor diverged stands in (`has_full_budget` tells); None without any score.
+        """
+        ranked = self.ranked(self.records)
+        full = [r for r in ranked if self.has_full_budget(r)]
+        healthy = [r for r in ranked if r.state not in ("failed", "diverged")]
+        return next(iter(full or healthy), None)
+
+    def ranked(self, records: Iterable[TrialRecord]) -> list[TrialRecord]:
+        """Those of `records` that have a score, best first, the earlier first among equals."""
+        sign = -1.0 if self.mode == "max" else 1.0
+        scored = [(sign * s, r) for r in records if (s := self.score(r)) is not None]
+        return [r for _, r in sorted(scored, key=lambda pair: pair[0])]
+
+    def _best_value(self, record: TrialRecord) -> float | None:
+        values = [row.get(self.metric) for row in record.rows]
+        numbers = [float(v) for v in values if isinstance(v, int | float)]
+        return (max if self.mode == "max" else min)(numbers, default=None)

@@ -1,0 +1,397 @@
+"""The run format on disk: the one writer and the one reader of a study's files.
+
+`docs/run_format.md` describes every field. The writer appends one JSON line an event, flushed to
+the disk before it returns; the reader never writes, never guesses and never unpickles.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import logging
+import os
+import shutil
+import time as clock
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from deepsight.config import UserError, Value
+from deepsight.run_store.format import (
+    ENDED_STATES,
+    HEADER_FILE,
+    RESULTS_FILE,
+    SCHEMA_VERSION,
+    STATES,
+    TRIALS_FILE,
+    StorageError,
+    StudyFormatError,
+    apply_event,
+    apply_result,
+    check_header,
+    damaged,
+    decode,
+    decode_line,
+    plain_object,
+    trial_id,
+    trial_path,
+)  # fmt: skip
+from deepsight.run_store.lock import Writer, remove_note, take_lock
+from deepsight.run_store.study import Study, TrialRecord
+from deepsight.space import from_json
+
+__all__ = [
+    "DISK_ERRORS", "SCHEMA_VERSION", "STATES", "StorageError", "Study", "StudyFormatError",
+    "StudyWriter", "TrialRecord", "create_study", "load_study", "open_study", "storage_error",
+    "trial_id", "trial_path",
+]  # fmt: skip
+
+logger = logging.getLogger(__name__)
+
+# --- writing ------------------------------------------------------------------------------------
+
+
+def create_study(directory: Path, header: Mapping[str, Any], mark: str = "") -> StudyWriter:
+    """Make the directory of a new study and return its writer.
+
+    Args:
+        directory: Must not exist; its parents are made. It appears whole or not at all.
+        header: The fields of ``study.json``; `schema_version` is added here.
+        mark: As in `deepsight.run_store.lock.Writer`.
+
+    Raises:
+        UserError: If `directory` exists already.
+        StudyFormatError: If the header lacks a field that readers need.
+        StorageError: If the disk does not let us write there.
+    """
+    if directory.exists():
+        raise _exists(directory)
+    header = {"schema_version": SCHEMA_VERSION} | plain_object(HEADER_FILE, header)
+    check_header(header, HEADER_FILE)
+    aside = directory.with_name(f".{directory.name}.{os.getpid()}")
+    shutil.rmtree(aside, ignore_errors=True)  # of a killed process that had our number
+    try:
+        (aside / "trials").mkdir(parents=True)
+        (aside / TRIALS_FILE).touch()
+        (aside / RESULTS_FILE).touch()
+        _replace(aside / HEADER_FILE, header)
+        aside.rename(directory)
+    except OSError as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        if directory.exists():  # somebody was quicker
+            raise _exists(directory) from None
+        raise StorageError(
+            f"cannot make the study {directory}: {error.strerror}.",
+            "Make room or change the permissions, or work in another directory.",
+        ) from error
+    return StudyWriter(directory, mark)
+
+
+def _exists(directory: Path) -> UserError:
+    if (directory / HEADER_FILE).exists():
+        return UserError(
+            f"the study {directory} exists already.",
+            f"Continue it with --resume {directory}, or choose another name with --name.",
+        )
+    return UserError(
+        f"{directory} exists already and holds no study.",
+        "Choose another name with --name, or move it away.",
+    )
+
+
+def open_study(directory: Path, mark: str = "") -> StudyWriter:
+    """Open a study to continue it, cutting off a torn last line of either file.
+
+    Args:
+        directory: The study.
+        mark: As in `deepsight.run_store.lock.Writer`.
+
+    Raises:
+        UserError: If there is no study, or another process is writing it.
+        StudyFormatError: If its files are damaged in any other way.
+        StorageError: If the disk does not let us write there.
+    """
+    _require_study(directory)
+    writer = StudyWriter(directory, mark)
+    try:
+        writer.trim()
+        study = load_study(directory)
+    except BaseException:
+        writer.close()
+        raise
+    writer.resume(study)
+    return writer
+
+
+class StudyWriter:
+    """Appends to the files of one study; the only writer they have (held by a file lock)."""
+
+    def __init__(self, directory: Path, mark: str = "") -> None:
+        self.directory = directory
+        self.stale: Writer | None = None
+        """The writer that this one takes over from: it was killed."""
+        self.known: dict[str, str] = {}  # state by trial id
+        self._latest = 0.0  # seconds since the epoch
+        try:
+            self._trials = (directory / TRIALS_FILE).open("r+b", buffering=0)
+            self._results = (directory / RESULTS_FILE).open("r+b", buffering=0)
+        except OSError as error:
+            raise storage_error(directory, error) from error
+        try:
+            self.stale = take_lock(self._trials.fileno(), directory, mark)
+        except OSError as error:
+            self._close_files()
+            raise storage_error(directory, error) from error
+        except UserError:
+            self._close_files()
+            raise
+
+    def __enter__(self) -> StudyWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def write_header(self, header: Mapping[str, Any]) -> None:
+        """Replace ``study.json`` in one step (a resumed study may be asked for more trials)."""
+        header = plain_object(HEADER_FILE, header) | {"schema_version": SCHEMA_VERSION}
+        check_header(header, HEADER_FILE)
+        try:
+            _replace(self.directory / HEADER_FILE, header)
+        except OSError as error:
+            raise storage_error(self.directory, error) from error
+
+    def started(
+        self,
+        trial_id: str,
+        config: Mapping[str, Value],
+        explorer: bool,
+        budget: int,
+        time: float | None = None,
+    ) -> None:
+        """Record that a trial begins; or goes on, promoted or after an interruption.
+
+        Args:
+            trial_id: A ``t`` and at least four digits.
+            config: The trial's hyperparameters by dotted name, None where inactive.
+            explorer: Whether it was drawn uniformly with its budget fixed beforehand.
+            budget: Epochs it may train for.
+            time: Seconds since the epoch; None is now.
+        """
+        trial_path(self.directory, trial_id)
+        if self.known.get(trial_id, "running") != "running":
+            raise ValueError(f"trial {trial_id} has ended and cannot start again")
+        stated = {"config": config, "explorer": bool(explorer), "budget": int(budget)}
+        event = {"trial_id": trial_id, "event": "started", "time": self._stamp(time)}
+        self._append(self._trials, event | stated)
+        self.known[trial_id] = "running"
+
+    def result(self, trial_id: str, row: Mapping[str, Any]) -> None:
+        """Record one epoch of a trial.
+
+        Args:
+            trial_id: A trial that has started.
+            row: ``epoch`` (from 1) and metrics by name; ``time`` is now unless given.
+        """
+        if trial_id not in self.known:
+            raise ValueError(f"trial {trial_id} has not started")
+        if type(row.get("epoch")) is not int:
+            raise ValueError(f"a result needs an int named epoch, got {row.get('epoch')!r}")
+        line = {"trial_id": trial_id, "epoch": row["epoch"], "time": self._stamp(row.get("time"))}
+        self._append(self._results, line | {k: v for k, v in row.items() if k not in line})
+
+    def ended(
+        self, trial_id: str, state: str, error: str | None = None, time: float | None = None
+    ) -> None:
+        """Record how a trial ended: completed, stopped, diverged or failed."""
+        if state not in ENDED_STATES:
+            raise ValueError(f"a trial ends as {' or '.join(ENDED_STATES)}, got {state!r}")
+        if self.known.get(trial_id) != "running":
+            raise ValueError(f"trial {trial_id} is not running")
+        event = {"trial_id": trial_id, "event": "ended", "time": self._stamp(time)}
+        self._append(self._trials, event | {"state": state, "error": error})
+        self.known[trial_id] = state
+
+    def trial_directory(self, trial_id: str) -> Path:
+        """The folder of one trial's files, made if absent."""
+        path = trial_path(self.directory, trial_id)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def trim(self) -> None:
+        """Cut a torn last line off both files, so that the next line does not join it."""
+        for file in (self._trials, self._results):
+            content = file.read()
+            whole = content.rfind(b"\n") + 1
+            if whole < len(content):
+                logger.warning("%s: cut off a torn last line (%d bytes).",
+                               file.name, len(content) - whole)  # fmt: skip
+                file.truncate(whole)
+                os.fsync(file.fileno())
+
+    def resume(self, study: Study) -> None:
+        """Take up where `study`, this writer's own, was left."""
+        self.known = {record.trial_id: record.state for record in study.records}
+        times = [t for r in study.records for t in (r.started, *r.again, r.ended or 0.0)]
+        times += [r.rows[-1]["time"] for r in study.records if r.rows]
+        self._latest = max(times, default=0.0)
+
+    def close(self) -> None:
+        """Release the files and the lock; what was written is on the disk already."""
+        if not self._trials.closed:
+            remove_note(self.directory)
+        self._close_files()
+
+    def _close_files(self) -> None:
+        self._trials.close()
+        self._results.close()
+
+    def _stamp(self, time: float | None) -> float:
+        """`time`, or now; always after the last event, so that times tell the order of events."""
+        if time is None:
+            time = max(clock.time(), self._latest + 0.001)  # times have milliseconds
+        self._latest = max(self._latest, time)
+        return round(time, 3)
+
+    def _append(self, file: Any, line: Mapping[str, Any]) -> None:
+        """One line, whole and on the disk, or none of it."""
+        name = Path(file.name).name
+        text = json.dumps(plain_object(name, line), allow_nan=False, ensure_ascii=False)
+        content = text.encode("utf-8", errors="replace") + b"\n"
+        end = file.seek(0, os.SEEK_END)
+        try:
+            written = 0
+            while written < len(content):
+                written += file.write(content[written:])
+            os.fsync(file.fileno())
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                file.truncate(end)
+            raise storage_error(self.directory, error) from error
+
+
+def _replace(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON so that a reader sees the old file or the new one, never half of one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)  # the new name lives in the folder: sync it too
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""A disk that is full or read-only: no trial's fault."""
+
+
+def storage_error(directory: Path, error: OSError) -> StorageError:
+    """What to say of a disk that does not let us write to `directory`."""
+    return StorageError(
+        f"cannot write to {directory}: {error.strerror or error}.",
+        "Make room or change the permissions; then continue with --resume.",
+    )
+
+
+# --- reading ------------------------------------------------------------------------------------
+
+
+def load_study(path: Path | str, skip_damaged: bool = False) -> Study:
+    """Read a study, finished or not, also while it is being written.
+
+    A torn last line is left out with a warning. A trial that went back to an earlier checkpoint
+    repeats epochs: from a row whose epoch does not exceed the last one on, the later lines count.
+
+    Args:
+        path: The study's directory.
+        skip_damaged: Leave damaged lines out and name them in `Study.skipped`, for a report that
+            shows what is left; whoever goes on with a study must not.
+
+    Raises:
+        UserError: If there is no study at `path`.
+        StudyFormatError: If a file is damaged or of a newer version; the cause says where.
+    """
+    directory = Path(path)
+    header = _read_header(directory)
+    events, results = _snapshot(directory)
+    trials: dict[str, dict[str, Any]] = {}
+    skipped: list[str] = []
+    for name, content, apply in (
+        (TRIALS_FILE, events, apply_event), (RESULTS_FILE, results, apply_result)
+    ):  # fmt: skip
+        for where, raw in _lines(directory / name, content):
+            try:
+                apply(where, decode_line(where, raw), trials)
+            except StudyFormatError as error:
+                if not skip_damaged:
+                    raise
+                skipped.append(error.cause)
+    return Study(
+        directory=directory,
+        header=header,
+        space=from_json(header["space"]),
+        fixed=header["fixed"],
+        metric=header["metric"],
+        mode=header["mode"],
+        max_epochs=header["max_epochs"],
+        rungs=tuple(header["rungs"]),
+        records=[TrialRecord(**trial) for trial in trials.values()],
+        skipped=tuple(skipped),
+    )
+
+
+def _require_study(directory: Path) -> None:
+    if not directory.is_dir():
+        raise UserError(f"{directory} is no directory.", "Give the directory of a study.")
+    if not (directory / HEADER_FILE).is_file():
+        raise UserError(
+            f"{directory} holds no study: there is no {HEADER_FILE}.",
+            "Give the directory that deepsight.tune printed last.",
+        )
+
+
+def _read_header(directory: Path) -> dict[str, Any]:
+    _require_study(directory)
+    path = directory / HEADER_FILE
+    try:
+        header = decode(path.read_text("utf-8"))
+    except ValueError as error:
+        line = getattr(error, "lineno", 1)
+        damaged(f"{path}:{line}", f"not JSON ({error})")
+    if not isinstance(header, dict):
+        damaged(f"{path}:1", "not a JSON object")
+    check_header(header, str(path))
+    return header
+
+
+def _snapshot(directory: Path) -> tuple[bytes, bytes]:
+    """Both files as of one moment: no event falls between the two reads."""
+    trials, results = directory / TRIALS_FILE, directory / RESULTS_FILE
+    try:
+        while True:
+            events, rows = trials.read_bytes(), results.read_bytes()
+            if trials.stat().st_size == len(events):
+                return events, rows
+    except OSError as error:
+        damaged(str(error.filename), f"cannot be read ({error.strerror})")
+
+
+def _lines(path: Path, content: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield ``("file:line", bytes)`` for every whole line."""
+    *whole, torn = content.split(b"\n")
+    for number, raw in enumerate(whole, start=1):
+        yield f"{path}:{number}", raw
+    if torn:
+        warnings.warn(f"{path}:{len(whole) + 1}: the last line is torn and left out.", stacklevel=3)

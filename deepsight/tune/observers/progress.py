@@ -1,0 +1,135 @@
+"""Progress on standard error: a live line on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live as RichLive
+from rich.text import Text
+
+from deepsight.tune.search.search import Search
+from deepsight.tune.search.searcher import Proposal
+
+LINE_EVERY_S = 15.0
+"""Seconds between plain lines."""
+
+
+def format_duration(seconds: float) -> str:
+    """``75`` as ``1:15``, with hours where there are any."""
+    minutes, s = divmod(round(seconds), 60)
+    hours, m = divmod(minutes, 60)
+    return f"{hours}:{m:02d}:{s:02d}" if hours else f"{m}:{s:02d}"
+
+
+def describe(search: Search, elapsed_s: float, epochs_before: int = 0) -> str:
+    """Where a search stands, in a line.
+
+    Args:
+        search: The search.
+        elapsed_s: Seconds since this process began searching.
+        epochs_before: Epochs that an earlier run had done.
+    """
+    progress, settings = search.progress, search.plan.settings
+    ended = {state: n for state, n in progress.ended.items() if n}
+    parts = [f"{progress.num_ended}/{settings.trials} trials"]
+    states = [f"{n} {state}" for state, n in ended.items()]
+    if search.num_paused:
+        states.insert(0, f"{search.num_paused} paused")
+    if search.num_running:
+        where = f" in {search.slots} slots" if search.slots > 1 else ""
+        states.insert(0, f"{search.num_running} running{where}")
+    if states:
+        parts[0] += f" ({', '.join(states)})"
+    if progress.best is not None:
+        parts.append(f"best {settings.metric} {progress.best:.4f} ({progress.best_trial})")
+    epochs = progress.epochs - epochs_before
+    if elapsed_s > 1 and epochs:
+        parts.append(f"{60 * epochs / elapsed_s:.1f} epochs/min")
+    left = time_left(search, elapsed_s, epochs_before)
+    parts.append(f"{format_duration(elapsed_s)} elapsed")
+    if left:
+        parts.append(f"about {format_duration(left)} left")
+    return ", ".join(parts)
+
+
+def time_left(search: Search, elapsed_s: float, epochs_before: int = 0) -> float | None:
+    """Seconds to the end, from the epochs that a trial took so far; None before three ended."""
+    progress, settings = search.progress, search.plan.settings
+    epochs = progress.epochs - epochs_before
+    limit = settings.time_limit_s
+    if progress.num_ended < 3 or not epochs:
+        return limit - elapsed_s if limit > elapsed_s else None
+    running = sum(live.epochs for live in search.live.values())
+    per_trial = (progress.epochs - running) / progress.num_ended
+    total = per_trial * settings.trials
+    left = max(total - progress.epochs, 0.0) * elapsed_s / epochs
+    return min(left, limit - elapsed_s) if limit else left
+
+
+class TerminalProgress:
+    """An observer that tells a person how the search stands."""
+
+    def __init__(self, stream: Any = None) -> None:
+        self._console = Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
+        self._live: RichLive | None = None
+        self._search: Search | None = None
+        self._began = time.monotonic()
+        self._epochs_before = 0
+        self._last_line = 0.0
+
+    def watch(self, search: Search) -> None:
+        """Begin to show `search`."""
+        self._search = search
+        self._began = time.monotonic()
+        self._epochs_before = search.progress.epochs
+        if self._console.is_terminal:
+            self._live = RichLive(get_renderable=self._render, console=self._console,
+                                  refresh_per_second=2, transient=True)  # fmt: skip
+            self._live.start()
+
+    def _line(self) -> str:
+        assert self._search is not None
+        return describe(self._search, time.monotonic() - self._began, self._epochs_before)
+
+    def _render(self) -> Text:
+        return Text(self._line(), no_wrap=False)
+
+    def say(self, text: str) -> None:
+        """Print a line above the live one."""
+        self._console.print(text, markup=False)
+
+    def started(self, proposal: Proposal) -> None:
+        """Nothing to say."""
+
+    def reported(self, proposal: Proposal, row: Mapping[str, Any]) -> None:
+        """A plain line now and then."""
+        if self._live is None and time.monotonic() - self._last_line >= LINE_EVERY_S:
+            self._last_line = time.monotonic()
+            self.say(self._line())
+
+    def paused(self, proposal: Proposal) -> None:
+        """Nothing to say."""
+
+    def ended(self, proposal: Proposal, state: str, error: str | None) -> None:
+        """What went wrong is said at once; a new best too."""
+        if state == "failed":
+            self.say(f"{proposal.trial_id} failed: {error}")
+        elif state == "diverged":
+            self.say(f"{proposal.trial_id} diverged")
+        elif self._search and self._search.progress.best_trial == proposal.trial_id:
+            best = self._search.progress.best
+            self.say(f"{proposal.trial_id} is the best so far: "
+                     f"{self._search.plan.settings.metric} {best:.4f}")  # fmt: skip
+
+    def close(self) -> None:
+        """The last word."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        if self._search is not None:
+            self.say(self._line())
+            self._search = None

@@ -1,0 +1,192 @@
+"""TensorBoard while a search runs: scalars and hyperparameters a trial, clean tags, live states.
+
+Written by the driver with TensorBoard's own protocol buffers: tensorboardX and torch's writer both
+import torch, which costs the driver seconds and a third of a gigabyte. One event file a trial in
+its own folder, so that ``tensorboard --logdir runs/<study>`` shows the trials by their ids.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import time
+from collections.abc import Mapping
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import metadata
+from tensorboard.plugins.hparams.api_pb2 import (
+    DataType,
+    Experiment,
+    HParamInfo,
+    MetricInfo,
+    MetricName,
+    Status,
+)
+from tensorboard.plugins.hparams.plugin_data_pb2 import (
+    HParamsPluginData,
+    SessionEndInfo,
+    SessionStartInfo,
+)
+from tensorboard.plugins.text.summary_v2 import text_pb
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+from deepsight.config import Value
+from deepsight.space import Space
+from deepsight.tune.search.searcher import Proposal
+
+GROUPS = {
+    "val_accuracy": "accuracy/val", "val_macro_f1": "macro_f1/val", "val_ece": "ece/val",
+    "train_loss": "loss/train", "val_loss": "loss/val", "lr": "optim/lr",
+    "images_per_s": "speed/images_per_s", "wall_s": "speed/wall_s",
+}  # fmt: skip
+"""Tags by metric; a metric of a trainable of one's own keeps its name."""
+
+_numbers = count()
+
+
+class EventFile:
+    """One event file; what is added to it is in the file when `flush` returns."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        now = time.time()
+        # readers take files by name: in order also those that began within a second
+        origin = f"{socket.gethostname()}.{os.getpid()}.{next(_numbers):06}"
+        self._file = (folder / f"events.out.tfevents.{int(now)}.{origin}").open("ab")
+        self._records = RecordWriter(self._file)
+        self._records.write(Event(wall_time=now, file_version="brain.Event:2").SerializeToString())
+
+    def add(self, *values: Summary.Value, step: int = 0) -> None:
+        """Append one event of `values`."""
+        event = Event(wall_time=time.time(), step=step, summary=Summary(value=values))
+        self._records.write(event.SerializeToString())
+
+    def flush(self) -> None:
+        """Let readers see what was added."""
+        self._file.flush()
+
+    def close(self) -> None:
+        """Flush and close."""
+        self._file.close()
+
+
+class TensorBoard:
+    """An observer of a search that writes event files."""
+
+    def __init__(self, study: Path, space: Space, metric: str) -> None:
+        self._study = study
+        # Every trial declares all columns: TensorBoard takes those of whichever it reads first.
+        columns = {name: domain.middle() for name, domain in space.items()} | {"explorer": False}
+        self._experiment = _experiment(columns, GROUPS.get(metric, metric))
+        self._files: dict[str, EventFile] = {}
+
+    def started(self, proposal: Proposal) -> None:
+        """Open the trial's event file and name its hyperparameters."""
+        file = self._files[proposal.trial_id] = self._open(proposal)
+        file.add(self._experiment)
+        file.add(_session_start(dict(proposal.config) | {"explorer": proposal.explorer}))
+        file.flush()
+
+    def _open(self, proposal: Proposal) -> EventFile:
+        return EventFile(self._study / "trials" / proposal.trial_id)
+
+    def reported(self, proposal: Proposal, row: Mapping[str, Any]) -> None:
+        """Write an epoch's scalars; after the first one the augmented inputs."""
+        file = self._files[proposal.trial_id]
+        epoch = int(row["epoch"])
+        scalars = {GROUPS.get(n, n): v for n, v in row.items() if n not in ("epoch", "time")}
+        recalls = row.get("val_recall")
+        if isinstance(recalls, list):
+            scalars |= {f"recall/class_{number:02d}": v for number, v in enumerate(recalls)}
+        file.add(
+            *(Summary.Value(tag=tag, simple_value=v) for tag, v in scalars.items() if _finite(v)),
+            step=epoch,
+        )
+        picture = self._study / "trials" / proposal.trial_id / "augmented.png"
+        if epoch == 1 and picture.exists():
+            file.add(_image("inputs/augmented", picture), step=1)
+        file.flush()
+
+    def paused(self, proposal: Proposal) -> None:
+        """Close the trial's file: thousands may wait; a promotion opens another one."""
+        self._files.pop(proposal.trial_id).close()
+
+    def ended(self, proposal: Proposal, state: str, error: str | None) -> None:
+        """Note how the trial ended and close its file."""
+        file = self._files.pop(proposal.trial_id, None) or self._open(proposal)
+        text = state if error is None else f"{state}: {error}"
+        file.add(*text_pb("state/text_summary", text).value)
+        failed = state in ("failed", "diverged")
+        file.add(_session_end("STATUS_FAILURE" if failed else "STATUS_SUCCESS"))
+        file.close()
+
+    def close(self) -> None:
+        """Close the files of trials that have not ended."""
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+
+
+def _experiment(columns: Mapping[str, Value], metric: str) -> Summary.Value:
+    """The columns of the HParams tab."""
+    infos = [HParamInfo(name=name, type=_data_type(value)) for name, value in columns.items()]
+    metrics = [MetricInfo(name=MetricName(tag=metric))]
+    data = HParamsPluginData(experiment=Experiment(hparam_infos=infos, metric_infos=metrics))
+    return _plugin_value(metadata.EXPERIMENT_TAG, data)
+
+
+def _data_type(value: Value) -> int:
+    if isinstance(value, bool):
+        return int(DataType.DATA_TYPE_BOOL)
+    if isinstance(value, str):
+        return int(DataType.DATA_TYPE_STRING)
+    return int(DataType.DATA_TYPE_FLOAT64)
+
+
+def _session_start(values: Mapping[str, Value]) -> Summary.Value:
+    """A trial's row of the HParams tab; what is inactive stays empty."""
+    start = SessionStartInfo(start_time_secs=time.time())
+    for name, value in values.items():
+        if isinstance(value, bool):
+            start.hparams[name].bool_value = value
+        elif isinstance(value, str):
+            start.hparams[name].string_value = value
+        elif value is not None:
+            start.hparams[name].number_value = value
+    return _plugin_value(
+        metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start)
+    )
+
+
+def _session_end(status: str) -> Summary.Value:
+    """The note that a trial is over."""
+    end = SessionEndInfo(status=Status.Value(status), end_time_secs=time.time())
+    return _plugin_value(metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end))
+
+
+def _plugin_value(tag: str, data: HParamsPluginData) -> Summary.Value:
+    return Summary.Value(
+        tag=tag, metadata=metadata.create_summary_metadata(data), tensor=metadata.NULL_TENSOR
+    )
+
+
+def _image(tag: str, png: Path) -> Summary.Value:
+    with Image.open(png) as picture:
+        width, height = picture.size
+    encoded = png.read_bytes()
+    return Summary.Value(
+        tag=tag,
+        image=Summary.Image(
+            height=height, width=width, colorspace=3, encoded_image_string=encoded
+        ),
+    )
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)

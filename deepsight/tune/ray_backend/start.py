@@ -1,0 +1,160 @@
+"""Ray: started quietly or joined, and shut down again.
+
+Only Ray's core is imported here, and it starts in a thread: its processes take seconds, in which
+the driver imports the rest. Ray's workers, one for every CPU, are among the first; they import
+what every trial needs as soon as they are born (`preloaded`), and the trials run in these very
+processes (`deepsight.tune.ray_backend.patches.started_workers`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+
+import ray
+
+from deepsight.config import UserError
+from deepsight.tune.plan import StudyPlan
+from deepsight.tune.preflight import local_cpus
+from deepsight.tune.ray_backend.patches import few_processes, let_print, started_workers
+
+OBJECT_STORE_BYTES = 128 * 2**20
+"""Ray's shared memory: nothing of ours goes through it but small texts."""
+
+
+class ClusterError(UserError):
+    """Ray could not be started or reached."""
+
+    exit_code = 5
+
+
+class RayStart:
+    """Ray on its way up."""
+
+    def __init__(
+        self,
+        plan: StudyPlan,
+        address: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Begin to start or join.
+
+        Args:
+            plan: The study.
+            address: A cluster that runs; None starts Ray here.
+            environment: What our processes in that cluster see; here they inherit ours.
+        """
+        self._plan, self._address, self._environment = plan, address, environment
+        self._error: BaseException | None = None
+        self._up, self._leave = threading.Event(), threading.Event()
+        self._until_stopped = ExitStack()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            start_ray(self._plan, self._address, self._environment)
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._up.set()
+        self._leave.wait()  # the system kills Ray's processes when the thread that began them ends
+
+    def wait(self, take_signals: Callable[[], None]) -> None:
+        """Wait until Ray is up.
+
+        Args:
+            take_signals: Installs the handlers of signals. Ray puts one of its own for SIGTERM,
+                which aborts, into the process while it starts.
+
+        Raises:
+            ClusterError: If it cannot be started or reached.
+        """
+        while not self._up.wait(0.02):
+            take_signals()
+        take_signals()
+        if self._error is not None:
+            raise self._error
+        if not self._address:
+            self._until_stopped.enter_context(started_workers())
+
+    def stop(self) -> None:
+        """Shut Ray down, or leave the cluster."""
+        self._up.wait()
+        self._until_stopped.close()
+        ray.shutdown()
+        let_print(True)
+        self._leave.set()
+
+
+def start_ray(
+    plan: StudyPlan, address: str | None, environment: Mapping[str, str] | None = None
+) -> None:
+    """Start Ray on this machine, or join the cluster at `address`.
+
+    Raises:
+        ClusterError: If that is not possible.
+    """
+    for name in ("ray", "ray.tune", "ray.train", "ray.air"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    let_print(False)
+    quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL, "configure_logging": False}
+    try:
+        if address:
+            ray.init(address=address, runtime_env={"env_vars": dict(environment or {})}, **quiet)
+            return
+        with few_processes(), _defaults({"OMP_NUM_THREADS": threads_per_trial(plan)}):
+            ray.init(
+                address="local",
+                num_cpus=local_cpus(plan),
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                _node_ip_address="127.0.0.1",
+                _system_config={
+                    "preload_python_modules": preloaded(plan),
+                    "prestart_worker_first_driver": a_trial_per_cpu(plan),
+                    "kill_idle_workers_interval_ms": 0,  # it counts those that still import
+                },
+                **quiet,
+            )
+    except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ClusterError(
+            f"Ray cannot be {'reached at ' + address if address else 'started'}: {reason}.",
+            "Run the command on a machine that ray start has made a node of it." if address
+            else "Free memory and disk space in /tmp, then try again.",
+        ) from error  # fmt: skip
+
+
+@contextmanager
+def _defaults(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables that are not set, for what is started meanwhile."""
+    new = {name: value for name, value in variables.items() if name not in os.environ}
+    os.environ.update(new)
+    try:
+        yield
+    finally:
+        for name in new:
+            del os.environ[name]
+
+
+def threads_per_trial(plan: StudyPlan) -> str:
+    """Threads for a trial's libraries, which read it when they are imported: before Ray says so."""
+    return str(max(1, int(plan.resources.cpus_per_trial)))
+
+
+def preloaded(plan: StudyPlan) -> list[str]:
+    """Modules that every worker process imports as soon as it is born, before it has work."""
+    training = "deepsight.checkpoint" if plan.own_trainable else "deepsight.training.trial"
+    return ["deepsight.tune.ray_backend.worker", training]
+
+
+def a_trial_per_cpu(plan: StudyPlan) -> bool:
+    """Whether all of the workers that Ray starts with would serve trials: one for every CPU."""
+    r = plan.resources
+    on_gpu = r.gpus_per_trial or plan.fixed.get("hardware.device") == "cuda"
+    few = r.max_parallel and r.max_parallel < local_cpus(plan)
+    return r.cpus_per_trial <= 1 and not (on_gpu or few)

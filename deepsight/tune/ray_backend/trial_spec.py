@@ -1,0 +1,63 @@
+"""What a worker is told about one trial. Light: importing it does not import Ray."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepsight.config import Value
+from deepsight.tune.plan import StudyPlan
+
+if TYPE_CHECKING:
+    from deepsight.tune.search.searcher import Proposal
+
+
+@dataclass(frozen=True)
+class Order:
+    """One trial to run."""
+
+    trial_id: str
+    folder: str
+    """Where the trial's files go: an absolute path that every worker sees."""
+    config: Mapping[str, Value]
+    """All hyperparameters."""
+    trainable: str
+    """Import path of a generator of the user's; empty for DeepSight's own training."""
+    known_epochs: int
+    """Epochs on record: a checkpoint beyond them brings its row along."""
+    budget: int
+    """Epochs of this trial."""
+
+    def to_ray(self) -> dict[str, str]:
+        """The form that Ray carries."""
+        return {"order": json.dumps(asdict(self))}
+
+
+def make_order(plan: StudyPlan, directory: Path, proposal: Proposal, known_epochs: int) -> Order:
+    """The order for `proposal`; trial k trains with seed ``train.seed + study.seed + k``."""
+    folder = directory / "trials" / proposal.trial_id
+    folder.mkdir(parents=True, exist_ok=True)
+    config = plan.full_config(proposal.config)
+    if not plan.own_trainable and "train.seed" not in plan.space:
+        seed = int(config["train.seed"] or 0) + plan.settings.seed + proposal.number
+        config["train.seed"] = seed % 2**31
+    return Order(
+        trial_id=proposal.trial_id,
+        folder=str(folder),
+        config=config,
+        trainable=plan.settings.trainable,
+        known_epochs=known_epochs,
+        budget=proposal.budget,
+    )
+
+
+def sizes(config: Mapping[str, Value]) -> str:
+    """What decides how much memory a trial takes; of a trainable of one's own all its numbers."""
+    if "optim.batch_size" in config:
+        side = config.get("data.image_size") or "native"
+        return f"batch size {config['optim.batch_size']}, image size {side}"
+    numbers = {n: v for n, v in config.items() if isinstance(v, int | float)}
+    return ", ".join(f"{name} = {value}" for name, value in numbers.items())[:300]

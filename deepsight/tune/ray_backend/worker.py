@@ -1,0 +1,178 @@
+"""What runs in a worker process: one trial at a time, epoch by epoch, saved before it is told.
+
+An order is a JSON text, so that Ray neither interprets nor copies what is in it. The answer to
+every step is small: the epoch's row as JSON, or the text of an error. An error is an answer, not
+an exception: Ray's own retries are for processes that died.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import os
+import socket
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ray.tune import Trainable
+
+from deepsight.config import UserError, Value
+from deepsight.run_store import DISK_ERRORS, StorageError
+from deepsight.training.epoch_result import EpochResult
+from deepsight.tune.ray_backend.trial_spec import Order, sizes
+
+CHECKPOINT = "checkpoint.pt"
+"""Name of a trial's checkpoint in its folder."""
+
+logger = logging.getLogger(__name__)
+
+
+class TrialActor(Trainable):  # type: ignore[misc]
+    """Ray's view of a trial; a process serves many of them, one after the other."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Take the first order."""
+        self._steps: Iterator[dict[str, Any]] | None = None
+        self._order = Order(**json.loads(config["order"]))
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next order in the same process."""
+        self.cleanup()
+        _free_memory()
+        self._order = Order(**json.loads(new_config["order"]))
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train one epoch."""
+        try:
+            if self._steps is None:
+                self._steps = run_order(self._order)
+            return next(self._steps)
+        except Exception as error:  # recorded with the trial: it costs only itself
+            logger.debug("trial %s failed", self._order.trial_id, exc_info=True)
+            self.cleanup()
+            text = describe_error(error, self._order.config)
+            full = isinstance(error, StorageError) or (
+                isinstance(error, OSError) and error.errno in DISK_ERRORS
+            )
+            return {"storage" if full else "error": text}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
+        """Nothing: `run_order` has saved the epoch already."""
+        return {}
+
+    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
+        """Nothing: `run_order` looks for the newest checkpoint itself."""
+
+    def cleanup(self) -> None:
+        """Let go of the trial."""
+        if self._steps is not None:
+            self._steps.close()  # type: ignore[attr-defined]
+            self._steps = None
+
+
+def _free_memory() -> None:
+    """Give a GPU's memory back: after an error the trial's may still be in the allocator."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        gc.collect()
+        torch.cuda.empty_cache()
+
+
+def run_order(order: Order) -> Iterator[dict[str, Any]]:
+    """Run a trial from its newest checkpoint, yielding ``{"row": JSON, "finished": bool}``.
+
+    Every epoch is on disk before it is yielded. A checkpoint whose row is not on record yet (the
+    driver died between the two) yields that row first. The last answer, when the trainable ends
+    before its budget, has no row.
+    """
+    from deepsight import checkpoint  # imports torch
+
+    folder = Path(order.folder)
+    if not folder.is_dir():  # the driver made it: this node joined after all others were checked
+        raise StorageError(
+            f"{socket.gethostname()} does not see {folder}.",
+            "Mount the study's storage on every node at the same path.",
+        )
+    for torn in folder.glob(".*"):  # what a killed process was writing
+        torn.unlink(missing_ok=True)
+    state: dict[str, Any] | None = None
+    newest = checkpoint.newest(folder)
+    done = 0
+    if newest is not None:
+        state, row = checkpoint.load(newest)
+        done = int(row["epoch"])
+        if done > order.known_epochs:
+            yield {"row": json.dumps(row), "finished": False}
+    for result in _epochs(order, state, done):
+        _keep(order, folder, result)
+        yield {"row": json.dumps(result.metrics), "finished": False}
+    yield {"finished": True}
+
+
+def _epochs(order: Order, state: dict[str, Any] | None, done: int) -> Iterator[EpochResult]:
+    if not order.trainable:
+        from deepsight.config import trial_config
+        from deepsight.training.trial import train_trial
+
+        yield from train_trial(trial_config(order.config), state)
+        return
+    from deepsight.imports import load_object
+
+    for epoch, answer in enumerate(
+        load_object(order.trainable)(dict(order.config), state), start=done + 1
+    ):
+        yield _as_result(answer, epoch)
+
+
+def _as_result(answer: object, epoch: int) -> EpochResult:
+    """What a trainable of the user's yields: metrics, or metrics and the state to resume from."""
+    if isinstance(answer, EpochResult):
+        return answer
+    metrics, state = answer if isinstance(answer, tuple) else (answer, None)
+    if not isinstance(metrics, Mapping):
+        raise UserError(
+            f"the trainable yielded a {type(metrics).__name__}.",
+            "Yield a dictionary of metrics every epoch, or (metrics, state).",
+        )
+    plain = {str(k): v.tolist() if hasattr(v, "tolist") else v for k, v in metrics.items()}
+    return EpochResult(metrics={"epoch": epoch} | plain, state=state)
+
+
+def _keep(order: Order, folder: Path, result: EpochResult) -> None:
+    """Save what an epoch left: checkpoint, predictions, and once the augmented inputs."""
+    from deepsight import checkpoint
+
+    if result.state is not None:
+        state = dict(result.state)
+        if result.metrics["epoch"] >= order.budget:
+            state.pop("optimiser", None)  # nothing trains on from here; it is half of the file
+        checkpoint.save(folder / CHECKPOINT, state, result.metrics)
+    if result.predictions is not None:
+        temporary = folder / f".predictions.{os.getpid()}.npz"
+        np.savez(temporary, **result.predictions)  # type: ignore[arg-type]
+        temporary.replace(folder / "predictions.npz")
+    if result.images is not None:
+        from PIL import Image
+
+        rows = [result.images[i : i + 8] for i in range(0, len(result.images) // 8 * 8, 8)]
+        sheet = [[*row] for row in rows] or [[*result.images]]
+        Image.fromarray(np.vstack([np.hstack(row) for row in sheet])).save(folder / "augmented.png")
+
+
+def describe_error(error: BaseException, config: Mapping[str, Value]) -> str:
+    """An error in a line and where it arose; sizes too when memory ran out."""
+    if isinstance(error, UserError):
+        return f"{error.cause} {error.remedy}"
+    text = f"{type(error).__name__}: {error}".strip().rstrip(":")
+    if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__:
+        text = f"out of memory at {sizes(config)}: {text}"
+    frames = traceback.extract_tb(error.__traceback__)
+    if frames:
+        text += f" (at {Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name})"
+    return text

@@ -1,0 +1,78 @@
+import random
+
+import numpy as np
+import pytest
+
+from analysis.importance.encoding import make_encoding
+from deepsight.space import choice, loguniform, randint, sample, uniform, when
+
+SPACE = {
+    "optim": choice("sgd", "adam", "lion"),
+    "lr": loguniform(1e-4, 1.0),
+    "momentum": when("optim", "sgd", uniform(0.0, 1.0)),
+    "layers": randint(0, 3),
+    "width": when("layers", [1, 2, 3], randint(8, 128, log=True)),
+    "shape": when("layers", [2, 3], choice("same", "halving")),
+}
+
+
+def draws(space, num=300, fixed=None):
+    rng = random.Random(0)
+    return [sample(space, fixed or {}, rng) for _ in range(num)]
+
+
+def test_configs_come_back_from_their_units():
+    configs = draws(SPACE)
+    encoding = make_encoding(SPACE, {}, configs)
+    assert set(encoding.names) == set(SPACE)
+    for before, after in zip(configs, encoding.configs(encoding.units(configs)), strict=True):
+        assert before == pytest.approx(after)
+
+
+def test_a_design_is_the_space_as_it_is_drawn():
+    configs = draws(SPACE, 4000)
+    encoding = make_encoding(SPACE, {}, configs)
+    uniforms = np.random.default_rng(0).random((4000, len(SPACE)))
+    design = encoding.design(uniforms)
+    drawn = encoding.units(configs)
+    assert np.isnan(design).mean(0) == pytest.approx(np.isnan(drawn).mean(0), abs=0.03)
+    assert np.nanmean(design, 0) == pytest.approx(np.nanmean(drawn, 0), abs=0.03)
+    assert all(c["momentum"] is None or c["optim"] == "sgd" for c in encoding.configs(design))
+
+
+def test_what_is_inactive_makes_no_difference():
+    configs = draws(SPACE)
+    encoding = make_encoding(SPACE, {}, configs)
+    base = encoding.units([{"optim": "adam", "lr": 0.1, "layers": 0}])
+    assert np.isnan(base).sum() == 3
+    uniforms = np.random.default_rng(1).random((50, len(SPACE)))
+    uniforms[:, encoding.names.index("optim")] = 0.5  # adam
+    uniforms[:, encoding.names.index("layers")] = 0.0
+    uniforms[:, encoding.names.index("lr")] = 0.3
+    features = encoding.features(encoding.design(uniforms))
+    assert len(np.unique(features, axis=0)) == 1
+
+
+def test_activity_is_a_feature_only_where_no_other_column_shows_it():
+    encoding = make_encoding(SPACE, {}, draws(SPACE))
+    # momentum's is the column of sgd; width's and shape's cannot be read off a number's column
+    assert set(encoding.activity) == {"width", "shape"}
+
+
+def test_what_does_not_vary_is_left_out_with_the_reason():
+    space = SPACE | {"one": choice("a"), "same": uniform(2.0, 2.0)}
+    configs = [c | {"lr": 0.1, "momentum": None} for c in draws(space)]
+    encoding = make_encoding(space, {}, configs)
+    assert set(encoding.left_out) == {"one", "same", "lr", "momentum"}
+    assert "0.1 in every trial" in encoding.left_out["lr"]
+    assert "active in no trial" in encoding.left_out["momentum"]
+    assert "one value only" in encoding.left_out["one"]
+    assert encoding.configs(encoding.units(configs[:1]))[0]["lr"] == 0.1
+
+
+def test_conditions_on_fixed_hyperparameters():
+    space = {"x": when("kind", "a", uniform(0.0, 1.0)), "y": uniform(0.0, 1.0)}
+    on = make_encoding(space, {"kind": "a"}, draws(space, fixed={"kind": "a"}))
+    off = make_encoding(space, {"kind": "b"}, draws(space, fixed={"kind": "b"}))
+    assert on.names == ("x", "y")
+    assert off.names == ("y",)

@@ -1,0 +1,225 @@
+import json
+import math
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+
+from analysis.importance.importance import (
+    RANKED,
+    TOO_FEW,
+    Estimate,
+    _estimate,
+    _sentence,
+    compute_cost_importance,
+    compute_fanova,
+    compute_importance,
+    compute_survival_importance,
+)  # fmt: skip
+from analysis.importance.surrogate import NoSurrogate, fit_surrogate
+from deepsight.space import choice, uniform, when
+from tests.analysis.random_studies import make_study, study_of
+
+SPACE = {
+    "main": uniform(0.0, 1.0),
+    "early": uniform(0.0, 1.0),
+    "kind": choice("a", "b"),
+    "only_a": when("kind", "a", uniform(0.0, 1.0)),
+    "idle": uniform(0.0, 1.0),
+}
+
+
+def score(config, share):
+    """The end is `main`'s; `early` rules the first epochs and has no part in the end."""
+    final = 0.8 - 1.2 * (config["main"] - 0.4) ** 2 - 0.1 * (config["kind"] == "b")
+    if config["only_a"] is not None:
+        final -= 0.1 * config["only_a"]
+    return final * (1 - (1 - share) * (0.2 + 0.8 * config["early"]))
+
+
+@pytest.fixture(scope="module")
+def study():
+    return make_study(SPACE, score, num=90, noise=0.003)
+
+
+@pytest.fixture(scope="module")
+def surrogate(study):
+    return fit_surrogate(study)
+
+
+@pytest.fixture(scope="module")
+def importance(study, surrogate):
+    return compute_importance(study, surrogate=surrogate)
+
+
+def test_the_ranking_is_that_of_the_final_score(importance):
+    shares = {s.name: s for s in importance.shares}
+    assert importance.verdict == RANKED
+    assert importance.shares[0].name == "main"
+    assert shares["main"].above_floor
+    assert shares["main"].rank_low == shares["main"].rank_high == 1
+    assert shares["early"].total.value < 0.03
+    assert not shares["idle"].above_floor
+    assert not shares["early"].above_floor
+
+
+def test_shares_are_shares(importance):
+    for share in importance.shares:
+        for estimate in (share.main, share.total):
+            assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
+        assert share.main.value <= share.total.value + 0.05
+        assert 1 <= share.rank_low <= share.rank_high <= len(importance.shares)
+    assert sum(s.main.value for s in importance.shares) == pytest.approx(1, abs=0.15)
+    json.dumps(asdict(importance), allow_nan=False)
+
+
+def test_the_same_seed_gives_the_same(study, importance):
+    assert compute_importance(study) == importance
+
+
+def test_the_surrogate_predicts(surrogate):
+    config = {"main": 0.4, "early": 0.5, "kind": "b", "only_a": None, "idle": 0.1}
+    for epoch in (1, 3, 9):
+        mean, deviation = surrogate.predict([config], epoch)
+        assert mean[0] == pytest.approx(score(config, epoch / 9), abs=0.03)
+        assert 0 < deviation[0] < 0.1
+        drawn = surrogate.samples([config], epoch, 50, 0)
+        assert drawn.shape == (50, 1)
+        assert drawn.mean() == pytest.approx(mean[0], abs=0.05)
+    assert surrogate.quality.holds_out
+    assert surrogate.quality.r2 > 0.9
+    with pytest.raises(ValueError, match="epoch must be 1 to 9"):
+        surrogate.predict([config], 10)
+
+
+def test_a_metric_to_be_minimised_has_the_same_shares(study, importance):
+    rows = [[row | {"score": -row["score"]} for row in r.rows] for r in study.records]
+    records = [replace(r, rows=turned) for r, turned in zip(study.records, rows, strict=True)]
+    turned = compute_importance(study_of(SPACE, records, mode="min"))
+    assert turned.shares[0].name == "main"
+    assert turned.shares[0].total.value == pytest.approx(importance.shares[0].total.value, abs=0.05)
+
+
+def test_among_good_configs(study, surrogate):
+    good = compute_importance(study, region="good", surrogate=surrogate)
+    assert good.region == "good"
+    assert {s.name for s in good.shares} == set(SPACE)
+    assert all(math.isfinite(s.total.value) for s in good.shares)
+    with pytest.raises(ValueError, match="region"):
+        compute_importance(study, region="best", surrogate=surrogate)
+
+
+def test_survival_and_cost_are_questions_of_their_own(study):
+    records = []
+    for record in study.records:
+        seconds = math.exp(2 * record.config["idle"])
+        epochs = 1 if record.config["early"] > 0.5 else 9
+        rows = [row | {"wall_s": seconds} for row in record.rows[:epochs]]
+        records.append(replace(record, rows=rows, explorer=False))
+    turned = study_of(SPACE, records)
+    cost = compute_cost_importance(turned)
+    assert cost.what == "seconds per epoch"
+    assert cost.shares[0].name == "idle"
+    assert cost.shares[0].total.value > 0.9
+    survival = compute_survival_importance(turned)
+    assert survival.what == "survival"
+    assert survival.shares[0].name == "early"
+
+
+def test_fanovas_view(study):
+    view = compute_fanova(study)
+    assert "fANOVA" in view.method
+    assert not view.has_intervals
+    assert view.shares[0].name == "main"
+    assert dict(view.left_out).keys() == {"only_a"}
+    assert sum(s.main.value for s in view.shares) == pytest.approx(1)
+
+
+def test_noise_alone_is_not_ranked():
+    study = make_study(SPACE, lambda config, share: 0.5, num=60, noise=0.1)
+    importance = compute_importance(study)
+    assert importance.verdict == TOO_FEW
+    assert "held-out" in importance.reason
+
+
+def changed(study, change):
+    return study_of(SPACE, [change(record) for record in study.records])
+
+
+def no_result(record):
+    return replace(record, rows=[], state="failed")
+
+
+def first_epoch(record, **metrics):
+    return replace(record, rows=[record.rows[0] | metrics], state="stopped")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: study_of(SPACE, []),
+        lambda s: study_of(SPACE, s.records[:1]),
+        lambda s: changed(s, no_result),
+        lambda s: changed(s, first_epoch),
+        lambda s: changed(s, lambda r: first_epoch(r, score=None)),
+        lambda s: changed(s, lambda r: replace(r, config=r.config | {"main": 0.3})),
+        lambda s: study_of(SPACE, [r for r in s.records if r.config["kind"] == "b"]),
+        lambda s: changed(s, lambda r: replace(r, config=s.records[0].config)),
+        lambda s: changed(s, lambda r: replace(r, rows=[x | {"score": 0.5} for x in r.rows])),
+        lambda s: study_of(
+            {"main": uniform(0.0, 1.0)},
+            [replace(r, config={"main": r.config["main"]}) for r in s.records],
+        ),
+    ],
+    ids=["no trial", "one trial", "all failed", "one epoch each", "no score", "one constant",
+         "one class seen", "all the same", "one score", "one hyperparameter"],
+)  # fmt: skip
+def test_degenerate_studies_get_an_answer(study, change):
+    degenerate = change(study_of(SPACE, study.records[:24]))
+    surrogate = fit_surrogate(degenerate)
+    importances = [
+        compute_importance(degenerate, surrogate=surrogate),
+        compute_importance(degenerate, surrogate=surrogate, region="good"),
+        compute_survival_importance(degenerate),
+        compute_cost_importance(degenerate),
+        compute_fanova(degenerate),
+    ]
+    for importance in importances:
+        json.dumps(asdict(importance), allow_nan=False)
+        assert importance.reason.endswith(".")
+    if isinstance(surrogate, NoSurrogate):
+        assert importances[0].verdict == TOO_FEW
+        assert importances[0].shares == ()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "floor", "said"),
+    [(0.0, 0.76, 0.8, "cannot be told from chance"), (0.0, 0.04, 0.01, "hardly matters"),
+     (0.3, 0.6, 0.1, "matters")],
+)  # fmt: skip
+def test_a_wide_interval_is_not_said_to_hardly_matter(low, high, floor, said):
+    """In a small study random numbers get large shares too; that makes no share a small one."""
+    text = _sentence("x", Estimate(0.5 * (low + high), low, high), floor)
+    assert text.startswith(f"x {said}:")
+
+
+def test_an_estimate_is_the_mean_of_the_whole_and_the_interval_of_all():
+    whole, draws = np.full(10, 0.2), np.linspace(0.0, 1.0, 1001)
+    estimate = _estimate(whole, draws)
+    assert estimate.value == pytest.approx(0.2)
+    assert (estimate.low, estimate.high) == (pytest.approx(0.01, 0.1), pytest.approx(0.99, 0.01))
+
+
+@pytest.mark.parametrize(("others", "left_out"), [(2, True), (3, False)])
+def test_what_was_hardly_varied_has_no_share(study, others, left_out):
+    """All but a few trials have about the same value: of such a thing nothing is known."""
+    near = {r.trial_id: 0.4 + 0.01 * (i % 9) for i, r in enumerate(study.records[others:])}
+    records = [
+        replace(r, config=r.config | {"main": near.get(r.trial_id, 0.9)}) for r in study.records
+    ]
+    importance = compute_importance(study_of(SPACE, records))
+    reasons = dict(importance.left_out)
+    assert ("main" in reasons) == left_out
+    if left_out:
+        assert "hardly varied: 88 of 90 trials had" in reasons["main"]
+        assert "main" not in {share.name for share in importance.shares}

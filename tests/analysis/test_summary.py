@@ -1,0 +1,152 @@
+"""The summary of a study: known numbers, honest words, no heavy imports."""
+
+import io
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from analysis.summary import compute_summary, main, render, summary_lines
+from deepsight.run_store import create_study, load_study
+from deepsight.space import to_json, uniform
+
+V1 = Path(__file__).parents[1] / "data/studies/v1/smoke"
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A study of a trainable of one's own: no ``wall_s``, no target, less is better."""
+    header = {
+        "name": "own", "metric": "cost", "mode": "min", "max_epochs": 2, "rungs": [1, 2],
+        "fixed": {}, "space": to_json({"x": uniform(0, 1), "y": uniform(0, 1)}),
+    }  # fmt: skip
+    with create_study(tmp_path / "own", header) as writer:
+        writer.started("t0000", {"x": 0.5, "y": 0.5}, False, 2, time=100.0)
+        writer.result("t0000", {"epoch": 1, "cost": 9.0, "time": 110.0})
+        writer.result("t0000", {"epoch": 2, "cost": 3.0, "time": 120.0})
+        writer.ended("t0000", "completed", time=120.0)
+        writer.started("t0001", {"x": 0.5, "y": 0.1}, True, 2, time=120.0)
+        writer.result("t0001", {"epoch": 1, "cost": 1.0, "time": 130.0})
+        yield writer
+
+
+def test_the_numbers_of_a_finished_study():
+    summary = compute_summary(load_study(V1))
+    assert summary.states == {
+        "running": 0, "completed": 6, "stopped": 4, "diverged": 1, "failed": 1,
+    }  # fmt: skip
+    assert (summary.num_explorers, summary.num_epochs, summary.trials_asked) == (2, 60, 12)
+    assert summary.training_s == pytest.approx(90.0)
+    assert summary.elapsed_s == pytest.approx(90.0)
+    assert (summary.incumbent.trial_id, summary.incumbent.score) == ("t0005", 0.9206)
+    assert (summary.baseline.trial_id, summary.baseline.score) == ("t0000", 0.8216)
+    assert summary.changed == ["optim.name", "optim.lr", "optim.momentum"]
+    assert summary.target_met is True
+    assert summary.target_gap == pytest.approx(0.2706)
+    assert summary.first_error == "t0008: RuntimeError: out of memory"
+
+
+def test_the_words_say_how_the_incumbent_was_chosen():
+    text = "\n".join(summary_lines(compute_summary(load_study(V1))))
+    assert "selected on val_accuracy of one seed" in text
+    assert "met, 0.2706 beyond it" in text
+    assert "the incumbent is better by 0.099" in text
+
+
+def test_a_running_study_of_ones_own_trainable(own):
+    summary = compute_summary(load_study(own.directory))
+    assert summary.incumbent.trial_id == "t0000"
+    assert summary.training_s is None
+    assert summary.target_met is None
+    assert summary.elapsed_s == 30.0
+    assert "they are the incumbent" in "\n".join(summary_lines(summary))
+    own.result("t0001", {"epoch": 2, "cost": 0.5, "time": 140.0})
+    own.ended("t0001", "completed", time=140.0)
+    summary = compute_summary(load_study(own.directory))
+    assert summary.changed == ["y"]
+    assert "better by 2.5" in "\n".join(summary_lines(summary))
+
+
+def test_a_missed_target_is_said_with_its_gap(own):
+    own.write_header(load_study(own.directory).header | {"target": 1.0})
+    summary = compute_summary(load_study(own.directory))
+    assert summary.target_met is False
+    assert "minimum viable cost 1: missed by 2" in "\n".join(summary_lines(summary))
+
+
+def test_a_study_without_any_trial(tmp_path, own):
+    header = load_study(own.directory).header | {"target": 0.5}
+    create_study(tmp_path / "empty", header).close()
+    summary = compute_summary(load_study(tmp_path / "empty"))
+    text = "\n".join(summary_lines(summary))
+    assert "no trial has a cost yet" in text
+    assert "unknown" in text
+    render([summary], Console(file=io.StringIO()))
+
+
+def test_an_unfinished_incumbent_is_flagged(tmp_path, own):
+    header = load_study(own.directory).header
+    with create_study(tmp_path / "young", header) as writer:
+        writer.started("t0000", {"x": 0.5, "y": 0.5}, False, 2)
+        writer.result("t0000", {"epoch": 1, "cost": 9.0})
+        writer.started("t0001", {"x": 0.1, "y": 0.5}, False, 2)
+    text = "\n".join(summary_lines(compute_summary(load_study(tmp_path / "young"))))
+    assert "no trial completed 2 epochs yet" in text
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_table_marks_what_differs_from_the_defaults(terminal):
+    out = io.StringIO()
+    render([compute_summary(load_study(V1))] * 2, Console(file=out, force_terminal=terminal))
+    assert ("\x1b[" in out.getvalue()) == terminal
+    lines = out.getvalue().splitlines()
+    marked = [line for line in lines if "optim.lr" in line]
+    assert len(marked) == 2
+    assert "*" in marked[0]
+    assert any("inactive" in line for line in lines)
+
+
+def test_the_command_is_light_and_quick():
+    """Neither Ray nor torch nor pandas, and back within 1.5 seconds."""
+    code = (
+        "import sys; from analysis.summary import main; code = main(sys.argv[1:]); "
+        "assert not {'ray', 'torch', 'optuna', 'pandas'} & set(sys.modules); sys.exit(code)"
+    )
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(V1)], capture_output=True, text=True, check=True
+    )
+    assert time.perf_counter() - began < 1.5
+    assert "t0005" in done.stdout
+    assert done.stderr == ""
+
+
+def test_several_studies_as_json(own, capsys):
+    assert main([str(V1), str(own.directory), "--json"]) == 0
+    first, second = json.loads(capsys.readouterr().out)
+    assert first["incumbent"]["score"] == 0.9206
+    assert first["target_met"] is True
+    assert second["training_s"] is None
+
+
+@pytest.mark.parametrize("name", ["absent", "."])
+def test_no_study_there(tmp_path, capsys, name):
+    assert main([str(V1), str(tmp_path / name)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    cause, remedy = captured.err.splitlines()
+    assert cause.startswith("error: ")
+    assert remedy
+
+
+def test_a_torn_line_is_one_line_of_warning(own, capsys):
+    with (own.directory / "results.jsonl").open("a") as file:
+        file.write('{"torn')
+    assert main([str(own.directory)]) == 0
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert warning.startswith("warning: ")
+    assert "torn" in warning

@@ -1,0 +1,217 @@
+import os
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deepsight.config import DataConfig, UserError
+from deepsight.data import image_folder
+from deepsight.data.datasets import check_source, load_dataset, open_test
+
+ALL = (".jpg", ".png", ".bmp", ".webp", ".gif", ".JPEG")
+
+
+def config(root, **more):
+    return DataConfig(name=f"folder:{root}", **more)
+
+
+def refused(root):
+    """The error of the quick check; it must come without opening a file."""
+    start = time.perf_counter()
+    with pytest.raises(UserError) as caught:
+        check_source(config(root))
+    assert time.perf_counter() - start < 1
+    assert "\n" not in caught.value.cause + caught.value.remedy
+    return caught.value
+
+
+def test_a_folder_of_all_formats(tmp_path, write_images):
+    for name in ("glass", "paper", "metal"):
+        write_images(tmp_path / name, 12, size=40, suffixes=ALL)
+    check_source(config(tmp_path))
+    dataset = load_dataset(config(tmp_path))
+    assert dataset.classes == ("glass", "metal", "paper")
+    assert dataset.image_size == image_folder.DEFAULT_SIZE
+    assert {s: sum(c.values()) for s, c in dataset.counts.items()} == {
+        "train": 24, "val": 6, "test": 6,
+    }  # fmt: skip
+    assert str(tmp_path) in dataset.source
+    assert not dataset.embedded
+    assert not (dataset.path / "scratch").exists()
+
+
+def test_pixels_and_labels_belong_together(tmp_path):
+    for value, name in enumerate("abc"):
+        for i in range(10):
+            (tmp_path / name).mkdir(exist_ok=True)
+            Image.new("RGB", (9, 9), (value, i, 50)).save(tmp_path / name / f"{i}.png")
+    dataset = load_dataset(config(tmp_path, image_size=4))
+    for split in (dataset.train, dataset.val, open_test(dataset)):
+        assert (split.images[:, 0, 0, 0] == split.labels).all()
+
+
+def test_the_split_is_the_same_at_every_size_and_interpolation(tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        for i in range(20):  # grey level says which file it is
+            Image.new("L", (9, 9), i + 100 * (name == "b")).save(tmp_path / name / f"{i}.png")
+    views = [
+        load_dataset(config(tmp_path, image_size=size, interpolation=how))
+        for size, how in [(8, "bilinear"), (8, "bicubic"), (24, "bilinear")]
+    ]
+    which = [view.val.images[:, 0, 0, 0].tolist() for view in views]
+    assert which[0] == which[1] == which[2]
+    assert len({view.path for view in views}) == 3
+
+
+def test_deeper_folders_belong_to_their_class(tmp_path, write_images):
+    write_images(tmp_path / "a" / "first" / "walk", 5)
+    write_images(tmp_path / "a" / "second", 5, seed=1)
+    write_images(tmp_path / "b", 6)
+    assert len(image_folder.list_folder(config(tmp_path)).files) == 16
+
+
+def test_hidden_and_other_files_are_left_out(tmp_path, write_images):
+    for name in ("a", "b", ".git", "__MACOSX"):
+        write_images(tmp_path / name, 6)
+    (tmp_path / "a" / ".DS_Store").write_text("x")
+    (tmp_path / "a" / "._0001.png").write_text("x")
+    (tmp_path / "a" / "notes.txt").write_text("x")
+    (tmp_path / "labels.csv").write_text("x")
+    listing = image_folder.list_folder(config(tmp_path))
+    assert (listing.classes, len(listing.files), listing.num_other) == (("a", "b"), 12, 1)
+
+
+def test_links_are_followed_and_loops_end(tmp_path, write_images):
+    root = tmp_path / "root"
+    write_images(tmp_path / "elsewhere", 6)
+    write_images(root / "a", 6, seed=1)
+    (root / "b").symlink_to(tmp_path / "elsewhere")
+    (root / "a" / "up").symlink_to(root)
+    (root / "a" / "top").symlink_to("/")
+    (root / "a" / "self").symlink_to(root / "a")
+    (root / "a" / "sibling").symlink_to(root / "b")
+    (root / "a" / "knot").symlink_to("knot")
+    listing = image_folder.list_folder(config(root))
+    assert np.bincount(listing.labels).tolist() == [6, 6]
+
+
+def test_pipes_are_not_waited_for(tmp_path, write_images):
+    for name in "ab":
+        write_images(tmp_path / name, 6)
+    os.mkfifo(tmp_path / "a" / "pipe.png")
+    assert len(load_dataset(config(tmp_path)).dropped["broken_files"]) == 0
+
+
+def test_folders_named_after_splits_keep_them(tmp_path, write_images):
+    for split, num in (("train", 10), ("valid", 3), ("Test", 4)):
+        for name in "ab":
+            write_images(tmp_path / split / name, num, seed=num)
+    check_source(config(tmp_path))
+    dataset = load_dataset(config(tmp_path))
+    assert {s: c["a"] for s, c in dataset.counts.items()} == {"train": 10, "val": 3, "test": 4}
+
+
+def test_a_missing_val_folder_is_cut_from_train(tmp_path, write_images):
+    for split, num in (("train", 10), ("test", 4)):
+        for name in "ab":
+            write_images(tmp_path / split / name, num, seed=num)
+    counts = load_dataset(config(tmp_path, val_fraction=0.3)).counts
+    assert {s: c["a"] for s, c in counts.items()} == {"train": 7, "val": 3, "test": 4}
+
+
+def test_classes_called_train_and_test_are_classes(tmp_path, write_images):
+    write_images(tmp_path / "train", 6)
+    write_images(tmp_path / "test", 6)
+    assert image_folder.list_folder(config(tmp_path)).classes == ("test", "train")
+
+
+def test_a_few_broken_files_are_named_and_skipped(tmp_path, write_images, caplog):
+    paths = [*write_images(tmp_path / "a", 100), *write_images(tmp_path / "b", 100)]
+    paths[7].write_bytes(paths[7].read_bytes()[:-40])
+    paths[150].unlink()
+    paths[150].symlink_to(tmp_path / "nowhere")
+    dataset = load_dataset(config(tmp_path, image_size=8))
+    assert set(dataset.dropped["broken_files"]) == {"a/0007.png", "b/0050.png"}
+    assert sum(sum(c.values()) for c in dataset.counts.values()) == 198
+    assert "a/0007.png" in caplog.text
+
+
+def test_more_than_one_percent_broken_is_refused_with_names(tmp_path, write_images, fresh_cache):
+    paths = [*write_images(tmp_path / "a", 100), *write_images(tmp_path / "b", 100)]
+    for path in paths[:3]:
+        path.write_bytes(b"")
+    with pytest.raises(UserError, match=r"3 of 200 files.*a/0000\.png.*a/0002\.png"):
+        load_dataset(config(tmp_path, image_size=8))
+    assert not [p for p in (fresh_cache / "data").iterdir() if p.is_dir()]
+
+
+def test_the_pack_is_made_again_when_a_file_changes(tmp_path, write_images, fresh_cache):
+    from deepsight.data import datasets
+
+    for name in "ab":
+        write_images(tmp_path / name, 6)
+    first = load_dataset(config(tmp_path))
+    write_images(tmp_path / "a", 7)
+    assert load_dataset(config(tmp_path)) is first  # one process, one view
+    datasets._load.cache_clear()
+    second = load_dataset(config(tmp_path))
+    assert sum(second.counts["train"].values()) == sum(first.counts["train"].values()) + 1
+
+
+def test_copies_in_two_classes_are_left_out(tmp_path, write_images):
+    for name in "ab":
+        write_images(tmp_path / name, 8)
+    (tmp_path / "b" / "copy.png").write_bytes((tmp_path / "a" / "0003.png").read_bytes())
+    dropped = load_dataset(config(tmp_path)).dropped
+    assert dropped["conflicting_names"] == ["a/0003.png", "b/copy.png"]
+
+
+def test_a_missing_folder(tmp_path):
+    error = refused(tmp_path / "absent")
+    assert f"{tmp_path / 'absent'} does not exist" in error.cause
+    (tmp_path / "file").write_text("")
+    assert "is not a folder" in refused(tmp_path / "file").cause
+    assert "folder:PATH" in refused("").remedy
+
+
+def test_an_empty_folder(tmp_path, write_images):
+    assert "no class sub-folders" in refused(tmp_path).cause
+    write_images(tmp_path, 6)
+    assert "one sub-folder for each class" in refused(tmp_path).remedy
+
+
+def test_a_single_class(tmp_path, write_images):
+    write_images(tmp_path / "only", 6)
+    assert "only one class, 'only'" in refused(tmp_path).cause
+
+
+def test_a_class_with_too_few_images(tmp_path, write_images):
+    write_images(tmp_path / "many", 20)
+    write_images(tmp_path / "few", 4)
+    error = refused(tmp_path)
+    assert "'few'" in error.cause
+    assert "4 images" in error.cause
+    with pytest.raises(UserError, match="'few'"):
+        load_dataset(config(tmp_path))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_may_not_be_read(tmp_path, write_images):
+    write_images(tmp_path / "a", 6)
+    write_images(tmp_path / "b", 6)
+    (tmp_path / "b").chmod(0)
+    try:
+        assert "cannot be read" in refused(tmp_path).cause
+    finally:
+        (tmp_path / "b").chmod(0o755)
+
+
+def test_names_in_any_script_and_bytes(tmp_path, write_images):
+    for name in ("été", "漢字 x"):
+        write_images(tmp_path / name, 6)
+    odd = os.fsencode(tmp_path / "été") + b"/\xff.png"
+    with open(odd, "wb") as file:  # noqa: PTH123
+        Image.new("RGB", (5, 5)).save(file, "PNG")
+    assert sum(load_dataset(config(tmp_path)).counts["train"].values()) > 0

@@ -1,0 +1,204 @@
+"""Where settings come from and which wins."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from deepsight.config import DEFAULTS, UserError, trial_config
+from deepsight.overrides import parse_set
+from deepsight.space import choice, loguniform, uniform
+from deepsight.tune.plan import (
+    describe,
+    parse_duration,
+    plan_from_json,
+    plan_to_json,
+    resolve_study,
+)
+from deepsight.tune.plan_files import load_experiment, load_space, space_names
+from tests.tune.plans import make_plan
+
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+SPACE = {"optim.lr": loguniform(1e-4, 1e-1), "optim.name": choice("sgd", "adamw")}
+
+
+def test_later_layers_win():
+    fixed = {"model.width": 16, "model.depth": 2, "optim.batch_size": 32}
+    experiment = {"model.depth": 4, "optim.batch_size": 128, "study.trials": 5}
+    plan = resolve_study("a", SPACE, fixed, experiment, {"optim.batch_size": 256})
+    assert plan.fixed["model.width"] == 16
+    assert plan.fixed["model.depth"] == 4
+    assert plan.fixed["optim.batch_size"] == 256
+    assert plan.settings.trials == 5
+    assert plan.fixed["model.dropout"] == DEFAULTS["model.dropout"]
+
+
+def test_a_given_value_pins_a_searched_name():
+    plan = resolve_study("a", SPACE, {"optim.lr": 0.01})
+    assert list(plan.space) == ["optim.name"]
+    assert plan.fixed["optim.lr"] == 0.01
+
+
+def test_epochs_follow_the_budget():
+    plan = resolve_study("a", SPACE, {"study.max_epochs": 27, "study.reduction_factor": 3})
+    assert trial_config(plan.full_config(plan.default_config())).train.epochs == 27
+    assert plan.rungs == (1, 3, 9, 27)
+
+
+@pytest.mark.parametrize(
+    ("layer", "cause"),
+    [
+        ({"optim.lrr": 0.1}, "unknown hyperparameter 'optim.lrr'"),
+        ({"optim.lr": "1e-4"}, "optim.lr must be a float, got '1e-4'"),
+        ({"optim.batch_size": 0}, r"optim.batch_size must lie in \[1, 65536\], got 0"),
+        ({"model.name": "resnet19"}, "unknown model.name 'resnet19'"),
+        ({"train.epochs": 3}, "train.epochs is the fidelity"),
+        ({"study.trails": 3}, "unknown hyperparameter 'study.trails'"),
+        ({"study.min_epochs": 20}, "study.min_epochs .20. exceeds"),
+        ({"optim.lr": 0.1, "optim.name": "sgd"}, "nothing is left to search"),
+        ({"model.kernel_size": 4}, "model.kernel_size must be odd"),
+        ({"study.trainable": "nonsense"}, "unknown study.trainable"),
+    ],
+)
+def test_mistakes_are_named(layer, cause):
+    with pytest.raises(UserError, match=cause) as caught:
+        resolve_study("a", SPACE, layer)
+    assert caught.value.remedy.endswith((".", "?"))
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../a", "-a", "a b", "a" * 101])
+def test_a_name_never_leaves_the_directory_of_studies(name):
+    with pytest.raises(UserError, match="is no name for a study"):
+        resolve_study(name, SPACE)
+
+
+@pytest.mark.parametrize(
+    ("text", "parsed"),
+    [
+        ("optim.lr=1e-4", ("optim.lr", 1e-4)),
+        ("optim.lr=1", ("optim.lr", 1)),
+        ("optim.batch_size=64", ("optim.batch_size", 64)),
+        ("model.batch_norm=false", ("model.batch_norm", False)),
+        ("data.name=folder:/a=b", ("data.name", "folder:/a=b")),
+        ("user.alpha=0.5", ("user.alpha", 0.5)),
+        ("user.kind=true", ("user.kind", True)),
+        ("user.kind=red", ("user.kind", "red")),
+    ],
+)
+def test_set_reads_the_declared_type(text, parsed):
+    assert parse_set(text) == parsed
+
+
+@pytest.mark.parametrize("text", ["optim.lr", "=3", "optim.lr=fast", "optim.batch_size=1.5"])
+def test_set_refuses(text):
+    with pytest.raises(UserError):
+        parse_set(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("30m", 1800), ("1.5h", 5400), ("1d", 86_400)]
+)
+def test_durations(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "m", "-3m", "0s", "3 weeks", "1h30m"])
+def test_no_durations(text):
+    with pytest.raises(UserError, match="is no duration"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize("name", space_names())
+def test_a_plan_survives_json(name):
+    plan = resolve_study("a", *load_space(name))
+    assert plan_from_json(json.loads(json.dumps(plan_to_json(plan)))) == plan
+
+
+def test_a_resumed_plan_may_be_given_more_trials():
+    stored = json.loads(json.dumps(plan_to_json(make_plan())))
+    assert plan_from_json(stored, trials=99).settings.trials == 99
+
+
+def test_the_space_of_an_own_trainable_has_names_of_its_own():
+    plan = make_plan(space={"x": uniform(0, 4), "y": choice("b", "a")})
+    assert plan.default_config() == {"x": 2.0, "y": "b"}
+    assert set(plan.fixed) == set()
+
+
+def test_dry_run_shows_what_will_happen():
+    text = describe(make_plan(trials=7))
+    assert "7, 20% of them explorers" in text
+    assert text.count("sample") == 3
+    assert "rungs 1, 3, 9" in text
+
+
+def test_experiments_are_tables_of_values(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("space: smoke\nfixed: {optim.lr: 0.01}\nstudy: {trials: 3}\n")
+    read = load_experiment(str(path))
+    assert read["space"] == "smoke"
+    assert read["values"] == {"optim.lr": 0.01, "study.trials": 3}
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("space: [", "cannot be read"),
+        ("- a\n- b\n", "holds no table"),
+        ("spaec: smoke\n", "unknown key in .*: 'spaec'"),
+        ("fixed: 3\n", "fixed in .* is no table"),
+        ("x: !!python/object:os.system {}\n", "cannot be read"),
+    ],
+)
+def test_experiments_that_cannot_be(tmp_path, text, cause):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=cause):
+        load_experiment(str(path))
+
+
+def test_yaml_text_that_looks_like_a_number_is_explained(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("space: smoke\nfixed: {optim.weight_decay: 1e-4}\n")
+    with pytest.raises(UserError, match="got '1e-4'") as caught:
+        resolve_study("a", *load_space("smoke"), load_experiment(str(path))["values"])
+    assert "1.0e-4" in caught.value.remedy
+
+
+@pytest.mark.parametrize("bundled", [p.stem for p in EXPERIMENTS.glob("*.yaml")])
+def test_bundled_experiments_resolve(bundled):
+    read = load_experiment(bundled)
+    plan = resolve_study("a", *load_space(read["space"]), read["values"])
+    assert plan.settings.trials > 0
+
+
+def test_a_space_by_path(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from deepsight.space import uniform\nSPACE = {'model.dropout': uniform(0, 0.5)}\n"
+    )
+    space, fixed = load_space(str(path))
+    assert list(space) == ["model.dropout"]
+    assert fixed == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("SPACE = {}", "declares no SPACE"),
+        ("import nothing_of_that_name", "cannot be read: ModuleNotFoundError"),
+        ("SPACE = 3", "declares no SPACE"),
+    ],
+)
+def test_spaces_that_cannot_be(tmp_path, text, cause):
+    path = tmp_path / "mine.py"
+    path.write_text(text)
+    with pytest.raises(UserError, match=cause):
+        load_space(str(path))
+
+
+def test_unknown_space_names_the_known_ones():
+    with pytest.raises(UserError) as caught:
+        load_space("fintune")
+    assert "finetune" in caught.value.remedy

@@ -1,0 +1,79 @@
+"""What a run leaves behind, without Ray: plain processes stand for its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from deepsight.tune.process_cleanup import KEEP, VARIABLE, Remains, end_all, marked
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+
+SLEEP = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
+ORPHAN = [sys.executable, "-S", "-c",
+          f"import subprocess; subprocess.Popen({SLEEP!r}, start_new_session=True)"]  # fmt: skip
+TITLED = [sys.executable, "-c", "import time; from ray._raylet import setproctitle; "
+          "setproctitle('ray::Planted'); print('titled', flush=True); time.sleep(60)"]  # fmt: skip
+DRIVER = """
+import os, subprocess, sys, time
+from deepsight.tune.process_cleanup import Remains
+with Remains() as remains:
+    subprocess.run({orphan!r})
+    print(remains.mark, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_processes_and_orphans_end_with_the_run():
+    before = os.environ.get(VARIABLE)
+    with Remains() as remains:
+        child = subprocess.Popen(SLEEP)
+        subprocess.run(ORPHAN, check=True)
+        other = subprocess.Popen(SLEEP, env={k: v for k, v in os.environ.items() if k != VARIABLE})
+        assert len(list(marked(remains.mark))) == 2
+    assert list(marked(remains.mark)) == []
+    assert child.wait(5) == -signal.SIGKILL
+    assert other.poll() is None
+    assert os.environ.get(VARIABLE) == before
+    other.kill()
+    other.wait()
+
+
+def test_a_process_that_gives_itself_a_title_keeps_its_mark():
+    with Remains() as remains:
+        assert os.environ.items() >= KEEP.items()
+        bare = {VARIABLE: remains.mark}  # what is wiped ends with the first variable that changed
+        for environment, found in ((bare | KEEP, 1), (bare, 0)):
+            process = subprocess.Popen(TITLED, env=environment, stdout=subprocess.PIPE, text=True)
+            assert process.stdout.readline() == "titled\n"
+            assert len(list(marked(remains.mark))) == found  # none: else KEEP is no longer needed
+            process.kill()
+            process.communicate()
+    assert not set(KEEP) & set(os.environ)
+
+
+def test_the_watchdog_ends_what_a_killed_run_leaves():
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER.format(orphan=ORPHAN)],
+                              stdout=subprocess.PIPE, text=True)  # fmt: skip
+    mark = driver.stdout.readline().strip()
+    assert len(list(marked(mark))) == 1
+    driver.kill()
+    driver.wait()
+    driver.stdout.close()
+    deadline = time.monotonic() + 10
+    while list(marked(mark)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_sessions_of_ray_are_deleted_with_their_driver(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    root = tmp_path / "ray"
+    for name in ("session_2026-01-01_00-00-00_000001_123", "session_2026-01-01_00-00-00_000001_45"):
+        (root / name / "sockets").mkdir(parents=True)
+    (root / "session_latest").symlink_to(root / "session_2026-01-01_00-00-00_000001_123")
+    end_all("123-1700000000")
+    assert [p.name for p in root.iterdir()] == ["session_2026-01-01_00-00-00_000001_45"]
