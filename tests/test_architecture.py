@@ -55,6 +55,7 @@ UNITS = {
         "deepsight.config deepsight.space deepsight.run_store.format deepsight.run_store.study "
         "deepsight.run_store.lock"
     ),
+    "deepsight.schedulers": unit(),
     "deepsight.metrics": unit("", "numpy"),
     "deepsight.hardware": unit("deepsight.config", "torch"),
     "deepsight.data": unit(CORE, "numpy PIL sklearn torchvision"),
@@ -75,7 +76,8 @@ UNITS = {
     ),
     "deepsight.pretrain": unit(f"{TRAINS} deepsight.training", "numpy torch"),
     "deepsight.tune": unit(
-        f"{STUDY} deepsight.hardware deepsight.checkpoint deepsight.training search_spaces",
+        f"{STUDY} deepsight.schedulers deepsight.hardware deepsight.checkpoint "
+        "deepsight.training search_spaces",
         "ray grpc optuna yaml rich numpy scipy threadpoolctl PIL psutil tensorboard",
     ),
     "deepsight.confirm": unit(

@@ -192,7 +192,7 @@ def test_a_study_that_was_moved_goes_on(plan, tmp_path):
 
 
 def test_a_crash_while_the_study_is_made_leaves_no_half_of_one(tmp_path, monkeypatch):
-    from deepsight import run_store
+    from deepsight.run_store import writer
     from deepsight.tune.preflight import make_header
 
     plan = make_plan(trials=2)
@@ -200,9 +200,9 @@ def test_a_crash_while_the_study_is_made_leaves_no_half_of_one(tmp_path, monkeyp
     def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run_store, "_replace", killed)
+    monkeypatch.setattr(writer, "_replace", killed)
     with pytest.raises(KeyboardInterrupt):
-        run_store.create_study(tmp_path / "runs" / "s", make_header(plan, {}))
+        writer.create_study(tmp_path / "runs" / "s", make_header(plan, {}))
     monkeypatch.undo()
     assert not (tmp_path / "runs" / "s").exists()
-    run_store.create_study(tmp_path / "runs" / "s", make_header(plan, {})).close()
+    writer.create_study(tmp_path / "runs" / "s", make_header(plan, {})).close()
