@@ -1,7 +1,7 @@
 """The layers, walked through the imports: who may lean on whom, and on which library.
 
 A new unit gets a line in `UNITS`, below all that it may import. A rule that is in the way is
-changed here, with the reason in docs/decisions.md.
+changed here, with the reason in docs/decisions/.
 """
 
 from __future__ import annotations

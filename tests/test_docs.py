@@ -61,7 +61,19 @@ def test_the_pods_of_the_docs_are_guarded_and_share_their_storage():
 
 
 def test_links_between_documents_lead_somewhere():
-    for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+    for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)", path.read_text()):
             if not target.startswith("http"):
                 assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+def test_every_decision_has_a_row_in_the_index():
+    folder = ROOT / "docs" / "decisions"
+    index = (folder / "README.md").read_text()
+    files = sorted(path.name for path in folder.glob("[0-9]*.md"))
+    assert [name[:4] for name in files] == [f"{n:04d}" for n in range(1, len(files) + 1)]
+    assert [name for name in files if f"({name})" not in index] == []
+    for name in files:
+        text = (folder / name).read_text()
+        for part in ("Date: ", "## Context", "## Decision", "## Evidence"):
+            assert part in text, f"{name}: {part}"
