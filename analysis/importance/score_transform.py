@@ -67,6 +67,6 @@ def scales_for(scores: Array) -> list[Scale]:
     links = ["identity"]
     if scores.min() >= 0 and scores.max() <= 1:
         links.append("logit")
-    elif scores.min() > 0:
+    if scores.min() > 0:
         links.append("log")
     return [Scale.of(scores, link) for link in links]

@@ -70,7 +70,8 @@ def test_scores_that_may_be_negative_have_no_logarithm():
     assert fit_surrogate(study).data.scale.link == "identity"
 
 
-def test_only_shares_have_a_logit():
+def test_only_shares_have_a_logit_and_only_positive_scores_a_logarithm():
     assert [s.link for s in scales_for(np.array([0.0, 0.5, 1.0]))] == ["identity", "logit"]
+    assert [s.link for s in scales_for(np.array([0.1, 0.5, 1.0]))] == ["identity", "logit", "log"]
     assert [s.link for s in scales_for(np.array([0.1, 0.5, 1.1]))] == ["identity", "log"]
     assert [s.link for s in scales_for(np.array([-0.1, 0.5]))] == ["identity"]
