@@ -1,12 +1,15 @@
 """How near importance comes to the truth on real learning curves.
 
     python -m benchmarks.real_curves.importance --results FILE [--tables NAME,NAME]
-        [--part all|design|final] [--trials 24,60,150,400] [--seeds N] [--peers N] [--only-table]
+        [--part all|design|final] [--trials 24,60,150,400] [--seeds N] [--peers N]
+        [--studies search|random] [--only-table]
 
 A study is made by the search on a table (`benchmarks.real_curves.simulator`), two slots, good
-defaults on even seeds and bad ones on odd ones. Every finished study appends a line to the results
-and is not done again. `--part final` takes the configs that nobody looked at; a table without such
-a part is one that nobody looked at, and is taken whole.
+defaults on even seeds and bad ones on odd ones. With `--studies random` it is random configs
+instead, each trained to the full budget: nobody chose or stopped them, and how near the same fit
+comes to the truth then bounds what a search's studies allow. Every finished study appends a line to
+the results and is not done again. `--part final` takes the configs that nobody looked at; a table
+without such a part is one that nobody looked at, and is taken whole.
 
 *Distance*: total variation distance of normalised total shares to the true ones (a peer's: to the
 nearer of true total and true main shares). *Coverage*: true total shares in their 95 % interval,
@@ -43,8 +46,8 @@ from deepsight.tune.search.search import Search
 SLOTS = 2
 NULL = 0.01
 TRIALS = (24, 60, 150, 400)
-Job = tuple[str, str, int, int]
-"""Table, part, trials, seed."""
+Job = tuple[str, str, int, int, str]
+"""Table, part, trials, seed, who chose the configs: ``search`` or ``random``."""
 
 
 @cache
@@ -60,7 +63,25 @@ def make_study(table: Table, weights: np.ndarray, trials: int, seed: int) -> Stu
     kept, plan = Kept(), ours.searcher.plan
     ours.search = Search(plan, ours.searcher, kept)  # type: ignore[arg-type]
     simulate(table, ours, SLOTS, 10**9)
-    records = [TrialRecord(**trial) for trial in kept.trials.values()]
+    return _study(table, ours, [TrialRecord(**trial) for trial in kept.trials.values()])
+
+
+def make_random(table: Table, weights: np.ndarray, trials: int, seed: int) -> Study:
+    """A study of random configs of a table, each trained to the full budget."""
+    chosen = np.random.default_rng(seed).permutation(len(table.configs))[:trials]
+    records = [
+        TrialRecord(
+            trial_id=f"t{number:04d}", config=dict(table.configs[at]), explorer=True,
+            budget=table.epochs, started=float(number), state="completed", ended=number + 1.0,
+            rows=[{"epoch": e, "score": s} for e, s in enumerate(table.scores[at], start=1)],
+        )
+        for number, at in enumerate(chosen)
+    ]  # fmt: skip
+    return _study(table, Ours(Shelf(table, weights), seed, trials=trials), records)
+
+
+def _study(table: Table, ours: Ours, records: list[TrialRecord]) -> Study:
+    plan = ours.searcher.plan
     return Study(
         directory=Path(table.name), header={"name": table.name}, space=dict(table.space),
         fixed=dict(plan.fixed), metric="score", mode="max", max_epochs=table.epochs,
@@ -70,9 +91,10 @@ def make_study(table: Table, weights: np.ndarray, trials: int, seed: int) -> Stu
 
 def run(job: Job, num_peers: int) -> dict[str, Any]:
     """What is said of one study."""
-    name, part, trials, seed = job
+    name, part, trials, seed, who = job
+    make = make_random if who == "random" else make_study
     with threadpool_limits(1):
-        study = make_study(*_table(name, part), trials, seed)
+        study = make(*_table(name, part), trials, seed)
         began = time.process_time()
         surrogate = fit_surrogate(study)
         found = compute_importance(study, surrogate=surrogate)
@@ -161,6 +183,7 @@ def main() -> None:
     parser.add_argument("--trials", default=",".join(map(str, TRIALS)))
     parser.add_argument("--seeds", type=int, default=20, help="half as many with 400 trials")
     parser.add_argument("--peers", type=int, default=0, help="seeds of which peers are asked too")
+    parser.add_argument("--studies", choices=("search", "random"), default="search")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--only-table", action="store_true")
     args = parser.parse_args()
@@ -168,7 +191,7 @@ def main() -> None:
              ] if args.results.exists() else []  # fmt: skip
     done = {tuple(line["job"]) for line in lines}
     jobs: list[Job] = [
-        (name, args.part, trials, seed)
+        (name, args.part, trials, seed, args.studies)
         for trials in map(int, args.trials.split(","))
         for seed in range(args.seeds if trials < 400 else args.seeds // 2)
         for name in args.tables.split(",")
