@@ -84,7 +84,8 @@ def _indices(values: Array, at: Array, found: list[npt.NDArray[np.bool_]]) -> In
     ])  # fmt: skip
     main = np.stack([_between_bins(at[:, i], blocks[0]) for i in range(size)])
     pairs = np.zeros((size, size, values.shape[1]))
-    return Indices(main / variance, total / variance, pairs, variance)
+    kurtosis = ((blocks[0] - blocks[0].mean(0)) ** 4).mean(0) / variance**2
+    return Indices(main / variance, total / variance, pairs, variance, kurtosis)
 
 
 def _between_bins(unit: Array, values: Array) -> Array:

@@ -1,11 +1,11 @@
 """Which hyperparameters decide the score at full budget, and how sure that is.
 
 The surrogate (`surrogate.py`) draws functions that give the score at full budget anywhere in
-the declared space; their Sobol indices (`sobol.py`) are the shares. The value is their mean.
-Its interval holds the same for functions of copies that each missed a part of the trials: what the
-data leave open, and what hangs on single trials. A column of random numbers that every copy is
-shown gives the floor. docs/importance.md has the method, what a share means for a conditional
-hyperparameter, and how often all this was right.
+the declared space; their Sobol indices (`sobol.py`) are the shares. So do copies that each
+missed a part of the trials. Value and interval are those of all these functions: what the data
+leave open, and what hangs on single trials (a bagged posterior, Huggins and Miller 2023). A column
+of random numbers that every copy is shown gives the floor. docs/importance.md has the method, what
+a share means for a conditional hyperparameter, and how often all this was right.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ a ranking is shown."""
 INTERVAL = (1.0, 99.0)
 """Percentiles of the draws that make a 95 % interval: chains of a few dozen kernels are shorter
 than the tails of what the data allow. Chosen on the tables to design on (docs/importance.md)."""
+REACH = 1.96
+"""Standard errors by which the variance of the scores may exceed what the functions say."""
 LEAST = 0.01
 """The lowest floor: less than one percent of the variance is nothing to act on."""
 NEGLIGIBLE = 0.05
@@ -114,11 +116,13 @@ def _importance(
         whole, draws = (good_indices if region == "good" else _indices)(surrogate, seed)
         names = surrogate.encoding.names
         floor = max(float(np.percentile(draws.total[-1], 95)), LEAST)
-        shares = _shares(names, whole, draws, floor)
-        pairs = _pairs(names, whole, draws)
+        unseen = _unseen(whole, surrogate)
+        shares = _shares(names, whole, draws, floor, unseen)
+        pairs = _pairs(names, whole, draws, unseen)
         quality = surrogate.quality
-        first = _places(draws)[names.index(shares[0].name)]
-        verdict, reason = _verdict(shares, surrogate, floor, float((first <= 2).mean()))
+        first = names.index(shares[0].name)
+        leads = [float((_places(draws, u)[1][first] <= 2).mean()) for u in (0.0, unseen)]
+        verdict, reason = _verdict(shares, surrogate, floor, *leads)
         left_out = tuple(surrogate.encoding.left_out.items())
     return Importance(
         what=what, method=method, region=region, epoch=study.max_epochs, shares=shares,
@@ -137,38 +141,62 @@ def _indices(surrogate: Surrogate, seed: int) -> tuple[Indices, Indices]:
     return whole, indices(draws, noisy)
 
 
-def _estimate(whole: Array, draws: Array) -> Estimate:
-    """The mean of one set of draws, and the interval of both."""
-    low, high = np.clip(np.percentile(np.append(whole, draws), INTERVAL), 0.0, 1.0)
-    value = min(max(float(whole.mean()), 0.0), 1.0)  # beyond lie errors of the estimators only
+def _unseen(whole: Indices, surrogate: Surrogate) -> float:
+    """By how much the scores may vary more than the functions say, in units of that variance.
+
+    The variance of n values is known the worse the more of it is made by few of them: a kurtosis k
+    adds (k - 3) / n to the square of its relative standard error (Box 1953). A Gaussian process,
+    whose functions are about normal, does not know that: where few configs fail altogether it
+    takes the failures that it has seen for all that there are. The n values are the explorers,
+    which nobody chose, or all trials where there are none.
+    """
+    explorers = surrogate.data.explorer
+    excess = max(float(whole.kurtosis.mean()) - 3.0, 0.0)
+    return REACH * math.sqrt(excess / (int(explorers.sum()) or len(explorers)))
+
+
+def _estimate(whole: Array, draws: Array, unseen: float = 0.0) -> Estimate:
+    """Mean and interval of the draws of the whole fit and of the copies.
+
+    All of the `unseen` variance may be due to this hyperparameter, or none of it.
+    """
+    both = np.append(whole, draws)
+    low, high = np.percentile(both, INTERVAL)
+    low, high = np.clip([low / (1 + unseen), (high + unseen) / (1 + unseen)], 0.0, 1.0)
+    value = min(max(float(both.mean()), 0.0), 1.0)  # beyond lie errors of the estimators only
     return Estimate(value, min(float(low), value), max(float(high), value))
 
 
 def _shares(
-    names: Sequence[str], whole: Indices, draws: Indices, floor: float
+    names: Sequence[str], whole: Indices, draws: Indices, floor: float, unseen: float
 ) -> tuple[Share, ...]:
-    places = _places(draws)
+    best, worst = _places(draws, unseen)
     shares = []
     for index, name in enumerate(names):
-        total = _estimate(whole.total[index], draws.total[index])
-        low, high = np.percentile(places[index], INTERVAL)
+        total = _estimate(whole.total[index], draws.total[index], unseen)
         shares.append(
             Share(
                 name=name,
-                main=_estimate(whole.main[index], draws.main[index]),
+                main=_estimate(whole.main[index], draws.main[index], unseen),
                 total=total,
                 above_floor=total.low > floor,
-                rank_low=math.floor(low),
-                rank_high=math.ceil(high),
+                rank_low=math.floor(np.percentile(best[index], INTERVAL[0])),
+                rank_high=math.ceil(np.percentile(worst[index], INTERVAL[1])),
                 text=_sentence(name, total, floor),
             )
         )
     return tuple(sorted(shares, key=lambda share: -share.total.value))
 
 
-def _places(draws: Indices) -> Array:
-    """(d, m): the place of each hyperparameter by total in each draw, 1 the most important."""
-    return np.asarray(1.0 + np.argsort(np.argsort(-draws.total[:-1], axis=0), axis=0))
+def _places(draws: Indices, unseen: float) -> tuple[Array, Array]:
+    """(d, m) each: best and worst place of each hyperparameter by total in each draw, 1 the first.
+
+    The best is with all of the `unseen` variance, the worst with none of it.
+    """
+    total = draws.total[:-1]
+    ahead = total[None, :, :] - total[:, None, :]  # by how much the second axis leads the first
+    best, worst = 1.0 + (ahead > unseen).sum(1), (ahead >= -unseen).sum(1)
+    return np.asarray(best), np.asarray(worst, dtype=float)
 
 
 def _sentence(name: str, total: Estimate, floor: float) -> str:
@@ -184,9 +212,11 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.1f} %"
 
 
-def _pairs(names: Sequence[str], whole: Indices, draws: Indices) -> tuple[Pair, ...]:
+def _pairs(
+    names: Sequence[str], whole: Indices, draws: Indices, unseen: float
+) -> tuple[Pair, ...]:
     found = [
-        Pair(names[i], names[j], _estimate(whole.pairs[i, j], draws.pairs[i, j]))
+        Pair(names[i], names[j], _estimate(whole.pairs[i, j], draws.pairs[i, j], unseen))
         for i in range(len(names))
         for j in range(i + 1, len(names))
     ]
@@ -194,7 +224,7 @@ def _pairs(names: Sequence[str], whole: Indices, draws: Indices) -> tuple[Pair, 
 
 
 def _verdict(
-    shares: Sequence[Share], surrogate: Surrogate, floor: float, leads: float
+    shares: Sequence[Share], surrogate: Surrogate, floor: float, leads: float, surely: float
 ) -> tuple[str, str]:
     """Whether the ranking may be shown as one, and why.
 
@@ -203,6 +233,7 @@ def _verdict(
         surrogate: What they are of.
         floor: What a column of random numbers gets.
         leads: Share of the draws in which the first is among the first two.
+        surely: The same, whoever else the unseen variance is due to.
     """
     quality, first = surrogate.quality, shares[0]
     if not quality.holds_out:
@@ -216,6 +247,11 @@ def _verdict(
         return TOO_FEW, (
             f"The first place is open: {first.name} is among the first two in only "
             f"{_percent(leads)} of the functions that the trials allow."
+        )
+    if surely < SURE:
+        return TOO_FEW, (
+            f"Few configs make up most of the variance of the score, and too few explorers are "
+            f"among them: {first.name} may owe its first place to which ones were tried."
         )
     above = sum(share.above_floor for share in shares)
     return RANKED, f"{above} of {len(shares)} are above the floor of {_percent(floor)}."

@@ -46,6 +46,8 @@ class Indices:
     """(d, d, m), symmetric, the diagonal 0: beyond both mains."""
     variance: Array
     """(m,)."""
+    kurtosis: Array
+    """(m,): of the values; 3 of normal ones, more where few points make up most of the variance."""
 
 
 def make_design(encoding: Encoding, num: int, seed: int, random: bool = False) -> Design:
@@ -80,7 +82,8 @@ def indices(values: Array, design: Design) -> Indices:
     closed = np.einsum("inm,jnm->ijm", ab, ba) / design.num
     pairs = 0.5 * (closed + closed.swapaxes(0, 1)) - main[:, None] - main[None, :]
     pairs[np.diag_indices(size)] = 0.0
-    return Indices(main / safe, total / safe, pairs / safe, variance)
+    kurtosis = 0.5 * ((a**4).mean(0) + (b**4).mean(0)) / safe**2
+    return Indices(main / safe, total / safe, pairs / safe, variance, kurtosis)
 
 
 def sobol_indices(

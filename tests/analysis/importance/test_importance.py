@@ -10,12 +10,14 @@ from analysis.importance.importance import (
     TOO_FEW,
     Estimate,
     _estimate,
+    _places,
     _sentence,
     compute_cost_importance,
     compute_fanova,
     compute_importance,
     compute_survival_importance,
 )  # fmt: skip
+from analysis.importance.sobol import Indices
 from analysis.importance.surrogate import NoSurrogate, fit_surrogate
 from deepsight.space import choice, uniform, when
 from tests.analysis.random_studies import make_study, study_of
@@ -203,11 +205,41 @@ def test_a_wide_interval_is_not_said_to_hardly_matter(low, high, floor, said):
     assert text.startswith(f"x {said}:")
 
 
-def test_an_estimate_is_the_mean_of_the_whole_and_the_interval_of_all():
-    whole, draws = np.full(10, 0.2), np.linspace(0.0, 1.0, 1001)
+def test_an_estimate_is_the_mean_and_the_interval_of_all_draws():
+    whole, draws = np.full(10, 0.5), np.linspace(0.0, 1.0, 1001)
     estimate = _estimate(whole, draws)
-    assert estimate.value == pytest.approx(0.2)
+    assert estimate.value == pytest.approx(0.5)
     assert (estimate.low, estimate.high) == (pytest.approx(0.01, 0.1), pytest.approx(0.99, 0.01))
+
+
+def test_variance_that_was_not_seen_may_be_anybodys():
+    """As much again: a share of 0.4 is then between 0.2 and 0.7."""
+    share = _estimate(np.full(10, 0.4), np.full(10, 0.4), unseen=1.0)
+    assert (share.value, share.low, share.high) == pytest.approx((0.4, 0.2, 0.7))
+
+
+def test_places_with_variance_that_was_not_seen():
+    total = np.array([[0.6], [0.4], [0.1], [0.0]])  # the last is the random column
+    draws = Indices(total, total, np.zeros((4, 4, 1)), np.ones(1), np.ones(1))
+    best, worst = _places(draws, 0.0)
+    assert best[:, 0].tolist() == worst[:, 0].tolist() == [1, 2, 3]
+    best, worst = _places(draws, 0.35)
+    assert best[:, 0].tolist() == [1, 1, 2]
+    assert worst[:, 0].tolist() == [2, 3, 3]
+
+
+def test_where_few_configs_fail_altogether_nothing_is_ranked():
+    """One in 25 fails, and 18 explorers tell little of why: the variance itself is unknown."""
+    space = {name: uniform(0.0, 1.0) for name in ("a", "b", "c")}
+
+    def fails(config, share):
+        return 0.9 + 0.02 * share * config["b"] - 0.8 * share * (config["a"] > 0.96)
+
+    study = make_study(space, fails, num=90, noise=0.003)
+    found = compute_importance(study)
+    shares = {share.name: share.total for share in found.shares}
+    assert found.verdict == TOO_FEW
+    assert min(total.high for total in shares.values()) > 0.3
 
 
 @pytest.mark.parametrize(("others", "left_out"), [(2, True), (3, False)])

@@ -50,3 +50,11 @@ def test_a_conditional_hyperparameter_counts_where_it_is_active():
     assert found.total[at["x"], 0] == pytest.approx(1.0, abs=0.02)
     assert found.main[at["kind"], 0] == pytest.approx(0.0, abs=0.02)
     assert found.total[at["kind"], 0] == pytest.approx(0.5, abs=0.02)
+
+
+def test_kurtosis_of_a_square_wave_and_of_a_rare_failure():
+    space = {"x": uniform(0.0, 1.0), "y": uniform(0.0, 1.0)}
+    _, even = indices_of(space, lambda c: float(c["x"] > 0.5))
+    assert even.kurtosis[0] == pytest.approx(1.0, rel=0.01)
+    _, rare = indices_of(space, lambda c: float(c["x"] > 0.9))
+    assert rare.kurtosis[0] == pytest.approx((1 - 3 * 0.09) / 0.09, rel=0.02)
