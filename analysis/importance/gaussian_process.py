@@ -11,7 +11,7 @@ hyperparameter may rule the early epochs and have no part in the final score; wi
 `final` has a part over all of them jointly and one over each alone (Duvenaud et al. 2011). Which
 kernels the data allow: `analysis.importance.kernel_posterior`.
 
-What depends on configs only is computed trial by trial, not row by row: see docs/decisions.md for
+What depends on configs only is computed trial by trial, not row by row: see docs/decisions/0023 for
 what that gains.
 """
 

@@ -29,7 +29,7 @@ SCALES = (-0.5, 1.3)
 """Mean and standard deviation of the prior of the logarithm of a length scale; the mean grows by
 half the logarithm of the number of groups. Those of final scores of 450 random configs of each of
 three real tables have mean 0.3 and deviation 1.2 in 8 or 9 groups; the prior is a little wider and
-longer (docs/decisions.md)."""
+longer (docs/decisions/0041)."""
 OTHERS = {
     "way_scale": (0.0, 1.0),
     "final": (0.0, 1.5),
