@@ -97,9 +97,10 @@ class Encoder:
         on: dict[str, np.ndarray] = {}
         for name in ordered(self.space):
             domain, part = self.space[name], self.columns[name]
-            if isinstance(domain, Int) or (isinstance(domain, Float) and domain.low == domain.high):
-                values = [_value(domain, row) for row in rows[:, part]]
-                rows[:, part.start] = [_place(domain, value) for value in values]
+            if isinstance(domain, Int):
+                rows[:, part.start] = _whole(domain, rows[:, part.start])
+            elif isinstance(domain, Float) and domain.low == domain.high:
+                rows[:, part.start] = INACTIVE
             on[name] = self._active(name, rows, on)
             rows[~on[name], part] = 0.0 if isinstance(domain, Choice) else INACTIVE
         return rows
@@ -112,6 +113,9 @@ class Encoder:
         if condition.name not in self.space:
             return np.full(len(rows), self.fixed.get(condition.name) in condition.values)
         parent, part = self.space[condition.name], self.columns[condition.name]
+        if isinstance(parent, Choice):
+            met = np.array([value in condition.values for value in parent.values])
+            return np.asarray(on[condition.name] & met[rows[:, part].argmax(axis=1)])
         values = [_value(parent, row) in condition.values for row in rows[:, part]]
         return np.asarray(on[condition.name] & np.array(values, bool))
 
@@ -127,6 +131,16 @@ def _place(domain: Domain, value: Value) -> float:
     assert isinstance(value, int | float)
     low, high, scaled = _scale(domain)
     return (scaled(value) - low) / (high - low) if high > low else INACTIVE
+
+
+def _whole(domain: Int, places: np.ndarray) -> np.ndarray:
+    """Where the whole numbers nearest to `places` lie."""
+    low, high, _ = _scale(domain)
+    if low == high:
+        return np.full(len(places), INACTIVE)
+    numbers = low + places * (high - low)
+    numbers = np.rint(np.exp(numbers) if domain.log else numbers).clip(domain.low, domain.high)
+    return ((np.log(numbers) if domain.log else numbers) - low) / (high - low)
 
 
 def _value(domain: Domain, row: np.ndarray) -> Value:
