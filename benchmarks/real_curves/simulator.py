@@ -153,12 +153,29 @@ class OnTable(Searcher):
         goal = np.percentile(table.finals, DEFAULTS[seed % 2])
         near = np.argsort(abs(table.finals - goal), kind="stable")[:20]
         self.defaults = table.configs[random.Random(f"defaults {seed}").choice(near.tolist())]
+        self._sampler.propose = self._nearest(self._sampler.propose)  # type: ignore
+
+    def _nearest(self, propose: Callable[..., Config]) -> Callable[..., Config]:
+        """`propose`, whose answer is the nearest config that is left on the shelf."""
+
+        def proposal(*arguments: Any) -> Config:
+            self.taken = self.shelf.take(propose(*arguments))
+            return self.taken
+
+        return proposal
+
+    def propose(self, number: int) -> Proposal:
+        """As the searcher does; the table's own config is kept."""
+        proposal = super().propose(number)
+        self.begun[proposal.trial_id] = self.taken
+        return proposal
 
     def _begin(self, proposal: Proposal) -> Proposal:
         """Take the nearest config from the shelf; the first trial is the defaults."""
-        config = self.shelf.take(proposal.config if proposal.number else self.defaults)
-        self.begun[proposal.trial_id] = config
-        return super()._begin(Proposal(proposal.number, config, proposal.explorer, proposal.budget))
+        self.taken = self.shelf.take(proposal.config if proposal.number else self.defaults)
+        return super()._begin(
+            Proposal(proposal.number, self.taken, proposal.explorer, proposal.budget)
+        )
 
 
 class Ours:

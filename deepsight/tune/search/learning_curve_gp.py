@@ -25,7 +25,7 @@ from deepsight.config import Value
 from deepsight.space import Space
 from deepsight.tune.search.encoding import Encoder
 from deepsight.tune.search.gaussian_process import GaussianProcess, fit
-from deepsight.tune.search.observed_trial import Past
+from deepsight.tune.search.observed_trial import ObservedTrial
 
 STARTUP_TRIALS = 8
 """Trials with a score before the model is asked; the defaults and explorers count among them."""
@@ -40,7 +40,11 @@ NEIGHBOURS = 20
 
 
 def propose(
-    space: Space, fixed: Mapping[str, Value], past: Sequence[Past], max_epochs: int, seed: int
+    space: Space,
+    fixed: Mapping[str, Value],
+    past: Sequence[ObservedTrial],
+    max_epochs: int,
+    seed: int,
 ) -> dict[str, Value]:
     """One config, None where inactive; the same for the same arguments.
 
@@ -84,7 +88,7 @@ def _normal_ranks(scores: np.ndarray) -> np.ndarray:
 
 
 def _observations(
-    encoder: Encoder, past: Sequence[Past], max_epochs: int, rng: np.random.Generator
+    encoder: Encoder, past: Sequence[ObservedTrial], max_epochs: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows and scores that the model sees; a diverged trial scored as the worst."""
     rows, scores = [], []

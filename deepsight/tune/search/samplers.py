@@ -1,38 +1,173 @@
-"""Who proposes, by the name in ``study.searcher``."""
+"""DeepSight's proposals as samplers of Optuna, in a DeepSight study or in any other.
+
+A proposal is a pure function of the space, the trials so far, the full budget and a seed
+(`learning_curve_gp.propose`, `tpe.propose`). A sampler here reads all of these from the Optuna
+study that asks it and keeps nothing between two trials: a study that was interrupted and rebuilt
+from its record gets the proposals that it would have got.
+"""
 
 from __future__ import annotations
 
+import abc
 import random
-from collections.abc import Callable, Mapping, Sequence
+import secrets
+import zlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial
+
 from deepsight.config import Value
-from deepsight.space import Space, sample
-from deepsight.tune.search.observed_trial import Past
-
-Sampler = Callable[[Space, Mapping[str, Value], Sequence[Past], int, int], dict[str, Value]]
-"""From the space, what is fixed, the past, the full budget and a seed to a config."""
-
-
-def _by_model(*args: Any) -> dict[str, Value]:
-    from deepsight.tune.search import (
-        learning_curve_gp,  # SciPy's optimiser: not before the first trials have run
-    )
-
-    return learning_curve_gp.propose(*args)
+from deepsight.space import Space, active, sample
+from deepsight.tune.search.observed_trial import ObservedTrial, observe
+from deepsight.tune.search.optuna_space import (
+    seen_distributions,
+    seen_space,
+    to_distribution,
+    to_step,
+)
 
 
-def _by_tpe(*args: Any) -> dict[str, Value]:
-    from deepsight.tune.search import tpe
+class StudySampler(BaseSampler, abc.ABC):
+    """Asks `propose` for a whole config, given what the study holds.
 
-    return tpe.propose(*args)
+    Where no space is declared, it is what the trials so far have shown (`seen_space`): the first
+    trial is drawn at random, and so is whatever an objective asks for unexpectedly. Constraints
+    (``trial.set_constraint``) are read from the trials; one that breaks any counts as the worst.
+    """
+
+    def __init__(
+        self,
+        seed: int | None = None,
+        max_epochs: int | None = None,
+        *,
+        space: Space | None = None,
+        fixed: Mapping[str, Value] | None = None,
+        rungs: Sequence[int] | None = None,
+    ) -> None:
+        """Remember what the study itself does not say.
+
+        Args:
+            seed: Of all draws; None draws one.
+            max_epochs: The full budget in steps of ``trial.report``; None takes the highest step
+                that any trial has reported.
+            space: What may vary; None takes what the trials have shown.
+            fixed: What conditions of `space` may read besides.
+            rungs: The steps whose scores count; None picks some of those that were reported.
+        """
+        self._seed = secrets.randbelow(2**31) if seed is None else seed
+        self._max_epochs = max_epochs
+        self._space = space
+        self._fixed = dict(fixed or {})
+        self._rungs = None if rungs is None else frozenset(rungs)
+        self._declared = {name: to_distribution(domain) for name, domain in (space or {}).items()}
+
+    @abc.abstractmethod
+    def propose(
+        self,
+        space: Space,
+        fixed: Mapping[str, Value],
+        past: Sequence[ObservedTrial],
+        max_epochs: int,
+        seed: int,
+    ) -> dict[str, Value]:
+        """One config, None where inactive; the same for the same arguments."""
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """All that may vary, conditional hyperparameters included."""
+        _require_one_objective(study)
+        return self._declared or seen_distributions(_others(study, trial))
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """The values of one proposal for what is active in it."""
+        _require_one_objective(study)
+        prescribed = self._space is not None and "fixed_params" in trial.system_attrs
+        if not search_space or prescribed:
+            return {}
+        trials = _others(study, trial)
+        space = self._space or seen_space(search_space, trials)
+        maximise = study.direction == StudyDirection.MAXIMIZE
+        past, full = observe(trials, space, maximise, self._max_epochs, self._rungs)
+        point = self.propose(space, self._fixed, past, full, self._seed + trial.number)
+        names = active({**self._fixed, **point}, space)
+        return {name: to_step(search_space[name], point[name]) for name in names}
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """A uniform draw, for what `sample_relative` did not foresee."""
+        _require_one_objective(study)
+        seed = zlib.crc32(f"{self._seed} {trial.number} {param_name}".encode())
+        draw = RandomSampler(seed).sample_independent
+        return draw(study, trial, param_name, param_distribution)
+
+    def reseed_rng(self) -> None:
+        """Nothing: every trial has a seed of its own, that of the sampler and its number.
+
+        Workers that share a study and a seed therefore never draw the same.
+        """
 
 
-def _at_random(
-    space: Space, fixed: Mapping[str, Value], past: Sequence[Past], max_epochs: int, seed: int
-) -> dict[str, Value]:
-    return sample(space, fixed, random.Random(seed))
+class LearningCurveSampler(StudySampler):
+    """A Gaussian process over all learning curves proposes (the searcher `gp`).
+
+    Works in any Optuna study with one objective whose trials report their scores with
+    ``trial.report``; it learns from pruned and running trials too. See
+    `deepsight.tune.search.learning_curve_gp` for the model and its papers.
+
+    >>> import optuna
+    >>> study = optuna.create_study(sampler=LearningCurveSampler(seed=1))
+    """
+
+    def propose(self, *arguments: Any, **named: Any) -> dict[str, Value]:
+        """As `learning_curve_gp.propose`."""
+        # SciPy's optimiser: not before the first trials have run
+        from deepsight.tune.search import learning_curve_gp
+
+        return learning_curve_gp.propose(*arguments, **named)
 
 
-SAMPLERS: dict[str, Sampler] = {"gp": _by_model, "tpe": _by_tpe, "random": _at_random}
-"""Who proposes, by the name in ``study.searcher``."""
+class RankedTPESampler(StudySampler):
+    """Optuna's TPE over trials ranked across budgets (the searcher `tpe`)."""
+
+    def propose(self, *arguments: Any, **named: Any) -> dict[str, Value]:
+        """As `tpe.propose`."""
+        from deepsight.tune.search import tpe
+
+        return tpe.propose(*arguments, **named)
+
+
+class UniformSampler(StudySampler):
+    """Every config is a uniform draw from the space (the searcher `random`)."""
+
+    def propose(
+        self,
+        space: Space,
+        fixed: Mapping[str, Value],
+        past: Sequence[ObservedTrial],
+        max_epochs: int,
+        seed: int,
+    ) -> dict[str, Value]:
+        """A uniform draw."""
+        return sample(space, fixed, random.Random(seed))
+
+
+def _others(study: Study, trial: FrozenTrial) -> list[FrozenTrial]:
+    """All trials but the one that asks, by number."""
+    return [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
+
+
+def _require_one_objective(study: Study) -> None:
+    if len(study.directions) > 1:
+        raise ValueError("DeepSight's samplers propose for a single objective.")

@@ -2,36 +2,37 @@
 
 Every epoch is reported. A trial that was stopped early, or that spent a smaller budget fixed
 beforehand, is told as PRUNED, so that its low-fidelity score is never taken for a final one; a
-failed or diverged trial is told as FAIL; a paused one is still RUNNING. The proposals themselves
-come from `samplers.py`, anew for every trial from the study's seed, the trial's number
-and what is past: a resumed study proposes what an uninterrupted one would have.
+failed or diverged trial is told as FAIL; a paused one is still RUNNING. The user attributes of a
+trial say the rest (``trial_id``, ``explorer``, ``budget`` and, once it ended, ``state``). Optuna
+asks its sampler (`named_samplers.py`) for all trials but the defaults and explorers. A resumed
+study proposes what an uninterrupted one would have: our samplers read nothing but the study, and
+those of others are asked again, in the order of the record.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import random
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.samplers import RandomSampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from deepsight.config import Value
+from deepsight.imports import call
 from deepsight.run_store import trial_id
-from deepsight.space import sample
+from deepsight.space import active, sample
 from deepsight.tune.plan import StudyPlan
-from deepsight.tune.search.observed_trial import Past
+from deepsight.tune.search.named_samplers import RecordedSampler, build_sampler
 from deepsight.tune.search.optuna_space import suggest_point
-from deepsight.tune.search.samplers import SAMPLERS
 
 
 @dataclass(frozen=True)
@@ -94,16 +95,18 @@ class Searcher:
         self.plan = plan
         storage = JournalStorage(Journal(journal)) if journal else None
         optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._sampler = build_sampler(plan)
         self._study = optuna.create_study(
             storage=storage,
             direction=StudyDirection.MAXIMIZE
             if plan.settings.mode == "max"
             else StudyDirection.MINIMIZE,
             study_name=plan.name,
-            sampler=RandomSampler(0),
+            sampler=self._sampler,
         )
+        # samplers that enumerate a space call it at its end, which `Study.optimize` alone allows
+        self._study.stop = lambda: None  # type: ignore[method-assign]
         self._trials: dict[int, optuna.Trial] = {}
-        self._past: dict[int, Past] = {}
 
     @property
     def optuna_study(self) -> optuna.Study:
@@ -113,47 +116,54 @@ class Searcher:
     def propose(self, number: int) -> Proposal:
         """The trial of this number: the defaults first, explorers in between, else the sampler."""
         plan = self.plan
-        seed = plan.settings.seed + number
-        explorer = is_explorer(number, plan.settings.explore)
-        budget = plan.settings.max_epochs
         if number == 0:
-            point = plan.default_config()
-        elif explorer:
+            return self._begin(
+                Proposal(number, plan.default_config(), False, plan.settings.max_epochs)
+            )
+        if is_explorer(number, plan.settings.explore):
             rng = random.Random(f"explorer {plan.settings.seed} {number}")
             point = sample(plan.space, plan.fixed, rng)
-            budget = rng.choice(plan.rungs)
-        else:
-            past = [self._past[known] for known in sorted(self._past)]
-            propose = SAMPLERS[plan.settings.searcher]
-            point = propose(plan.space, plan.fixed, past, plan.settings.max_epochs, seed)
-        return self._begin(Proposal(number, point, explorer, budget))
+            return self._begin(Proposal(number, point, True, rng.choice(plan.rungs)))
+        return self._ask(number)
 
     def restore(self, proposal: Proposal) -> None:
         """Take in a trial that an earlier run proposed, in the order of the record."""
-        self._begin(proposal)
+        sampled = proposal.number > 0 and not proposal.explorer
+        if sampled and isinstance(self._sampler, RecordedSampler):
+            self._ask(proposal.number, proposal.config)
+        else:
+            self._begin(proposal)
 
     def _begin(self, proposal: Proposal) -> Proposal:
         """Create Optuna's trial with the values of `proposal`."""
-        self._study.enqueue_trial(
-            {name: value for name, value in proposal.config.items() if value is not None},
-            user_attrs={
-                "trial_id": proposal.trial_id,
-                "explorer": proposal.explorer,
-                "budget": proposal.budget,
-            },
-        )
+        plan = self.plan
+        names = active({**plan.fixed, **proposal.config}, plan.space)
+        self._study.enqueue_trial({name: proposal.config[name] for name in names})
+        return self._open(proposal.number, proposal.explorer, proposal.budget)
+
+    def _ask(self, number: int, recorded: Mapping[str, Value] | None = None) -> Proposal:
+        """Let the sampler propose; if it did so in an earlier run, it hears what it said."""
+        budget = self.plan.settings.max_epochs
+        if not isinstance(self._sampler, RecordedSampler):
+            return self._open(number, False, budget)
+        with self._sampler.replaying(recorded) if recorded else nullcontext():
+            return call(self.plan.settings.searcher, self._open, number, False, budget)  # type: ignore[no-any-return]
+
+    def _open(self, number: int, explorer: bool, budget: int) -> Proposal:
+        """Create Optuna's next trial and have its values suggested, in the order of `decide`."""
         trial = self._study.ask()
         config = suggest_point(trial, self.plan.space, self.plan.fixed)
-        self._trials[proposal.number] = trial
-        self._past[proposal.number] = Past(config, proposal.explorer)
-        return dataclasses.replace(proposal, config=config)
+        proposal = Proposal(number, config, explorer, budget)
+        for name, value in (
+            ("trial_id", proposal.trial_id), ("explorer", explorer), ("budget", budget)
+        ):  # fmt: skip
+            trial.set_user_attr(name, value)
+        self._trials[number] = trial
+        return proposal
 
     def report(self, number: int, epoch: int, value: float) -> None:
         """Hear the metric after one epoch."""
         self._trials[number].report(value, epoch)
-        if epoch in self.plan.rungs:
-            score = value if self.plan.settings.mode == "max" else -value
-            self._past[number].scores[epoch] = score
 
     def ended(self, number: int, state: str, epochs: int, value: float | None) -> None:
         """Hear how a trial ended.
@@ -164,8 +174,8 @@ class Searcher:
             epochs: How many it trained.
             value: Its last metric.
         """
-        self._past[number].state = state
         trial = self._trials.pop(number)
+        trial.set_user_attr("state", state)
         if state == "completed" and epochs >= self.plan.settings.max_epochs:
             self._study.tell(trial, value)
         elif state in ("completed", "stopped"):

@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from deepsight.config import Value
 from deepsight.space import Space
-from deepsight.tune.search.observed_trial import Past
+from deepsight.tune.search.observed_trial import ObservedTrial
 from deepsight.tune.search.optuna_space import suggest_point, to_distribution
 
 STARTUP_TRIALS = 10
@@ -38,7 +38,7 @@ def rank_weights(num_trials: int) -> np.ndarray:
     return np.linspace(1.0, 0.2, num_trials)
 
 
-def ranked(past: Sequence[Past]) -> list[Past]:
+def ranked(past: Sequence[ObservedTrial]) -> list[ObservedTrial]:
     """All trials that did not fail, the best first.
 
     A trial stands at the highest rung that it reached by merit, and there by its score. An
@@ -53,7 +53,7 @@ def ranked(past: Sequence[Past]) -> list[Past]:
                 earned.setdefault(rung, []).append(score)
     level = {rung: statistics.median(scores) for rung, scores in earned.items()}
 
-    def place(trial: Past) -> tuple[int, float]:
+    def place(trial: ObservedTrial) -> tuple[int, float]:
         if trial.state == "diverged":
             return -2, 0.0
         reached = sorted(trial.scores, reverse=True)
@@ -86,7 +86,11 @@ class Shown(FrozenTrial):
 
 
 def propose(
-    space: Space, fixed: Mapping[str, Value], past: Sequence[Past], max_epochs: int, seed: int
+    space: Space,
+    fixed: Mapping[str, Value],
+    past: Sequence[ObservedTrial],
+    max_epochs: int,
+    seed: int,
 ) -> dict[str, Value]:
     """One config, None where inactive; the same for the same arguments."""
     with warnings.catch_warnings():  # multivariate and group: experimental; weights: until Optuna 6

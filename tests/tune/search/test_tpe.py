@@ -3,13 +3,13 @@
 import random
 
 from deepsight.space import sample
-from deepsight.tune.search.observed_trial import Past
+from deepsight.tune.search.observed_trial import ObservedTrial
 from deepsight.tune.search.tpe import propose, ranked
 from tests.tune.plans import SPACE
 
 
 def past(name, scores, explorer=False, state="running"):
-    return Past({"name": name}, explorer, scores, state)
+    return ObservedTrial({"name": name}, explorer, scores, state)
 
 
 def names(trials):
@@ -47,6 +47,6 @@ def test_what_is_being_tried_comes_last_but_for_the_diverged_and_failures_are_un
 def test_tpe_looks_where_the_best_are():
     rng = random.Random(0)
     points = [sample(SPACE, {}, rng) for _ in range(60)]
-    trials = [Past(p, False, {1: -((p["x"] - 0.3) ** 2)}) for p in points]
+    trials = [ObservedTrial(p, False, {1: -((p["x"] - 0.3) ** 2)}) for p in points]
     drawn = [propose(SPACE, {}, trials, 1, seed)["x"] for seed in range(20)]
     assert sum(abs(x - 0.3) < 0.15 for x in drawn) >= 16
