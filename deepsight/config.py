@@ -253,7 +253,12 @@ class StudySettings:
     reduction_factor: int = param(2, "one in this many goes on at a rung", low=2, high=100)
     explore: float = param(0.2, "share of trials drawn uniformly with a budget fixed beforehand",
                            low=0.0, high=1.0)  # fmt: skip
-    searcher: str = param("gp", "who proposes", choices=("gp", "tpe", "random"))
+    searcher: str = param(
+        "gp",
+        "who proposes; also any sampler of Optuna, as optuna.samplers:CmaEsSampler",
+        choices=("gp", "tpe", "random"),
+        importable=True,
+    )
     scheduler: str = param("asha", "who decides which trials go on",
                            choices=("asha", "asha_stop", "fifo"))  # fmt: skip
     brackets: int = param(1, "groups of trials whose first rungs differ", low=1, high=100)
@@ -376,7 +381,8 @@ def _check_choice(name: str, value: str, rule: Mapping[str, Any]) -> None:
         return
     if rule["importable"] and is_import_path(value):
         return
-    raise unknown(name, value, [c for c in rule["choices"] if c] or ["package.module:function"])
+    known = [c for c in rule["choices"] if c]
+    raise unknown(name, value, known + ["package.module:name"] * rule["importable"])
 
 
 def trial_config(flat: Mapping[str, object]) -> TrialConfig:

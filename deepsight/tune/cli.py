@@ -25,6 +25,7 @@ from deepsight.tune.plan import (
     resolve_study,
 )
 from deepsight.tune.plan_files import load_experiment, load_space, space_names
+from deepsight.tune.preflight import check_searcher
 
 EXIT_NO_SUCCESS = 1
 EXIT_USAGE = 2
@@ -97,13 +98,15 @@ def _changes(flags: argparse.Namespace) -> dict[str, Value]:
 def _resume_changes(flags: argparse.Namespace) -> dict[str, Value]:
     """What may change when a study goes on: how long it does, and its data if that is accepted.
 
+    The searcher may be named again (`deepsight.tune.resume.require_same_searcher`).
+
     Raises:
         UserError: If anything else is asked for.
     """
     sets = dict(parse_set(text) for text in flags.sets)
     allowed = (
         "study.trials", "study.time_limit_s", "study.allow_changed_data",
-        "study.allow_unauthenticated",
+        "study.allow_unauthenticated", "study.searcher",
     )  # fmt: skip
     refused = [f"--{n}" for n in ("experiment", "data", "name") if getattr(flags, n)]
     refused += [f"--set {name}" for name in sets if name not in allowed]
@@ -143,6 +146,7 @@ def _run(flags: argparse.Namespace) -> int:
         )  # fmt: skip
     plan = plan_from_flags(flags)
     if flags.dry_run:
+        check_searcher(plan)
         sys.stdout.write(describe(plan) + "\n")
         return 0
     return report(driver.run_study(plan, address=flags.address, show_progress=True))

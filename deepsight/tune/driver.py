@@ -34,7 +34,12 @@ from deepsight.tune.preflight import (
     with_hardware,
 )
 from deepsight.tune.process_cleanup import KEEP, VARIABLE, Remains, end_all
-from deepsight.tune.resume import require_same_data, require_same_space, update_header
+from deepsight.tune.resume import (
+    require_same_data,
+    require_same_searcher,
+    require_same_space,
+    update_header,
+)
 from deepsight.tune.signals import Interrupt, catch_signals
 
 if TYPE_CHECKING:
@@ -137,7 +142,8 @@ def resume_study(
         show_progress: As in `run_study`.
         space: What the caller believes is searched; None asks the study.
         allow_changed_data: Go on although the data are not those of before.
-        changes: Settings that may change: ``trials``, ``time_limit_s``.
+        changes: Settings that may change: ``trials``, ``time_limit_s``; and ``searcher``, which
+            must be the study's: one that would be imported has to be named again.
 
     Raises:
         UserError: If it is no study, another process is writing it, or the space or the data
@@ -147,6 +153,7 @@ def resume_study(
     header = load_study(directory).header
     if space is not None:
         require_same_space(header, space)
+    require_same_searcher(header, changes.get("searcher"))
     plan = plan_from_json(header, **changes)
     check_plan(plan, local=not address)
     interrupt = Interrupt()

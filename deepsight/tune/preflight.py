@@ -14,7 +14,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from deepsight.config import HardwareConfig, TrialConfig, UserError, trial_config
+from deepsight.config import (
+    HardwareConfig,
+    TrialConfig,
+    UserError,
+    is_import_path,
+    trial_config,
+)
 from deepsight.hardware import choose_hardware
 from deepsight.imports import load_object
 from deepsight.space import Choice
@@ -43,8 +49,10 @@ def check_plan(plan: StudyPlan, local: bool = True) -> None:
     """Find what cannot work, in a second or two and before Ray starts.
 
     Raises:
-        UserError: If data, weights, a trainable or the resources asked for cannot be had.
+        UserError: If data, weights, a trainable, a searcher or the resources asked for cannot be
+            had.
     """
+    check_searcher(plan)
     if plan.own_trainable:
         load_object(plan.settings.trainable)
         if plan.resources.gpus_per_trial == "auto":
@@ -60,6 +68,18 @@ def check_plan(plan: StudyPlan, local: bool = True) -> None:
             f"a trial wants {wanted:g} CPUs, the study has {local_cpus(plan)}.",
             "Lower resources.cpus_per_trial or raise resources.cpus.",
         )
+
+
+def check_searcher(plan: StudyPlan) -> None:
+    """Try a searcher that is not ours; it is imported by that.
+
+    Raises:
+        UserError: If it cannot search the space.
+    """
+    if is_import_path(plan.settings.searcher):
+        from deepsight.tune.search.named_samplers import check_sampler
+
+        check_sampler(plan)
 
 
 def variants(plan: StudyPlan) -> list[TrialConfig]:

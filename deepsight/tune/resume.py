@@ -1,4 +1,4 @@
-"""What must be as it was when a study goes on: its space and its data."""
+"""What must be as it was when a study goes on: its space, its searcher and its data."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from deepsight.config import UserError
+from deepsight.config import UserError, Value, is_import_path
 from deepsight.run_store import StudyWriter
 from deepsight.space import Domain, to_json
 from deepsight.tune.plan import StudyPlan, plan_to_json
@@ -34,6 +34,33 @@ def require_same_space(header: Mapping[str, Any], space: Mapping[str, Domain]) -
         raise UserError(
             f"the space is not the one of the study: {'; '.join(differences)}.",
             "Leave --space away to go on with the study's own, or start a new study.",
+        )
+
+
+def require_same_searcher(header: Mapping[str, Any], named: Value) -> None:
+    """Refuse another searcher, and one that nobody but the study's files asks to import.
+
+    A study may be a stranger's, and importing runs code. DeepSight's own searchers and those of
+    ``optuna.samplers`` are taken from it; any other has to be named again by who resumes.
+
+    Args:
+        header: The study's.
+        named: The searcher asked for together with ``--resume``, if any.
+
+    Raises:
+        UserError: If the two differ, or the study's is not named and would be imported.
+    """
+    stored = header["settings"].get("study.searcher", named)
+    if named is not None and named != stored:
+        raise UserError(
+            f"the study's searcher is {stored!r}, not {named!r}: a study keeps its searcher.",
+            "Leave study.searcher away, or start a new study.",
+        )
+    own = not is_import_path(str(stored)) or str(stored).startswith("optuna.samplers:")
+    if named is None and not own:
+        raise UserError(
+            f"the study's files ask to import its searcher, {stored}.",
+            f"If you trust that code, name it again: --set study.searcher={stored}.",
         )
 
 
