@@ -49,6 +49,20 @@ CASES = {
     "missing folder": (["--space", "smoke", "--data", "folder:nowhere"], "nowhere"),
     "bad name": (["--space", "smoke", "--data", "digits", "--name", "../x"], "is no name"),
     "missing experiment": (["--experiment", "nowhere.yaml"], "no experiment file"),
+    "unknown searcher": (
+        ["--space", "smoke", "--data", "digits", "--set", "study.searcher=gpp", "--dry-run"],
+        "unknown study.searcher",
+    ),
+    "no such sampler": (
+        ["--space", "smoke", "--data", "digits", "--dry-run",
+         "--set", "study.searcher=optuna.samplers:GpSampler"],
+        "unknown name in module optuna.samplers",
+    ),
+    "no sampler": (
+        ["--space", "smoke", "--data", "digits", "--dry-run",
+         "--set", "study.searcher=optuna.pruners:NopPruner"],
+        "is no sampler of Optuna",
+    ),
     "no study to resume": (["--resume", "runs/nowhere"], "is not a study"),
     "too many CPUs": (
         ["--space", "smoke", "--data", "digits", "--set", "resources.cpus_per_trial=999"],

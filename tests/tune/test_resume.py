@@ -12,7 +12,12 @@ from deepsight.space import choice, uniform
 from deepsight.tune.cli import main
 from deepsight.tune.plan import plan_from_json, resolve_study
 from deepsight.tune.preflight import make_header, prepare_all
-from deepsight.tune.resume import require_same_data, require_same_space, update_header
+from deepsight.tune.resume import (
+    require_same_data,
+    require_same_searcher,
+    require_same_space,
+    update_header,
+)
 from tests.tune.plans import SPACE, make_plan
 
 
@@ -52,6 +57,30 @@ def test_what_the_study_pinned_may_be_in_the_space_and_what_it_did_not_may_not()
     more = {"optim.momentum": uniform(0.1, 0.2), "optim.weight_decay": uniform(0.1, 0.2)}
     with pytest.raises(UserError, match="optim.weight_decay was"):
         require_same_space(stored, more)
+
+
+@pytest.mark.parametrize("searcher", ["gp", "tpe", "random", "optuna.samplers:QMCSampler"])
+def test_searchers_of_deepsight_and_optuna_are_taken_from_the_study(searcher):
+    stored = header(make_plan(searcher=searcher))
+    require_same_searcher(stored, None)
+    require_same_searcher(stored, searcher)
+    with pytest.raises(UserError, match="keeps its searcher"):
+        require_same_searcher(stored, "optuna.samplers:NSGAIISampler")
+
+
+@pytest.mark.parametrize(
+    "searcher", ["strange.module:Sampler", "optuna.samplers.evil:Sampler", "optuna:samplers"]
+)
+def test_any_other_searcher_must_be_named_again(searcher, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    create_study(tmp_path / "s", header(make_plan(searcher=searcher))).close()
+    assert main(["--resume", "s"]) == 2
+    assert f"name it again: --set study.searcher={searcher}" in capsys.readouterr().err
+    assert main(["--resume", "s", "--set", "study.searcher=gp"]) == 2
+    assert "keeps its searcher" in capsys.readouterr().err
+    assert main(["--resume", "s", "--set", f"study.searcher={searcher}"]) == 2
+    error = capsys.readouterr().err  # now it is imported, and there is none
+    assert "no module" in error or "no sampler" in error
 
 
 def test_changed_data_are_refused_unless_told():
