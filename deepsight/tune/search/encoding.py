@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from deepsight.config import Value
-from deepsight.space import Choice, Domain, Float, Int, Space, decide, ordered
+from deepsight.space import Choice, Domain, Float, Int, Space, active, decide, ordered
 
 CHOSEN = math.sqrt(0.5)
 """Entry of the chosen value's column: two choices are then one apart."""
@@ -42,11 +42,17 @@ class Encoder:
             for row, config in zip(part, configs, strict=True):
                 value = config[name]
                 if isinstance(domain, Choice):
-                    if value is not None:
+                    if value is not None or self._none_is_chosen(name, config):
                         row[domain.values.index(value)] = CHOSEN
                 else:
                     row[0] = INACTIVE if value is None else _place(domain, value)
         return rows
+
+    def _none_is_chosen(self, name: str, config: Mapping[str, Value]) -> bool:
+        """Whether None at `name` is one of its values, not the mark of what is inactive."""
+        domain = self.space[name]
+        possible = isinstance(domain, Choice) and None in domain.values
+        return possible and name in active({**self.fixed, **config}, self.space)
 
     def decode(self, row: np.ndarray) -> dict[str, Value]:
         """The config of one row, None where inactive."""

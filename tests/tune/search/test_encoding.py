@@ -18,6 +18,8 @@ MIXED = {
     "extra": when("kind", "fancy", uniform(0.0, 1.0)),
     "deep": when("depth", [3, 4], choice(True, False)),
     "deeper": when("deep", True, randint(0, 9)),
+    "mix": choice("cutmix", None, "mixup"),
+    "blend": when("kind", ["plain", "fancy"], choice("a", None)),
 }
 SPACES = {"mixed": (MIXED, {}), "finetune": (finetune.SPACE, finetune.FIXED),
           "scratch": (scratch.SPACE, scratch.FIXED)}  # fmt: skip
