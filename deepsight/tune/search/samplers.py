@@ -39,6 +39,9 @@ class StudySampler(BaseSampler, abc.ABC):
     (``trial.set_constraint``) are read from the trials; one that breaks any counts as the worst.
     """
 
+    learns = True
+    """Whether a proposal depends on the trials so far."""
+
     def __init__(
         self,
         seed: int | None = None,
@@ -91,7 +94,7 @@ class StudySampler(BaseSampler, abc.ABC):
         prescribed = self._space is not None and "fixed_params" in trial.system_attrs
         if not search_space or prescribed:
             return {}
-        trials = _others(study, trial)
+        trials = _others(study, trial) if self.learns or self._space is None else []
         space = self._space or seen_space(search_space, trials)
         maximise = study.direction == StudyDirection.MAXIMIZE
         past, full = observe(trials, space, maximise, self._max_epochs, self._rungs)
@@ -150,6 +153,8 @@ class RankedTPESampler(StudySampler):
 
 class UniformSampler(StudySampler):
     """Every config is a uniform draw from the space (the searcher `random`)."""
+
+    learns = False
 
     def propose(
         self,
