@@ -131,12 +131,15 @@ def _foreign_sampler(path: str, seed: int) -> BaseSampler:
             f"study.searcher: {path} cannot be made without {', '.join(missing)}.",
             "Name a class of your own that derives from it and sets them in its __init__(seed).",
         )
-    given = {"seed": seed} if any(p.name == "seed" for p in parameters) else {}
+    given: dict[str, Any] = {p.name: seed for p in parameters if p.name == "seed"}
+    # docs/samplers.md says what is drawn at random, Optuna would for every value of every trial
+    given |= {p.name: False for p in parameters if (p.name, p.default) == QUIET}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         return _called(path, lambda: found(**given))  # type: ignore[no-any-return]
 
 
+QUIET = ("warn_independent_sampling", True)
 VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -147,11 +150,11 @@ def check_sampler(plan: StudyPlan) -> None:
         UserError: If it cannot be imported or made, lacks a package or cannot search this space.
     """
     path = plan.settings.searcher
-    study = optuna.create_study(sampler=build_sampler(plan))
-    study.stop = lambda: None  # type: ignore[method-assign]
-    rng = random.Random(0)
+    sampler, rng = build_sampler(plan), random.Random(0)
 
     def propose() -> None:
+        study = optuna.create_study(sampler=sampler)
+        study.stop = lambda: None  # type: ignore[method-assign]
         for _ in range(PROBES):
             trial = study.ask()
             suggest_point(trial, plan.space, plan.fixed)
