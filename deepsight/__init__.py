@@ -1,0 +1,39 @@
+"""Hyperparameter search for image classifiers that ends with conclusions that hold.
+
+What a notebook needs, loaded when it is first used: `search`, `resume`, `load_study`, `report`,
+`compute_importance`, and what spaces are written with. docs/notebook.md shows them.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deepsight.api import compute_importance, load_study, report, resume, search
+    from deepsight.config import UserError
+    from deepsight.space import choice, loguniform, randint, uniform, when
+
+__all__ = [
+    "UserError", "choice", "compute_importance", "load_study", "loguniform", "randint", "report",
+    "resume", "search", "uniform", "when",
+]  # fmt: skip
+
+_HOME = {
+    "deepsight.api": ("compute_importance", "load_study", "report", "resume", "search"),
+    "deepsight.config": ("UserError",),
+    "deepsight.space": ("choice", "loguniform", "randint", "uniform", "when"),
+}
+"""Where each name comes from: importing this package loads none of them."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import `name` from its home, once."""
+    from importlib import import_module
+
+    for home, names in _HOME.items():
+        if name in names:
+            return globals().setdefault(name, getattr(import_module(home), name))
+    raise AttributeError(f"module 'deepsight' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """What completion offers."""
+    return sorted({*globals(), *__all__})

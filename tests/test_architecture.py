@@ -43,12 +43,13 @@ SCIENCE = "numpy pandas scipy sklearn matplotlib plotly rich yaml jinja2 markups
 
 UNITS = {
     "deepsight.config": unit(),
+    "deepsight.notebook": unit("deepsight.config"),
     "deepsight.imports": unit("deepsight.config"),
     "deepsight.overrides": unit("deepsight.config"),
     "deepsight.space": unit("deepsight.config"),
     "deepsight.run_store.format": unit("deepsight.config deepsight.space"),
     "deepsight.run_store.study": unit(
-        "deepsight.config deepsight.space deepsight.run_store.format", "pandas"
+        "deepsight.config deepsight.notebook deepsight.space deepsight.run_store.format", "pandas"
     ),
     "deepsight.run_store.lock": unit("deepsight.config", "psutil"),
     "deepsight.run_store": unit(
@@ -76,7 +77,7 @@ UNITS = {
     ),
     "deepsight.pretrain": unit(f"{TRAINS} deepsight.training", "numpy torch"),
     "deepsight.tune": unit(
-        f"{STUDY} deepsight.schedulers deepsight.hardware deepsight.checkpoint "
+        f"{STUDY} deepsight.notebook deepsight.schedulers deepsight.hardware deepsight.checkpoint "
         "deepsight.training search_spaces",
         "ray grpc optuna yaml rich numpy scipy threadpoolctl PIL psutil tensorboard",
     ),
@@ -85,7 +86,7 @@ UNITS = {
         "ray optuna yaml rich numpy scipy pandas",
     ),
     "deepsight.predict": unit(f"{STUDY} {TRAINS}", "numpy torch PIL"),
-    "analysis.importance.indices": unit(),
+    "analysis.importance.indices": unit("deepsight.notebook"),
     # a peer's view
     "analysis.importance.fanova": unit(f"{STUDY} analysis.importance.indices", "optuna"),
     "analysis": unit(
@@ -95,12 +96,16 @@ UNITS = {
     "analysis.diagnosis": unit(
         f"{STUDY} {TRAINS} analysis", f"{SCIENCE} torch torchvision captum PIL"
     ),
+    # the face, which `import deepsight` shows: above both halves, so that neither leans on it
+    "deepsight.api": unit(f"{STUDY} deepsight.tune analysis analysis.importance.indices"),
     "benchmarks": Unit(ANY, ANY),
 }
 
 HEAVY = {"torch", "torchvision", "albumentations", "ray", "sklearn", "pandas", "optuna"}
 LIGHT = {
+    "deepsight.api": HEAVY | {"matplotlib", "scipy"},
     "deepsight.config": HEAVY,
+    "deepsight.notebook": HEAVY | {"numpy", "rich"},
     "deepsight.imports": HEAVY,
     "deepsight.space": HEAVY,
     "deepsight.run_store": HEAVY | {"numpy"},
@@ -323,13 +328,31 @@ def test_nothing_unpickles():
     assert [w for module in modules().values() for w in pickle_violations(module)] == []
 
 
+FACE = ROOT / "deepsight"
+"""Whose `__init__` finds its names when they are asked for, so that importing it loads nothing."""
+
+
 def test_package_files_hold_nothing_but_names():
     """One import point for a folder is welcome; code in it would hide."""
     for package in PACKAGES[:3]:  # benchmarks are scripts
         folders = {path.parent for path in (ROOT / package).rglob("*.py")}
-        for folder in folders:
+        for folder in folders - {FACE}:
             tree = ast.parse((folder / "__init__.py").read_text("utf-8"))
             assert all(map(_only_names, tree.body)), folder
+
+
+def test_the_face_holds_a_table_of_names_and_loads_nothing():
+    module = modules()["deepsight"]
+    assert [i.name for i in module.imports if i.at_top] == ["typing.TYPE_CHECKING", "typing.Any"]
+    functions_of, tables = [], []
+    for node in module.tree.body:
+        if isinstance(node, ast.FunctionDef):
+            functions_of.append(node.name)
+        elif isinstance(node, ast.Assign):
+            tables.append(ast.unparse(node.targets[0]))
+        else:
+            assert isinstance(node, ast.If | ast.ImportFrom | ast.Expr), ast.unparse(node)
+    assert (functions_of, tables) == (["__getattr__", "__dir__"], ["__all__", "_HOME"])
 
 
 def _only_names(node: ast.stmt) -> bool:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from deepsight.notebook import block_html, table_html
+
 RANKED = "ranked"
 TOO_FEW = "too few trials to say"
 
@@ -105,3 +107,12 @@ class Importance:
     """Trials that it rests on."""
     num_explorers: int
     """Explorers among them."""
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the verdict, and the total shares with their intervals."""
+        columns = ["hyperparameter", "total share", "low", "high", "above chance"]
+        rows = [
+            (s.name, s.total.value, s.total.low, s.total.high, s.above_floor) for s in self.shares
+        ]
+        title = f"What decides {self.what} after {self.epoch} epochs: {self.verdict}"
+        return block_html(title, [self.reason], table_html(columns, rows) if rows else "")

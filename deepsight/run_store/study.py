@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepsight.config import Value, unknown
-from deepsight.run_store.format import TRIAL_COLUMNS, trial_id
+from deepsight.notebook import block_html, table_html, text
+from deepsight.run_store.format import STATES, TRIAL_COLUMNS, trial_id
 from deepsight.space import Domain
 
 if TYPE_CHECKING:
@@ -56,7 +58,11 @@ class TrialRecord:
         return self.explorer or (self.trial_id == trial_id(0) and self.state != "stopped")
 
 
-@dataclass(frozen=True)
+SHOWN = 5
+"""Trials in the table of a notebook."""
+
+
+@dataclass(frozen=True, repr=False)
 class Study:
     """A study as its directory tells it."""
 
@@ -122,10 +128,13 @@ class Study:
         While none has completed the full budget, the best last score of the trials that have
         neither failed nor diverged stands in (`has_full_budget` tells); None without any score.
         """
+        return next(iter(self._contenders()), None)
+
+    def _contenders(self) -> list[TrialRecord]:
+        """Those that `incumbent` chooses from, best first."""
         ranked = self.ranked(self.records)
         full = [r for r in ranked if self.has_full_budget(r)]
-        healthy = [r for r in ranked if r.state not in ("failed", "diverged")]
-        return next(iter(full or healthy), None)
+        return full or [r for r in ranked if r.state not in ("failed", "diverged")]
 
     def ranked(self, records: Iterable[TrialRecord]) -> list[TrialRecord]:
         """Those of `records` that have a score, best first, the earlier first among equals."""
@@ -137,3 +146,28 @@ class Study:
         values = [row.get(self.metric) for row in record.rows]
         numbers = [float(v) for v in values if isinstance(v, int | float)]
         return (max if self.mode == "max" else min)(numbers, default=None)
+
+    def _facts(self) -> list[str]:
+        """The best score, the trials by state, and where all of it lies."""
+        best, count = self.incumbent(), Counter(r.state for r in self.records)
+        told = "no trial has a score yet"
+        if best is not None:
+            told = f"{text(self.score(best))} ({best.trial_id}, {best.num_epochs} epochs)"
+        states = ", ".join(f"{count[state]} {state}" for state in STATES if count[state])
+        return [
+            f"best {self.metric}: {told}",
+            f"{len(self.records)} trials: {states or 'none yet'}",
+            f"{self.directory}",
+        ]
+
+    def __repr__(self) -> str:
+        return f"<Study {self.directory.name}: {'; '.join(self._facts()[:2])}>"
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the facts, and the best configs among trials that trained alike."""
+        rows = [
+            (r.trial_id, self.score(r), r.num_epochs, *(r.config.get(n) for n in self.space))
+            for r in self._contenders()[:SHOWN]
+        ]
+        table = table_html(["trial", self.metric, "epochs", *self.space], rows) if rows else ""
+        return block_html(f"Study {self.directory.name}", self._facts(), table)

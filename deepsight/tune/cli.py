@@ -9,7 +9,6 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
@@ -22,10 +21,10 @@ from deepsight.tune.plan import (
     describe,
     parse_duration,
     require_directory,
-    resolve_study,
 )
-from deepsight.tune.plan_files import load_experiment, load_space, space_names
+from deepsight.tune.plan_files import load_space, plan_study, space_names
 from deepsight.tune.preflight import check_searcher
+from deepsight.tune.resume import MAY_CHANGE
 
 EXIT_NO_SUCCESS = 1
 EXIT_USAGE = 2
@@ -70,19 +69,12 @@ def plan_from_flags(flags: argparse.Namespace) -> StudyPlan:
     Raises:
         UserError: If they ask for what does not exist or contradict each other.
     """
-    experiment = load_experiment(flags.experiment) if flags.experiment else {}
-    space_name = flags.space or experiment.get("space")
-    if not space_name:
-        raise UserError("nothing to search.", f"Give --space: {', '.join(space_names())}.")
-    space, fixed = load_space(str(space_name))
     direct: dict[str, Value] = {}
     if flags.data:
         direct["data.name"] = flags.data
     direct |= _changes(flags)
     sets = dict(parse_set(text) for text in flags.sets)
-    stem = Path(str(flags.experiment or space_name)).stem
-    name = flags.name or experiment.get("name") or f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
-    return resolve_study(str(name), space, fixed, experiment.get("values", {}), direct, sets)
+    return plan_study(flags.space, flags.experiment, flags.name, direct, sets)
 
 
 def _changes(flags: argparse.Namespace) -> dict[str, Value]:
@@ -104,12 +96,8 @@ def _resume_changes(flags: argparse.Namespace) -> dict[str, Value]:
         UserError: If anything else is asked for.
     """
     sets = dict(parse_set(text) for text in flags.sets)
-    allowed = (
-        "study.trials", "study.time_limit_s", "study.allow_changed_data",
-        "study.allow_unauthenticated", "study.searcher",
-    )  # fmt: skip
     refused = [f"--{n}" for n in ("experiment", "data", "name") if getattr(flags, n)]
-    refused += [f"--set {name}" for name in sets if name not in allowed]
+    refused += [f"--set {name}" for name in sets if name not in MAY_CHANGE]
     if refused:
         raise UserError(
             f"{refused[0]} cannot change a study that has begun.",
@@ -140,7 +128,7 @@ def _run(flags: argparse.Namespace) -> int:
         space = load_space(flags.space)[0] if flags.space else None
         return report(
             driver.resume_study(
-                directory, address=flags.address, show_progress=True, space=space,
+                directory, address=flags.address, show_progress=True, may_exit=True, space=space,
                 allow_changed_data=bool(changes.pop("allow_changed_data", False)), **changes,
             )
         )  # fmt: skip
@@ -149,7 +137,8 @@ def _run(flags: argparse.Namespace) -> int:
         check_searcher(plan)
         sys.stdout.write(describe(plan) + "\n")
         return 0
-    return report(driver.run_study(plan, address=flags.address, show_progress=True))
+    outcome = driver.run_study(plan, address=flags.address, show_progress=True, may_exit=True)
+    return report(outcome)
 
 
 def report(outcome: Outcome) -> int:

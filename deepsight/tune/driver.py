@@ -34,6 +34,7 @@ from deepsight.tune.preflight import (
     with_hardware,
 )
 from deepsight.tune.process_cleanup import KEEP, VARIABLE, Remains, end_all
+from deepsight.tune.process_environment import environment, levels_of, require_no_ray
 from deepsight.tune.resume import (
     require_same_data,
     require_same_searcher,
@@ -57,7 +58,6 @@ QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_DEDUP_LOGS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",
@@ -91,6 +91,7 @@ def run_study(
     *,
     address: str | None = None,
     show_progress: bool = False,
+    may_exit: bool = False,
 ) -> Outcome:
     """Run a new study to its end.
 
@@ -98,23 +99,28 @@ def run_study(
         plan: What `deepsight.tune.plan.resolve_study` made of the wishes.
         directory: Where it goes; must not exist. Default: ``runs/<name>``.
         address: A running Ray cluster (``HOST:PORT`` or ``auto``); None starts Ray here.
-        show_progress: Whether standard error tells how it goes.
+        show_progress: Whether a person is told how it goes: on standard error, or in a notebook.
+        may_exit: Whether a signal may end the process where the search does not end in time; a
+            command line may, a notebook would lose all that it holds.
 
     Raises:
-        UserError: Of configuration, data or weights, before Ray starts.
+        UserError: Of configuration, data or weights, before Ray starts; also if the caller has
+            initialised Ray.
         StorageError: If the study's directory cannot be written, or not by all nodes.
         ClusterError: If Ray cannot be started or reached, or a node does not suit.
     """
+    require_no_ray()
     directory = (directory or RUNS / plan.name).resolve()
     if directory.exists():
         create_study(directory, {})  # says what is there and what to do
     if not address:
         plan = with_hardware(plan)
     check_plan(plan, local=not address)
-    interrupt = Interrupt()
+    interrupt = Interrupt(may_exit=may_exit)
     try:
         with (
-            catch_signals(interrupt), ExitStack() as last, Remains() as remains,
+            environment(QUIET), levels_of(), catch_signals(interrupt),
+            ExitStack() as last, Remains() as remains,
             _joined(plan, directory, address, interrupt) as (cluster, plan),
         ):
             data = prepare_all(plan)
@@ -130,6 +136,7 @@ def resume_study(
     *,
     address: str | None = None,
     show_progress: bool = False,
+    may_exit: bool = False,
     space: Mapping[str, Domain] | None = None,
     allow_changed_data: bool = False,
     **changes: Value,
@@ -140,15 +147,17 @@ def resume_study(
         directory: The study.
         address: As in `run_study`.
         show_progress: As in `run_study`.
+        may_exit: As in `run_study`.
         space: What the caller believes is searched; None asks the study.
         allow_changed_data: Go on although the data are not those of before.
         changes: Settings that may change: ``trials``, ``time_limit_s``; and ``searcher``, which
             must be the study's: one that would be imported has to be named again.
 
     Raises:
-        UserError: If it is no study, another process is writing it, or the space or the data
-            have changed.
+        UserError: If it is no study, another process is writing it, the space or the data have
+            changed, or the caller has initialised Ray.
     """
+    require_no_ray()
     directory = directory.resolve()
     header = load_study(directory).header
     if space is not None:
@@ -156,10 +165,11 @@ def resume_study(
     require_same_searcher(header, changes.get("searcher"))
     plan = plan_from_json(header, **changes)
     check_plan(plan, local=not address)
-    interrupt = Interrupt()
+    interrupt = Interrupt(may_exit=may_exit)
     try:
         with (
-            catch_signals(interrupt), ExitStack() as last, Remains() as remains,
+            environment(QUIET), levels_of(), catch_signals(interrupt),
+            ExitStack() as last, Remains() as remains,
             _joined(plan, directory, address, interrupt) as (cluster, _),
         ):
             writer = last.enter_context(open_study(directory, remains.mark))
@@ -182,13 +192,12 @@ def _joined(
     if not address:
         yield None, plan
         return
-    os.environ.update(QUIET)
     from deepsight.tune.ray_backend.join_cluster import joined, with_hardware_of
 
-    environment = QUIET | KEEP | {VARIABLE: os.environ[VARIABLE]}
+    variables = QUIET | KEEP | {VARIABLE: os.environ[VARIABLE]}
     if not plan.own_trainable:
-        environment["DEEPSIGHT_CACHE"] = str(files_needed(plan)[0])
-    with joined(plan, directory, address, interrupt.install, environment) as (cluster, nodes):
+        variables["DEEPSIGHT_CACHE"] = str(files_needed(plan)[0])
+    with joined(plan, directory, address, interrupt.install, variables) as (cluster, nodes):
         yield cluster, with_hardware_of(plan, nodes)
 
 
@@ -200,13 +209,12 @@ def _run(
     interrupt: Interrupt,
 ) -> Outcome:
     """Search until nothing is left to do or a signal comes."""
-    os.environ.update(QUIET)
     directory = writer.directory
     study = load_study(directory)
     starting = cluster or _start_ray(plan, study)  # takes seconds, in which we import
     try:
         from deepsight.tune.observers.checkpoint_cleanup import Tidy
-        from deepsight.tune.observers.progress import TerminalProgress
+        from deepsight.tune.observers.progress import make_progress
         from deepsight.tune.observers.tensorboard import TensorBoard
         from deepsight.tune.search.search import Search
         from deepsight.tune.search.searcher import Searcher
@@ -216,7 +224,7 @@ def _run(
         search = Search(plan, Searcher(plan, directory / JOURNAL), writer)
         search.replay(study)
         board = TensorBoard(directory, plan.space, plan.settings.metric)
-        progress = TerminalProgress() if show_progress else None
+        progress = make_progress() if show_progress else None
         search.observers += [board, Tidy(directory, plan.settings.max_epochs)]
         if progress:
             search.observers.append(progress)

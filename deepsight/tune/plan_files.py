@@ -1,10 +1,14 @@
-"""Where a plan comes from: spaces by name or path, experiments as YAML files."""
+"""Where a plan comes from: spaces by name or path, experiments as YAML files.
+
+`plan_study` is what the command line and `deepsight.search` have in common.
+"""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +16,8 @@ import yaml
 
 import search_spaces
 from deepsight.config import UserError, unknown
-from deepsight.space import Domain
+from deepsight.space import Domain, Space
+from deepsight.tune.plan import StudyPlan, resolve_study
 
 EXPERIMENT_KEYS = ("name", "description", "space", "fixed", "study", "resources")
 """What an experiment file may hold: a name, a text, a space, and three tables of values."""
@@ -61,6 +66,34 @@ def _module_of(path: Path) -> object:
             "It is run as Python; import the domains from deepsight.space.",
         ) from error
     return module
+
+
+def plan_study(
+    space: str | Space | None,
+    experiment: str | None,
+    name: str | None,
+    *layers: Mapping[str, object],
+) -> StudyPlan:
+    """The plan of a study from what a person names.
+
+    Args:
+        space: A space's name, the path of a Python file, or the domains themselves; None leaves
+            it to the experiment.
+        experiment: A YAML file, by path or by its name in ``experiments/``.
+        name: The study's; None leaves it to the experiment, else to space, date and time.
+        layers: Values that win over those of space and experiment, later ones over earlier ones.
+
+    Raises:
+        UserError: If something is asked for that does not exist, is wrong or contradicts the rest.
+    """
+    read = load_experiment(experiment) if experiment else {}
+    space = space or read.get("space")
+    if not space:
+        raise UserError("nothing to search.", f"Give --space: {', '.join(space_names())}.")
+    domains, fixed = (space, {}) if isinstance(space, Mapping) else load_space(str(space))
+    stem = Path(str(experiment or (space if isinstance(space, str) else "study"))).stem
+    name = name or read.get("name") or f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
+    return resolve_study(str(name), domains, fixed, read.get("values", {}), *layers)
 
 
 def load_experiment(name: str) -> dict[str, Any]:

@@ -11,6 +11,12 @@ from deepsight.run_store import StudyWriter
 from deepsight.space import Domain, to_json
 from deepsight.tune.plan import StudyPlan, plan_to_json
 
+MAY_CHANGE = (
+    "study.trials", "study.time_limit_s", "study.allow_changed_data",
+    "study.allow_unauthenticated", "study.searcher",
+)  # fmt: skip
+"""Settings that may be given when a study goes on; its searcher may only be named again."""
+
 
 def require_same_space(header: Mapping[str, Any], space: Mapping[str, Domain]) -> None:
     """Refuse a space that is not the one that the study searches.

@@ -1,8 +1,9 @@
 """Ctrl-C and SIGTERM: the first ends the search after the running epochs, the second at once.
 
 Epochs may be long and libraries may hang, so that each step has a deadline: the running epochs
-are abandoned after `GRACE_S`, and after `LIMIT_S` the process ends wherever it is. Nothing is
-lost by either: what is on record is on the disk, and `deepsight.tune.process_cleanup` cleans up.
+are abandoned after `GRACE_S`, and after `LIMIT_S` a command line ends wherever it is (a notebook
+does not: it would lose all that it holds). Nothing is lost by either: what is on record is on the
+disk, and `deepsight.tune.process_cleanup` cleans up.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from deepsight.tune.search.search import Search
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+ALSO_TAKEN = (signal.SIGUSR1,)
+"""What Ray Tune takes, put back with ours."""
 GRACE_S = 6.0
 """For the running epochs to end, after the first signal."""
 LIMIT_S = 9.3
@@ -38,6 +41,8 @@ class Interrupt:
 
     search: Search | None = None
     signal: int | None = None
+    may_exit: bool = False
+    """Whether the process may end where the search does not end in time."""
     over: threading.Event = field(default_factory=threading.Event)
     """Set when there is nothing left to interrupt."""
 
@@ -66,6 +71,9 @@ class Interrupt:
             os.kill(os.getpid(), self.signal or signal.SIGINT)
 
     def _exit_after(self, seconds: float) -> None:
+        if not self.may_exit:
+            return
+
         def leave() -> None:
             if not self.over.wait(seconds):
                 if sys.stderr.isatty():
@@ -79,7 +87,7 @@ class Interrupt:
 @contextmanager
 def catch_signals(interrupt: Interrupt) -> Iterator[None]:
     """Let SIGINT and SIGTERM reach `interrupt`; elsewhere than in the main thread do nothing."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    before = {number: signal.getsignal(number) for number in (*SIGNALS, *ALSO_TAKEN)}
     interrupt.install()
     try:
         yield
@@ -87,4 +95,5 @@ def catch_signals(interrupt: Interrupt) -> Iterator[None]:
         interrupt.over.set()
         if threading.current_thread() is threading.main_thread():
             for number, handler in before.items():
-                signal.signal(number, handler)
+                if handler is not None:  # None: one that Python has not installed
+                    signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""Progress on standard error: a live line on a terminal, plain lines elsewhere."""
+"""Progress: a live line on a terminal or in a notebook, plain lines on standard error elsewhere."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from rich.console import Console
 from rich.live import Live as RichLive
 from rich.text import Text
 
+from deepsight.notebook import Output, block_html, in_notebook, show
 from deepsight.tune.search.search import Search
 from deepsight.tune.search.searcher import Proposal
 
 LINE_EVERY_S = 15.0
 """Seconds between plain lines."""
+UPDATE_EVERY_S = 1.0
+"""Seconds between changes of a notebook's line."""
 
 
 def format_duration(seconds: float) -> str:
@@ -133,3 +136,60 @@ class TerminalProgress:
         if self._search is not None:
             self.say(self._line())
             self._search = None
+
+
+class Shown:
+    """Two lines, as a notebook asks for them."""
+
+    def __init__(self, line: str, event: str) -> None:
+        self.line, self.event = line, event
+
+    def __repr__(self) -> str:
+        return "\n".join(filter(None, (self.line, self.event)))
+
+    def _repr_html_(self) -> str:
+        return block_html(self.line, [self.event] if self.event else [])
+
+
+class NotebookProgress(TerminalProgress):
+    """The same in one output of a notebook's cell, which changes: the line, and what came last."""
+
+    def __init__(self, output: Output | None = None) -> None:
+        super().__init__()
+        self._output, self._event = output, ""
+
+    def watch(self, search: Search) -> None:
+        """Begin to show `search`."""
+        self._search = search
+        self._began = self._last_line = time.monotonic()
+        self._epochs_before = search.progress.epochs
+        self._output = self._output or show(self._shown())
+
+    def _shown(self) -> Shown:
+        return Shown(self._line(), self._event)
+
+    def say(self, text: str) -> None:
+        """Show `text` below the line, until the next one."""
+        self._event = text
+        self._update()
+
+    def reported(self, proposal: Proposal, row: Mapping[str, Any]) -> None:
+        """Count on, but not more often than one can read."""
+        if time.monotonic() - self._last_line >= UPDATE_EVERY_S:
+            self._update()
+
+    def _update(self) -> None:
+        assert self._output is not None
+        self._last_line = time.monotonic()
+        self._output.update(self._shown())
+
+    def close(self) -> None:
+        """The last word."""
+        if self._search is not None:
+            self._update()
+            self._search = None
+
+
+def make_progress() -> TerminalProgress:
+    """What suits the place where this process writes to."""
+    return NotebookProgress() if in_notebook() else TerminalProgress()

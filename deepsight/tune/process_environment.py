@@ -1,0 +1,68 @@
+"""What a search changes in the process that runs it, and how all of it is put back.
+
+A search may be one cell of a notebook: the user's own Ray, environment variables and loggers are
+afterwards as they were. Handlers of signals are `deepsight.tune.signals`'.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+from deepsight.config import UserError
+
+SET_BY_RAY = ("PYTHONBREAKPOINT", "RAY_AUTH_MODE", "TUNE_RESULT_BUFFER_LENGTH")
+"""Variables that Ray sets in the driver's process and leaves there."""
+RAY_LOGGERS = ("ray", "ray.tune", "ray.train", "ray.air")
+"""Loggers that a search silences."""
+
+
+@contextmanager
+def environment(variables: Mapping[str, str], also: Iterable[str] = SET_BY_RAY) -> Iterator[None]:
+    """Set environment variables, and put them back afterwards.
+
+    Args:
+        variables: What to set.
+        also: Names that others set meanwhile, put back too.
+    """
+    before = {name: os.environ.get(name) for name in (*variables, *also)}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def levels_of(loggers: Iterable[str] = RAY_LOGGERS) -> Iterator[None]:
+    """Put back the levels of `loggers` afterwards."""
+    before = {name: logging.getLogger(name).level for name in loggers}
+    try:
+        yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
+
+
+def require_no_ray() -> None:
+    """Refuse to search where the user has started or joined Ray: it would have to be shut down.
+
+    A search needs a connection of its own, made with settings that Ray takes only when it starts.
+
+    Raises:
+        UserError: If Ray is initialised in this process.
+    """
+    ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized():
+        raise UserError(
+            "Ray is already initialised in this process, by other code than DeepSight's.",
+            "Call ray.shutdown() before the search, or search in a process of its own. A cluster "
+            "that ray start began stays up and can be used: address='auto' (docs/cluster.md).",
+        )
