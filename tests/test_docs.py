@@ -1,5 +1,6 @@
 """What the documentation shows is run as it stands there."""
 
+import os
 import re
 import subprocess
 import sys
@@ -29,6 +30,23 @@ def test_the_example_of_an_own_trainable_runs(tmp_path):
     assert len(study.records) == 12
     assert study.incumbent().rows[-1]["val_accuracy"] > 0.85
     assert {r.state for r in study.records} <= {"completed", "stopped"}
+
+
+@pytest.mark.slow
+def test_the_example_of_the_notebook_runs(tmp_path):
+    text = (ROOT / "docs" / "notebook.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(code.splitlines()) <= 12
+    (tmp_path / "cell.py").write_text(code + "print(importance.verdict)\n")
+    command = [sys.executable, "cell.py"]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=500,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(load_study(tmp_path / "runs" / "first").records) == 6
+    assert done.stdout == "too few trials to say\n"
+    assert (tmp_path / "runs" / "first" / "report" / "index.html").is_file()
 
 
 def yaml_blocks(page):
