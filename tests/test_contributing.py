@@ -11,7 +11,7 @@ from deepsight.data.datasets import DATASETS
 from deepsight.losses import LOSSES
 from deepsight.models.build import MODELS
 from deepsight.schedulers import SCHEDULERS
-from deepsight.tune.search.samplers import SAMPLERS
+from deepsight.tune.search.named_samplers import SAMPLERS
 
 ROOT = Path(__file__).parent.parent
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
