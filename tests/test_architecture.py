@@ -34,7 +34,7 @@ def unit(project: str = "", third_party: str = "") -> Unit:
 
 
 CORE = "deepsight.config deepsight.imports deepsight.overrides"
-STUDY = f"{CORE} deepsight.space deepsight.run_store"
+STUDY = f"{CORE} deepsight.space deepsight.run_store deepsight.schedulers"
 TRAINS = (
     f"{CORE} deepsight.hardware deepsight.metrics deepsight.data deepsight.augment "
     "deepsight.models deepsight.models.weights deepsight.losses deepsight.checkpoint"

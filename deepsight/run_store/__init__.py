@@ -1,4 +1,4 @@
-"""The run format on disk: what everybody imports of the one writer and the one reader."""
+"""The run format on disk: what the other packages import of its writer and its reader."""
 
 from deepsight.run_store.format import (
     SCHEMA_VERSION,
@@ -8,18 +8,18 @@ from deepsight.run_store.format import (
     trial_id,
     trial_path,
 )
+from deepsight.run_store.reader import load_header, load_study
 from deepsight.run_store.study import Study, TrialRecord
 from deepsight.run_store.writer import (
     DISK_ERRORS,
     StudyWriter,
     create_study,
-    load_study,
     open_study,
     storage_error,
 )
 
 __all__ = [
     "DISK_ERRORS", "SCHEMA_VERSION", "STATES", "StorageError", "Study", "StudyFormatError",
-    "StudyWriter", "TrialRecord", "create_study", "load_study", "open_study", "storage_error",
-    "trial_id", "trial_path",
+    "StudyWriter", "TrialRecord", "create_study", "load_header", "load_study", "open_study",
+    "storage_error", "trial_id", "trial_path",
 ]  # fmt: skip

@@ -1,7 +1,6 @@
-"""The run format on disk: the one writer and the one reader of a study's files.
+"""Writing a study: one JSON line an event, on the disk before the call returns.
 
-`docs/run_format.md` describes every field. The writer appends one JSON line an event, flushed to
-the disk before it returns; the reader never writes, never guesses and never unpickles.
+`docs/run_format.md` describes every field; `deepsight.run_store.reader` reads them back.
 """
 
 from __future__ import annotations
@@ -13,8 +12,7 @@ import logging
 import os
 import shutil
 import time as clock
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,33 +23,17 @@ from deepsight.run_store.format import (
     HEADER_FILE,
     RESULTS_FILE,
     SCHEMA_VERSION,
-    STATES,
     TRIALS_FILE,
     StorageError,
-    StudyFormatError,
-    apply_event,
-    apply_result,
     check_header,
-    damaged,
-    decode,
-    decode_line,
     plain_object,
-    trial_id,
     trial_path,
 )  # fmt: skip
 from deepsight.run_store.lock import Writer, remove_note, take_lock
-from deepsight.run_store.study import Study, TrialRecord
-from deepsight.space import from_json
-
-__all__ = [
-    "DISK_ERRORS", "SCHEMA_VERSION", "STATES", "StorageError", "Study", "StudyFormatError",
-    "StudyWriter", "TrialRecord", "create_study", "load_study", "open_study", "storage_error",
-    "trial_id", "trial_path",
-]  # fmt: skip
+from deepsight.run_store.reader import load_study, require_study
+from deepsight.run_store.study import Study
 
 logger = logging.getLogger(__name__)
-
-# --- writing ------------------------------------------------------------------------------------
 
 
 def create_study(directory: Path, header: Mapping[str, Any], mark: str = "") -> StudyWriter:
@@ -114,7 +96,7 @@ def open_study(directory: Path, mark: str = "") -> StudyWriter:
         StudyFormatError: If its files are damaged in any other way.
         StorageError: If the disk does not let us write there.
     """
-    _require_study(directory)
+    require_study(directory)
     writer = StudyWriter(directory, mark)
     try:
         writer.trim()
@@ -303,95 +285,3 @@ def storage_error(directory: Path, error: OSError) -> StorageError:
         f"cannot write to {directory}: {error.strerror or error}.",
         "Make room or change the permissions; then continue with --resume.",
     )
-
-
-# --- reading ------------------------------------------------------------------------------------
-
-
-def load_study(path: Path | str, skip_damaged: bool = False) -> Study:
-    """Read a study, finished or not, also while it is being written.
-
-    A torn last line is left out with a warning. A trial that went back to an earlier checkpoint
-    repeats epochs: from a row whose epoch does not exceed the last one on, the later lines count.
-
-    Args:
-        path: The study's directory.
-        skip_damaged: Leave damaged lines out and name them in `Study.skipped`, for a report that
-            shows what is left; whoever goes on with a study must not.
-
-    Raises:
-        UserError: If there is no study at `path`.
-        StudyFormatError: If a file is damaged or of a newer version; the cause says where.
-    """
-    directory = Path(path)
-    header = _read_header(directory)
-    events, results = _snapshot(directory)
-    trials: dict[str, dict[str, Any]] = {}
-    skipped: list[str] = []
-    for name, content, apply in (
-        (TRIALS_FILE, events, apply_event), (RESULTS_FILE, results, apply_result)
-    ):  # fmt: skip
-        for where, raw in _lines(directory / name, content):
-            try:
-                apply(where, decode_line(where, raw), trials)
-            except StudyFormatError as error:
-                if not skip_damaged:
-                    raise
-                skipped.append(error.cause)
-    return Study(
-        directory=directory,
-        header=header,
-        space=from_json(header["space"]),
-        fixed=header["fixed"],
-        metric=header["metric"],
-        mode=header["mode"],
-        max_epochs=header["max_epochs"],
-        rungs=tuple(header["rungs"]),
-        records=[TrialRecord(**trial) for trial in trials.values()],
-        skipped=tuple(skipped),
-    )
-
-
-def _require_study(directory: Path) -> None:
-    if not directory.is_dir():
-        raise UserError(f"{directory} is no directory.", "Give the directory of a study.")
-    if not (directory / HEADER_FILE).is_file():
-        raise UserError(
-            f"{directory} holds no study: there is no {HEADER_FILE}.",
-            "Give the directory that deepsight.tune printed last.",
-        )
-
-
-def _read_header(directory: Path) -> dict[str, Any]:
-    _require_study(directory)
-    path = directory / HEADER_FILE
-    try:
-        header = decode(path.read_text("utf-8"))
-    except ValueError as error:
-        line = getattr(error, "lineno", 1)
-        damaged(f"{path}:{line}", f"not JSON ({error})")
-    if not isinstance(header, dict):
-        damaged(f"{path}:1", "not a JSON object")
-    check_header(header, str(path))
-    return header
-
-
-def _snapshot(directory: Path) -> tuple[bytes, bytes]:
-    """Both files as of one moment: no event falls between the two reads."""
-    trials, results = directory / TRIALS_FILE, directory / RESULTS_FILE
-    try:
-        while True:
-            events, rows = trials.read_bytes(), results.read_bytes()
-            if trials.stat().st_size == len(events):
-                return events, rows
-    except OSError as error:
-        damaged(str(error.filename), f"cannot be read ({error.strerror})")
-
-
-def _lines(path: Path, content: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield ``("file:line", bytes)`` for every whole line."""
-    *whole, torn = content.split(b"\n")
-    for number, raw in enumerate(whole, start=1):
-        yield f"{path}:{number}", raw
-    if torn:
-        warnings.warn(f"{path}:{len(whole) + 1}: the last line is torn and left out.", stacklevel=3)
