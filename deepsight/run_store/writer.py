@@ -97,26 +97,19 @@ def open_study(directory: Path, mark: str = "") -> StudyWriter:
         StorageError: If the disk does not let us write there.
     """
     require_study(directory)
-    writer = StudyWriter(directory, mark)
-    try:
-        writer.trim()
-        study = load_study(directory)
-    except BaseException:
-        writer.close()
-        raise
-    writer.resume(study)
-    return writer
+    return StudyWriter(directory, mark)
 
 
 class StudyWriter:
     """Appends to the files of one study; the only writer they have (held by a file lock)."""
 
+    study: Study
+    """What was on record when the writer was opened."""
+
     def __init__(self, directory: Path, mark: str = "") -> None:
         self.directory = directory
         self.stale: Writer | None = None
         """The writer that this one takes over from: it was killed."""
-        self.known: dict[str, str] = {}  # state by trial id
-        self._latest = 0.0  # seconds since the epoch
         try:
             self._trials = (directory / TRIALS_FILE).open("r+b", buffering=0)
             self._results = (directory / RESULTS_FILE).open("r+b", buffering=0)
@@ -130,6 +123,14 @@ class StudyWriter:
         except UserError:
             self._close_files()
             raise
+        try:
+            self._trim()
+            self.study = load_study(directory)
+        except BaseException:
+            self.close()
+            raise
+        self._states = {record.trial_id: record.state for record in self.study.records}
+        self._latest = _latest_time(self.study)
 
     def __enter__(self) -> StudyWriter:
         return self
@@ -169,12 +170,12 @@ class StudyWriter:
             time: Seconds since the epoch; None is now.
         """
         trial_path(self.directory, trial_id)
-        if self.known.get(trial_id, "running") != "running":
+        if self._states.get(trial_id, "running") != "running":
             raise ValueError(f"trial {trial_id} has ended and cannot start again")
         stated = {"config": config, "explorer": bool(explorer), "budget": int(budget)}
         event = {"trial_id": trial_id, "event": "started", "time": self._stamp(time)}
         self._append(self._trials, event | stated)
-        self.known[trial_id] = "running"
+        self._states[trial_id] = "running"
 
     def result(self, trial_id: str, row: Mapping[str, Any]) -> None:
         """Record one epoch of a trial.
@@ -183,7 +184,7 @@ class StudyWriter:
             trial_id: A trial that has started.
             row: ``epoch`` (from 1) and metrics by name; ``time`` is now unless given.
         """
-        if trial_id not in self.known:
+        if trial_id not in self._states:
             raise ValueError(f"trial {trial_id} has not started")
         if type(row.get("epoch")) is not int:
             raise ValueError(f"a result needs an int named epoch, got {row.get('epoch')!r}")
@@ -196,35 +197,17 @@ class StudyWriter:
         """Record how a trial ended: completed, stopped, diverged or failed."""
         if state not in ENDED_STATES:
             raise ValueError(f"a trial ends as {' or '.join(ENDED_STATES)}, got {state!r}")
-        if self.known.get(trial_id) != "running":
+        if self._states.get(trial_id) != "running":
             raise ValueError(f"trial {trial_id} is not running")
         event = {"trial_id": trial_id, "event": "ended", "time": self._stamp(time)}
         self._append(self._trials, event | {"state": state, "error": error})
-        self.known[trial_id] = state
+        self._states[trial_id] = state
 
     def trial_directory(self, trial_id: str) -> Path:
         """The folder of one trial's files, made if absent."""
         path = trial_path(self.directory, trial_id)
         path.mkdir(parents=True, exist_ok=True)
         return path
-
-    def trim(self) -> None:
-        """Cut a torn last line off both files, so that the next line does not join it."""
-        for file in (self._trials, self._results):
-            content = file.read()
-            whole = content.rfind(b"\n") + 1
-            if whole < len(content):
-                logger.warning("%s: cut off a torn last line (%d bytes).",
-                               file.name, len(content) - whole)  # fmt: skip
-                file.truncate(whole)
-                os.fsync(file.fileno())
-
-    def resume(self, study: Study) -> None:
-        """Take up where `study`, this writer's own, was left."""
-        self.known = {record.trial_id: record.state for record in study.records}
-        times = [t for r in study.records for t in (r.started, *r.again, r.ended or 0.0)]
-        times += [r.rows[-1]["time"] for r in study.records if r.rows]
-        self._latest = max(times, default=0.0)
 
     def close(self) -> None:
         """Release the files and the lock; what was written is on the disk already."""
@@ -235,6 +218,17 @@ class StudyWriter:
     def _close_files(self) -> None:
         self._trials.close()
         self._results.close()
+
+    def _trim(self) -> None:
+        """Cut a torn last line off both files, so that the next line does not join it."""
+        for file in (self._trials, self._results):
+            content = file.read()
+            whole = content.rfind(b"\n") + 1
+            if whole < len(content):
+                logger.warning("%s: cut off a torn last line (%d bytes).",
+                               file.name, len(content) - whole)  # fmt: skip
+                file.truncate(whole)
+                os.fsync(file.fileno())
 
     def _stamp(self, time: float | None) -> float:
         """`time`, or now; always after the last event, so that times tell the order of events."""
@@ -258,6 +252,13 @@ class StudyWriter:
             with contextlib.suppress(OSError):
                 file.truncate(end)
             raise storage_error(self.directory, error) from error
+
+
+def _latest_time(study: Study) -> float:
+    """The time of the study's last event, in seconds since the epoch; 0 without any."""
+    times = [t for r in study.records for t in (r.started, *r.again, r.ended or 0.0)]
+    times += [r.rows[-1]["time"] for r in study.records if r.rows]
+    return max(times, default=0.0)
 
 
 def _replace(path: Path, content: Mapping[str, Any]) -> None:

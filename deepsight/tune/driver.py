@@ -21,7 +21,7 @@ from deepsight.run_store import (
     Study,
     StudyWriter,
     create_study,
-    load_study,
+    load_header,
     open_study,
     storage_error,
 )
@@ -126,7 +126,7 @@ def run_study(
             data = prepare_all(plan)
             writer = create_study(directory, make_header(plan, data), remains.mark)
             last.enter_context(writer)  # the lock outlives the processes
-            return _run(plan, writer, cluster, show_progress, interrupt)
+            return _run(plan, writer, writer.study.header, cluster, show_progress, interrupt)
     except KeyboardInterrupt:
         return Outcome(directory, None, interrupt.signal or signal.SIGINT)
 
@@ -159,7 +159,7 @@ def resume_study(
     """
     require_no_ray()
     directory = directory.resolve()
-    header = load_study(directory).header
+    header = load_header(directory)
     if space is not None:
         require_same_space(header, space)
     require_same_searcher(header, changes.get("searcher"))
@@ -170,16 +170,17 @@ def resume_study(
         with (
             environment(QUIET), levels_of(), catch_signals(interrupt),
             ExitStack() as last, Remains() as remains,
-            _joined(plan, directory, address, interrupt) as (cluster, _),
         ):
             writer = last.enter_context(open_study(directory, remains.mark))
             if writer.stale and writer.stale.here:
                 end_all(writer.stale.mark)
-            data = prepare_all(plan)
-            allowed = allow_changed_data or plan.settings.allow_changed_data
-            require_same_data(header, data, allowed)
-            update_header(writer, header, plan, data)
-            return _run(plan, writer, cluster, show_progress, interrupt)
+            header = writer.study.header
+            with _joined(plan, directory, address, interrupt) as (cluster, _):
+                data = prepare_all(plan)
+                allowed = allow_changed_data or plan.settings.allow_changed_data
+                require_same_data(header, data, allowed)
+                stored = update_header(writer, header, plan, data)
+                return _run(plan, writer, stored, cluster, show_progress, interrupt)
     except KeyboardInterrupt:
         return Outcome(directory, None, interrupt.signal or signal.SIGINT)
 
@@ -204,13 +205,13 @@ def _joined(
 def _run(
     plan: StudyPlan,
     writer: StudyWriter,
+    header: Mapping[str, Any],
     cluster: RayStart | None,
     show_progress: bool,
     interrupt: Interrupt,
 ) -> Outcome:
     """Search until nothing is left to do or a signal comes."""
-    directory = writer.directory
-    study = load_study(directory)
+    directory, study = writer.directory, writer.study
     starting = cluster or _start_ray(plan, study)  # takes seconds, in which we import
     try:
         from deepsight.tune.observers.checkpoint_cleanup import Tidy
@@ -232,7 +233,7 @@ def _run(
         timer = _time_limit(search)
         interrupt.search = search
         try:
-            _search_on_ray(search, study.header, starting, interrupt, joined=cluster is not None)
+            _search_on_ray(search, header, starting, interrupt, joined=cluster is not None)
         finally:
             if timer:
                 timer.cancel()

@@ -89,11 +89,12 @@ def require_same_data(
 
 def update_header(
     writer: StudyWriter, header: Mapping[str, Any], plan: StudyPlan, data: Mapping[str, Any]
-) -> None:
-    """Store what a resumed study does otherwise than before, if anything."""
+) -> Mapping[str, Any]:
+    """Store what a resumed study does otherwise than before, if anything; returns the header."""
     stored = dict(header) | plan_to_json(plan)
     before = header.get("data") or {}
     if data.get("fingerprint") != before.get("fingerprint"):
         stored |= {"data": data, "earlier_data": [*header.get("earlier_data", []), before]}
     if stored != header:
         writer.write_header(stored)
+    return stored

@@ -7,9 +7,10 @@ from PIL import Image
 
 from deepsight.config import UserError
 from deepsight.data import datasets
-from deepsight.run_store import create_study, load_study, open_study
+from deepsight.run_store import create_study, load_study, open_study, reader
 from deepsight.space import choice, uniform
 from deepsight.tune.cli import main
+from deepsight.tune.driver import resume_study
 from deepsight.tune.plan import plan_from_json, resolve_study
 from deepsight.tune.preflight import make_header, prepare_all
 from deepsight.tune.resume import (
@@ -19,6 +20,8 @@ from deepsight.tune.resume import (
     update_header,
 )
 from tests.tune.plans import SPACE, make_plan
+
+snapshot = reader._snapshot
 
 
 def header(plan=None, data=None):
@@ -120,6 +123,19 @@ def test_the_command_line_refuses_changed_files(tmp_path, monkeypatch, capsys):
     err = capsys.readouterr().err
     assert "the data have changed since the study began" in err
     assert "study.allow_changed_data=true" in err
+
+
+def test_a_study_that_goes_on_is_read_once(tmp_path, monkeypatch):
+    plan = make_plan(trials=1)
+    with create_study(tmp_path / "s", make_header(plan, {})) as writer:
+        writer.started("t0000", plan.default_config(), False, 9)
+        writer.result("t0000", {"epoch": 9, "score": 0.5})
+        writer.ended("t0000", "completed")
+    reads = []
+    monkeypatch.setattr(reader, "_snapshot", lambda path: reads.append(path) or snapshot(path))
+    outcome = resume_study(tmp_path / "s")
+    assert outcome.progress.best == 0.5
+    assert reads == [tmp_path / "s"]
 
 
 def test_the_command_line_names_the_difference(tmp_path, monkeypatch, capsys):
