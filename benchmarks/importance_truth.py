@@ -40,9 +40,9 @@ from analysis.importance.importance import NUM_DRAWS, RANKED, compute_importance
 from analysis.importance.sobol import indices, make_design, sobol_indices
 from analysis.importance.surrogate import NoSurrogate, fit_processes, fit_surrogate
 from benchmarks.importance_problems import HPO_LIKE, SEARCHES, TRUTH_PROBLEMS, cached_study
+from deepsight.optuna_distributions import to_distribution
 from deepsight.run_store import Study
 from deepsight.space import sample
-from deepsight.tune.search.optuna_space import to_distribution
 
 ALLOWED = 0.005
 """Of a share, for coverage: what the truth is itself uncertain by."""

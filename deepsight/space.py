@@ -3,6 +3,11 @@
 A space is a dictionary from dotted names to domains. It is data: it can be printed, checked,
 stored, sampled and drawn. `when` makes a hyperparameter conditional on another one; what is not
 active in a config is recorded as null there.
+
+Every domain has one map to the unit interval, `to_unit`, and back, `from_unit`. It runs on the
+domain's own scale, logarithmic where that is searched so: a uniform number between 0 and 1 becomes
+a uniform draw. A whole number fills the half step on either side of it, as in Optuna, so that both
+ends are drawn as often as the others; a choice fills one of equally wide cells.
 """
 
 from __future__ import annotations
@@ -12,7 +17,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from deepsight.config import PARAMS, UserError, Value, check_value, unknown
+from deepsight.config import UserError, Value
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,20 @@ class Float:
         """The centre of the domain on its own scale."""
         return math.sqrt(self.low * self.high) if self.log else (self.low + self.high) / 2
 
+    def to_unit(self, value: float, padded: bool = True) -> float:
+        """Where `value` lies between `low` (0) and `high` (1); 0.5 if these are equal.
+
+        Args:
+            value: Of the domain.
+            padded: As in `Int.to_unit`; real numbers have no steps to pad.
+        """
+        return _to_unit(value, self.low, self.high, self.log)
+
+    def from_unit(self, unit: float, padded: bool = True) -> float:
+        """The value at `unit`, from 0 to 1: the inverse of `to_unit`."""
+        number = _from_unit(unit, self.low, self.high, self.log)
+        return min(max(number, self.low), self.high)
+
 
 @dataclass(frozen=True)
 class Int:
@@ -74,6 +93,26 @@ class Int:
         centre = math.sqrt(self.low * self.high) if self.log else (self.low + self.high) / 2
         return int(centre)
 
+    def to_unit(self, value: float, padded: bool = True) -> float:
+        """Where `value` lies in the domain, from 0 to 1; 0.5 if there is one value only.
+
+        Args:
+            value: Of the domain.
+            padded: Whether the unit interval spans [low - 1/2, high + 1/2], as when numbers are
+                drawn; else it spans [low, high], as the axis of a figure does.
+        """
+        pad = self._padding(padded)
+        return _to_unit(value, self.low - pad, self.high + pad, self.log)
+
+    def from_unit(self, unit: float, padded: bool = True) -> int:
+        """The nearest value at `unit`, from 0 to 1: the inverse of `to_unit`."""
+        pad = self._padding(padded)
+        number = _from_unit(unit, self.low - pad, self.high + pad, self.log)
+        return min(max(round(number), self.low), self.high)
+
+    def _padding(self, padded: bool) -> float:
+        return 0.5 if padded and self.low < self.high else 0.0
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -93,6 +132,36 @@ class Choice:
     def middle(self) -> Value:
         """The first value: there is no centre without order."""
         return self.values[0]
+
+    def index(self, value: Value) -> int:
+        """The position of `value` among the values.
+
+        Raises:
+            ValueError: If it is not one of them.
+        """
+        for index, known in enumerate(self.values):
+            if type(known) is type(value) and known == value:
+                return index
+        raise ValueError(f"{value!r} is not one of {self.values!r}")
+
+    def to_unit(self, value: Value, padded: bool = True) -> float:
+        """The centre of the value's cell: (index + 1/2) / (number of values)."""
+        return (self.index(value) + 0.5) / len(self.values)
+
+    def from_unit(self, unit: float, padded: bool = True) -> Value:
+        """The value whose cell holds `unit`, from 0 to 1."""
+        return self.values[min(int(unit * len(self.values)), len(self.values) - 1)]
+
+
+def _to_unit(value: float, low: float, high: float, log: bool) -> float:
+    start, end, at = (math.log(x) if log else float(x) for x in (low, high, value))
+    return (at - start) / (end - start) if end > start else 0.5
+
+
+def _from_unit(unit: float, low: float, high: float, log: bool) -> float:
+    start, end = (math.log(x) if log else float(x) for x in (low, high))
+    number = start + float(unit) * (end - start)
+    return math.exp(number) if log else number
 
 
 Domain = Float | Int | Choice
@@ -211,82 +280,6 @@ def default_point(
         known = name in defaults and domain.contains(defaults[name])
         config[name] = point[name] = defaults[name] if known else domain.middle()
     return point
-
-
-def check_space(space: Space, known: bool = True) -> None:
-    """Check that every domain is sound, its bounds allowed and its conditions resolvable.
-
-    Args:
-        space: What is checked.
-        known: Whether the names must be DeepSight's own hyperparameters; False for the space of
-            a trainable of one's own.
-
-    Raises:
-        UserError: With the name and the rule it breaks.
-    """
-    for name, domain in space.items():
-        if not isinstance(domain, Float | Int | Choice):
-            raise UserError(
-                f"{name}: {domain!r} is no domain.",
-                "Use uniform, loguniform, randint, choice or when from deepsight.space.",
-            )
-        _check_domain(name, domain)
-        if known:
-            _check_known(name, domain)
-        if domain.condition:
-            _check_condition(name, domain.condition, space, known)
-    ordered(space)
-
-
-def _check_condition(name: str, condition: Condition, space: Space, known: bool) -> None:
-    """Refuse a condition on an unknown name, and one that can never hold."""
-    parent = space.get(condition.name)
-    if parent is None and not known:
-        return
-    if parent is None and condition.name not in PARAMS:
-        known_names = {*PARAMS, *space}
-        raise unknown(f"hyperparameter in the condition of {name}:", condition.name, known_names)
-    values = condition.values
-    if isinstance(parent, Choice):
-        possible = any(value in parent.values for value in values)
-    elif parent is not None:
-        possible = any(parent.contains(value) for value in values)
-    else:
-        possible = bool([check_value(condition.name, value) for value in values])
-    if not possible:
-        listed = " or ".join(map(repr, values))
-        raise UserError(
-            f"{name} can never be active: {condition.name} is never {listed}.",
-            f"Name values that {condition.name} can have.",
-        )
-
-
-def _check_domain(name: str, domain: Domain) -> None:
-    if isinstance(domain, Choice):
-        if len(domain.values) != len({repr(v) for v in domain.values}) or not domain.values:
-            raise UserError(
-                f"{name}: choices must be distinct and at least one, got {domain.values!r}.",
-                "List each value once.",
-            )
-        return
-    if not all(isinstance(b, int | float) for b in (domain.low, domain.high)):
-        raise UserError(f"{name}: bounds must be numbers.", "Write 1.0e-4 rather than '1e-4'.")
-    if domain.low > domain.high or (domain.log and domain.low <= 0):
-        raise UserError(
-            f"{name}: bounds [{domain.low:g}, {domain.high:g}] are out of order"
-            + (" or not positive." if domain.log else "."),
-            "Give low <= high, and low > 0 on a log scale.",
-        )
-
-
-def _check_known(name: str, domain: Domain) -> None:
-    if name == "train.epochs":
-        raise UserError("train.epochs is the fidelity.", "Set study.max_epochs instead.")
-    values = domain.values if isinstance(domain, Choice) else (domain.low, domain.high)
-    for value in values:
-        if name not in PARAMS and not name.startswith("user."):
-            raise unknown("hyperparameter", name, PARAMS)
-        check_value(name, value)
 
 
 def to_json(space: Space) -> dict[str, dict[str, object]]:

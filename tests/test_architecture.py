@@ -47,6 +47,7 @@ UNITS = {
     "deepsight.imports": unit("deepsight.config"),
     "deepsight.overrides": unit("deepsight.config"),
     "deepsight.space": unit("deepsight.config"),
+    "deepsight.space_checks": unit("deepsight.config deepsight.space"),
     "deepsight.run_store.format": unit("deepsight.config deepsight.space"),
     "deepsight.run_store.study": unit(
         "deepsight.config deepsight.notebook deepsight.space deepsight.run_store.format", "pandas"
@@ -57,6 +58,7 @@ UNITS = {
         "deepsight.run_store.lock"
     ),
     "deepsight.schedulers": unit(),
+    "deepsight.optuna_distributions": unit("deepsight.space", "optuna"),
     "deepsight.metrics": unit("", "numpy"),
     "deepsight.hardware": unit("deepsight.config", "torch"),
     "deepsight.data": unit(CORE, "numpy PIL sklearn torchvision"),
@@ -77,8 +79,9 @@ UNITS = {
     ),
     "deepsight.pretrain": unit(f"{TRAINS} deepsight.training", "numpy torch"),
     "deepsight.tune": unit(
-        f"{STUDY} deepsight.notebook deepsight.schedulers deepsight.hardware deepsight.checkpoint "
-        "deepsight.training search_spaces",
+        f"{STUDY} deepsight.space_checks deepsight.optuna_distributions deepsight.notebook "
+        "deepsight.schedulers deepsight.hardware deepsight.checkpoint deepsight.training "
+        "search_spaces",
         "ray grpc optuna yaml rich numpy scipy threadpoolctl PIL psutil tensorboard",
     ),
     "deepsight.confirm": unit(
@@ -88,7 +91,9 @@ UNITS = {
     "deepsight.predict": unit(f"{STUDY} {TRAINS}", "numpy torch PIL"),
     "analysis.importance.indices": unit("deepsight.notebook"),
     # a peer's view
-    "analysis.importance.fanova": unit(f"{STUDY} analysis.importance.indices", "optuna"),
+    "analysis.importance.fanova": unit(
+        f"{STUDY} deepsight.optuna_distributions analysis.importance.indices", "optuna"
+    ),
     "analysis": unit(
         f"{STUDY} deepsight.metrics analysis.importance.indices analysis.importance.fanova",
         SCIENCE,

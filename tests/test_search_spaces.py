@@ -9,7 +9,8 @@ import pytest
 
 import search_spaces
 from deepsight.config import DEFAULTS, PARAMS, check_value, flatten, trial_config
-from deepsight.space import active, check_space, default_point, from_json, sample, to_json
+from deepsight.space import active, default_point, from_json, sample, to_json
+from deepsight.space_checks import check_space
 
 NAMES = sorted(m.name for m in pkgutil.iter_modules(search_spaces.__path__))
 CONTRACT = pytest.mark.parametrize("name", NAMES)

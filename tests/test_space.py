@@ -12,7 +12,6 @@ from deepsight.space import (
     Choice,
     Int,
     active,
-    check_space,
     choice,
     decide,
     default_point,
@@ -25,6 +24,7 @@ from deepsight.space import (
     uniform,
     when,
 )
+from deepsight.space_checks import check_space
 
 NESTED = {
     "user.c": when("user.b", ["deep"], uniform(0, 1)),
@@ -49,6 +49,45 @@ def test_draws_and_middles_lie_inside(name):
     assert domain.contains(domain.middle())
     if isinstance(domain, Int) and domain.high < 10:
         assert set(draws) == set(range(domain.low, domain.high + 1))
+
+
+@pytest.mark.parametrize("padded", [True, False])
+@pytest.mark.parametrize("name", DOMAINS)
+def test_a_value_comes_back_from_the_unit_interval(name, padded):
+    domain, rng = DOMAINS[name], random.Random(1)
+    for value in [domain.sample(rng) for _ in range(300)]:
+        unit = domain.to_unit(value, padded)
+        assert 0.0 <= unit <= 1.0
+        back = domain.from_unit(unit, padded)
+        assert type(back) is type(value)
+        assert back == (pytest.approx(value, rel=1e-12) if type(value) is float else value)
+
+
+@pytest.mark.parametrize("padded", [True, False])
+@pytest.mark.parametrize("name", DOMAINS)
+def test_the_unit_interval_covers_the_domain_in_its_order(name, padded):
+    domain = DOMAINS[name]
+    values = [domain.from_unit(k / 1000, padded) for k in range(1001)]
+    assert all(domain.contains(value) for value in values)
+    if isinstance(domain, Choice):
+        assert list(dict.fromkeys(values)) == list(domain.values)
+        assert values.count(domain.values[0]) == pytest.approx(1000 / len(domain.values), abs=1)
+    else:
+        assert values == sorted(values)
+        assert (values[0], values[-1]) == pytest.approx((domain.low, domain.high))
+
+
+def test_whole_numbers_are_equally_wide_and_a_log_scale_has_equal_ratios():
+    thirds = randint(1, 3)
+    assert [thirds.to_unit(v) for v in (1, 2, 3)] == pytest.approx([1 / 6, 1 / 2, 5 / 6])
+    assert [thirds.to_unit(v, padded=False) for v in (1, 2, 3)] == [0.0, 0.5, 1.0]
+    assert loguniform(1e-4, 1e-2).to_unit(1e-3) == pytest.approx(0.5)
+    assert loguniform(1e-4, 1e-2).from_unit(0.25) == pytest.approx(10**-3.5)
+    wide = randint(1, 7, log=True)  # from 0.5 to 7.5
+    assert wide.to_unit(2) == pytest.approx(math.log(4) / math.log(15))
+    assert [uniform(2, 2).to_unit(2), randint(4, 4).to_unit(4)] == [0.5, 0.5]
+    with pytest.raises(ValueError, match="not one of"):
+        choice(1, 2).to_unit(True)
 
 
 def test_bounds_are_included_and_types_are_strict():

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
 
 from analysis.importance.indices import TOO_FEW, Estimate, Importance, Share
+from deepsight.optuna_distributions import to_distribution
 from deepsight.run_store import Study, TrialRecord
-from deepsight.space import Choice, Domain, Int
-
-if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
 
 METHOD = "Optuna's fANOVA of trials that completed the full budget (Hutter et al. 2014)"
 MIN_TRIALS = 4
@@ -41,22 +37,12 @@ def compute_fanova(study: Study, seed: int = 0) -> Importance:
     )  # fmt: skip
 
 
-def _distribution(domain: Domain) -> BaseDistribution:
-    from optuna import distributions
-
-    if isinstance(domain, Choice):
-        return distributions.CategoricalDistribution(domain.values)
-    if isinstance(domain, Int):
-        return distributions.IntDistribution(domain.low, domain.high, log=domain.log)
-    return distributions.FloatDistribution(domain.low, domain.high, log=domain.log)
-
-
 def _shares(
     study: Study, records: list[TrialRecord], names: list[str], seed: int
 ) -> tuple[Share, ...]:
     import optuna
 
-    distributions = {name: _distribution(study.space[name]) for name in names}
+    distributions = {name: to_distribution(study.space[name]) for name in names}
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     told = optuna.create_study(direction="maximize" if study.mode == "max" else "minimize")
     for record in records:

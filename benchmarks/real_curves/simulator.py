@@ -33,9 +33,10 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from benchmarks.real_curves.table import Table
 from benchmarks.simulator import UNLIMITED, NoRecord
 from deepsight.config import Value
+from deepsight.optuna_distributions import to_distribution
 from deepsight.space import decide, sample
 from deepsight.tune.plan import resolve_study
-from deepsight.tune.search.optuna_space import suggest_point, to_distribution
+from deepsight.tune.search.optuna_space import suggest_point
 from deepsight.tune.search.search import Search
 from deepsight.tune.search.searcher import Proposal, Searcher
 

@@ -26,7 +26,8 @@ from deepsight.config import (
     study_settings,
     trial_config,
 )
-from deepsight.space import Domain, check_space, default_point, from_json, sample, to_json
+from deepsight.space import Domain, default_point, from_json, sample, to_json
+from deepsight.space_checks import check_space
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """What a study may be called: it becomes a directory's name."""

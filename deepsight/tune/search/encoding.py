@@ -1,13 +1,13 @@
 """Configs as rows of numbers between 0 and 1, for a model of the scores.
 
-A number is its place in its domain on the domain's own scale, a choice one column a value. What is
-not active lies in the middle (numbers) or at zero (choices), so that it makes no distance.
+A number is encoded by its domain's `to_unit`, a choice as one column a value (one-hot). What is
+not active is 0.5 (numbers) or 0 (choices), so that it adds nothing to distances.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -45,7 +45,7 @@ class Encoder:
                     if value is not None or self._none_is_chosen(name, config):
                         row[domain.values.index(value)] = CHOSEN
                 else:
-                    row[0] = INACTIVE if value is None else _place(domain, value)
+                    row[0] = INACTIVE if value is None else domain.to_unit(value)
         return rows
 
     def _none_is_chosen(self, name: str, config: Mapping[str, Value]) -> bool:
@@ -61,18 +61,18 @@ class Encoder:
             config[name] = chosen[name] = _value(domain, row[self.columns[name]])
         return chosen
 
-    def place(self, points: np.ndarray) -> np.ndarray:
+    def from_unit(self, points: np.ndarray) -> np.ndarray:
         """Rows at points of the unit cube, (n, hyperparameters), uniform in every domain."""
-        return self._settle(self._place(points))
+        return self._settle(self._one_hot(points))
 
     def draw(self, num: int, rng: np.random.Generator) -> np.ndarray:
         """`num` rows drawn uniformly from the space."""
-        return self.place(rng.random((num, len(self.space))))
+        return self.from_unit(rng.random((num, len(self.space))))
 
     def perturb(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Neighbours of `rows`: some of the values moved a little, some choices made anew."""
         num = len(rows)
-        fresh = self._place(rng.random((num, len(self.space))))
+        fresh = self._one_hot(rng.random((num, len(self.space))))
         moved = rows + rng.normal(size=rows.shape) * rng.choice(STEPS, (num, 1))
         moved = np.clip(1 - np.abs(1 - np.abs(moved)), 0, 1)  # reflected: no heap on the bounds
         rate = rng.choice(RATES, (num, 1))
@@ -86,8 +86,8 @@ class Encoder:
                 new[none, part] = fresh[none, part]
         return self._settle(new)
 
-    def _place(self, points: np.ndarray) -> np.ndarray:
-        """The same, with values for what is not active."""
+    def _one_hot(self, points: np.ndarray) -> np.ndarray:
+        """The same, with values also for what is not active and whole numbers not yet rounded."""
         rows = np.zeros((len(points), len(self.owners)))
         for shares, (name, domain) in zip(points.T, self.space.items(), strict=True):
             part = self.columns[name]
@@ -103,10 +103,9 @@ class Encoder:
         on: dict[str, np.ndarray] = {}
         for name in ordered(self.space):
             domain, part = self.space[name], self.columns[name]
-            if isinstance(domain, Int):
-                rows[:, part.start] = _whole(domain, rows[:, part.start])
-            elif isinstance(domain, Float) and domain.low == domain.high:
-                rows[:, part.start] = INACTIVE
+            if isinstance(domain, Int) or (isinstance(domain, Float) and domain.low == domain.high):
+                column = rows[:, part.start]
+                column[:] = [domain.to_unit(domain.from_unit(unit)) for unit in column]
             on[name] = self._active(name, rows, on)
             rows[~on[name], part] = 0.0 if isinstance(domain, Choice) else INACTIVE
         return rows
@@ -132,36 +131,8 @@ RATES = (0.3, 0.6, 1.0)
 """Chances that a value is perturbed."""
 
 
-def _place(domain: Domain, value: Value) -> float:
-    """Where a number lies in its domain, 0 to 1."""
-    assert isinstance(value, int | float)
-    low, high, scaled = _scale(domain)
-    return (scaled(value) - low) / (high - low) if high > low else INACTIVE
-
-
-def _whole(domain: Int, places: np.ndarray) -> np.ndarray:
-    """Where the whole numbers nearest to `places` lie."""
-    low, high, _ = _scale(domain)
-    if low == high:
-        return np.full(len(places), INACTIVE)
-    numbers = low + places * (high - low)
-    numbers = np.rint(np.exp(numbers) if domain.log else numbers).clip(domain.low, domain.high)
-    return ((np.log(numbers) if domain.log else numbers) - low) / (high - low)
-
-
 def _value(domain: Domain, row: np.ndarray) -> Value:
     """The value that a hyperparameter's columns stand for."""
     if isinstance(domain, Choice):
         return domain.values[int(row.argmax())]
-    low, high, _ = _scale(domain)
-    number = low + float(row[0]) * (high - low)
-    number = math.exp(number) if domain.log else number
-    return min(max(round(number) if isinstance(domain, Int) else number, domain.low), domain.high)
-
-
-def _scale(domain: Domain) -> tuple[float, float, Callable[[float], float]]:
-    """Bounds on the domain's own scale, and the way there; whole numbers fill half a step more."""
-    assert not isinstance(domain, Choice)
-    pad = 0.5 if isinstance(domain, Int) and domain.low < domain.high else 0.0
-    scaled = math.log if domain.log else float
-    return scaled(domain.low - pad), scaled(domain.high + pad), scaled
+    return domain.from_unit(row[0])

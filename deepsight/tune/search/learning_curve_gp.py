@@ -79,7 +79,7 @@ def _spread(encoder: Encoder, number: int, seed: int) -> np.ndarray:
     sobol = qmc.Sobol(len(encoder.space), seed=(seed - number) % 2**32)
     if number:
         sobol.fast_forward(number)
-    return np.asarray(encoder.place(sobol.random(1))[0])
+    return np.asarray(encoder.from_unit(sobol.random(1))[0])
 
 
 def _normal_ranks(scores: np.ndarray) -> np.ndarray:

@@ -30,15 +30,6 @@ def suggest_point(
     return chosen
 
 
-def to_distribution(domain: Domain) -> BaseDistribution:
-    """Optuna's form of a domain."""
-    if isinstance(domain, Choice):
-        return CategoricalDistribution(domain.values)
-    if isinstance(domain, Int):
-        return IntDistribution(domain.low, domain.high, log=domain.log)
-    return FloatDistribution(domain.low, domain.high, log=domain.log)
-
-
 def to_domain(distribution: BaseDistribution, condition: Condition | None = None) -> Domain:
     """Our form of a distribution; what it says of steps is lost (`to_step`)."""
     if isinstance(distribution, CategoricalDistribution):

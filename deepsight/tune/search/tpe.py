@@ -23,9 +23,10 @@ from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from deepsight.config import Value
+from deepsight.optuna_distributions import to_distribution
 from deepsight.space import Space
 from deepsight.tune.search.observed_trial import ObservedTrial
-from deepsight.tune.search.optuna_space import suggest_point, to_distribution
+from deepsight.tune.search.optuna_space import suggest_point
 
 STARTUP_TRIALS = 10
 """Random proposals before TPE begins; explorers count among them."""

@@ -46,12 +46,12 @@ def test_a_config_comes_back_from_its_row(encoder):
     assert all(same(c, encoder.decode(r)) for c, r in zip(configs, rows, strict=True))
 
 
-@pytest.mark.parametrize("how", ["draw", "place", "perturb"])
+@pytest.mark.parametrize("how", ["draw", "from_unit", "perturb"])
 def test_what_is_drawn_or_moved_lies_in_the_space(encoder, how):
     rng = np.random.default_rng(0)
     rows = encoder.draw(60, rng)
-    if how == "place":
-        rows = encoder.place(rng.random((60, len(encoder.space))))
+    if how == "from_unit":
+        rows = encoder.from_unit(rng.random((60, len(encoder.space))))
     if how == "perturb":
         rows = encoder.perturb(rows, rng)
     configs = [encoder.decode(row) for row in rows]
