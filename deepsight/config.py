@@ -45,6 +45,7 @@ def param(
     importable: bool = False,
     prefixes: tuple[str, ...] = (),
     words: tuple[str, ...] = (),
+    memory: int | tuple[Value, ...] = 0,
 ) -> Any:
     """Declare a hyperparameter: its default, meaning and allowed values (bounds are inclusive).
 
@@ -57,9 +58,12 @@ def param(
         importable: Also allow ``package.module:function``.
         prefixes: Also allow a text that begins with one of these (``folder:``).
         words: Texts allowed in the place of a number (``auto``).
+        memory: How the value decides what a trial takes of a GPU's memory: 1 where more takes
+            more, -1 where more takes less, the values from the least to the most where they have
+            no order; 0 where it hardly does.
     """
     metadata = {
-        "doc": doc, "low": low, "high": high,
+        "doc": doc, "low": low, "high": high, "memory": memory,
         "choices": choices, "importable": importable, "prefixes": prefixes, "words": words,
     }  # fmt: skip
     return field(default=default, metadata=metadata)
@@ -78,8 +82,9 @@ class DataConfig:
     )
     size: int = param(5000, "images drawn in all for toy_objects", low=200, high=10_000_000)
     image_size: int = param(
-        0, "side in pixels of what the network sees; 0: the data set's own", low=0, high=1024
-    )
+        0, "side in pixels of what the network sees; 0: the data set's own",
+        low=0, high=1024, memory=1,
+    )  # fmt: skip
     interpolation: str = param(
         "bilinear", "how images are resized", choices=("bilinear", "bicubic")
     )
@@ -97,28 +102,35 @@ class ModelConfig:
         "network",
         choices=("scratch_cnn", "resnet18", "resnet50", "resnet20_cifar"),
         importable=True,
+        memory=("resnet20_cifar", "scratch_cnn", "resnet18", "resnet50"),
     )
-    depth: int = param(4, "scratch CNN: convolution blocks", low=1, high=6)
-    width: int = param(32, "scratch CNN: channels of the first block", low=4, high=512)
-    kernel_size: int = param(3, "scratch CNN: side of the kernels (odd)", low=1, high=11)
+    depth: int = param(4, "scratch CNN: convolution blocks", low=1, high=6, memory=1)
+    width: int = param(32, "scratch CNN: channels of the first block",
+                       low=4, high=512, memory=1)  # fmt: skip
+    kernel_size: int = param(3, "scratch CNN: side of the kernels (odd)",
+                             low=1, high=11, memory=1)  # fmt: skip
     activation: str = param(
         "relu",
         "scratch CNN: activation after convolutions",
         choices=("relu", "mish", "gelu", "silu", "leaky_relu"),
+        memory=("relu", "leaky_relu", "silu", "gelu", "mish"),
     )
     dense_activation: str = param(
         "relu",
         "scratch CNN: activation after dense layers",
         choices=("relu", "mish", "gelu", "silu", "leaky_relu"),
     )
-    dense_layers: int = param(1, "scratch CNN: hidden dense layers", low=0, high=4)
-    dense_width: int = param(128, "scratch CNN: units of the first dense layer", low=8, high=4096)
+    dense_layers: int = param(1, "scratch CNN: hidden dense layers", low=0, high=4, memory=1)
+    dense_width: int = param(128, "scratch CNN: units of the first dense layer",
+                             low=8, high=4096, memory=1)  # fmt: skip
     dense_strategy: str = param(
         "halving",
         "scratch CNN: width of each further dense layer",
         choices=("same", "halving", "doubling"),
+        memory=("halving", "same", "doubling"),
     )
-    batch_norm: bool = param(True, "scratch CNN: batch normalisation after convolutions")
+    batch_norm: bool = param(True, "scratch CNN: batch normalisation after convolutions",
+                             memory=(False, True))  # fmt: skip
     dropout: float = param(0.1, "dropout before the classifier (and its dense layers)",
                            low=0.0, high=0.95)  # fmt: skip
     weights: str = param(
@@ -130,9 +142,10 @@ class ModelConfig:
         "imagenet",
         "ResNet's first layers: imagenet (7x7 stride 2, pooling), no_pool, cifar (3x3 stride 1)",
         choices=("imagenet", "no_pool", "cifar"),
+        memory=("imagenet", "no_pool", "cifar"),
     )
     freeze_fraction: float = param(0.0, "share of the backbone's depth that is frozen",
-                                   low=0.0, high=1.0)  # fmt: skip
+                                   low=0.0, high=1.0, memory=-1)  # fmt: skip
     unfreeze: str = param(
         "never",
         "when frozen layers are trained after all: never, at_once or gradual from the head down",
@@ -176,7 +189,8 @@ class AugmentConfig:
     rotate: float = param(20.0, "rotation in degrees, +- this", low=0.0, high=180.0)
     scale: float = param(0.2, "zoom factors in 1 +- this", low=0.0, high=0.5)
     mix: str = param("none", "blend pairs of images and labels",
-                     choices=("none", "mixup", "cutmix"))  # fmt: skip
+                     choices=("none", "mixup", "cutmix"),
+                     memory=("none", "mixup", "cutmix"))  # fmt: skip
     mix_alpha: float = param(0.4, "Beta(alpha, alpha) of the blending share", low=0.01, high=4.0)
 
 
@@ -184,15 +198,16 @@ class AugmentConfig:
 class OptimConfig:
     """How it is minimised."""
 
-    name: str = param("adamw", "optimiser", choices=("sgd", "adam", "adamw", "rmsprop"))
+    name: str = param("adamw", "optimiser", choices=("sgd", "adam", "adamw", "rmsprop"),
+                      memory=("sgd", "rmsprop", "adam", "adamw"))  # fmt: skip
     lr: float = param(2e-3, "peak learning rate (of the head, where they differ)",
                       low=1e-8, high=100.0)  # fmt: skip
     momentum: float = param(0.9, "momentum of sgd and rmsprop", low=0.0, high=0.9999)
     weight_decay: float = param(1e-4, "decoupled for adamw, L2 otherwise; never on norms, biases",
                                 low=0.0, high=10.0)  # fmt: skip
-    batch_size: int = param(64, "images per step", low=1, high=65_536)
+    batch_size: int = param(64, "images per step", low=1, high=65_536, memory=1)
     accumulate: int = param(1, "steps whose gradients are summed before an update",
-                            low=1, high=1024)  # fmt: skip
+                            low=1, high=1024, memory=1)  # fmt: skip
     clip_norm: float = param(0.0, "largest gradient norm; 0: unclipped", low=0.0, high=1e6)
     lr_schedule: str = param("onecycle", "learning rate over the whole budget",
                              choices=("onecycle", "cosine", "constant"))  # fmt: skip
@@ -203,7 +218,7 @@ class OptimConfig:
     layer_decay: float = param(1.0, "factor on the learning rate from each backbone stage to the "
                                "one below it", low=0.01, high=1.0)  # fmt: skip
     ema_decay: float = param(0.0, "decay per update of the averaged weights that are validated; "
-                             "0: off", low=0.0, high=0.99999)  # fmt: skip
+                             "0: off", low=0.0, high=0.99999, memory=1)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,18 @@ def test_every_declaration_is_sound(name):
 
 
 @pytest.mark.parametrize("name", ALL)
+def test_what_needs_memory_is_declared_for_every_value(name):
+    """`gpu_sharing.heaviest_point` reads it: a list has all values, a number has a direction."""
+    rule, kind = ALL[name].metadata, type(ALL[name].default)
+    if isinstance(rule["memory"], tuple):
+        values = (False, True) if kind is bool else rule["choices"]
+        assert sorted(rule["memory"]) == sorted(values)
+    else:
+        assert rule["memory"] in (-1, 0, 1)
+        assert rule["memory"] == 0 or kind in (int, float)
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_every_name_refuses_other_types(name):
     kind = type(ALL[name].default)
     for value in (True, 1, 1.5, "text of nobody", [1], None):

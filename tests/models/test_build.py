@@ -35,6 +35,38 @@ def bits(model: nn.Module) -> dict[str, Tensor]:
     return {k: t.clone() for k, t in model.state_dict().items()}
 
 
+def size_of(config: TrialConfig) -> int:
+    """Numbers in the parameters and in what all layers hand on, for one image."""
+    model, counted = build_model(config, CLASSES, 32), []
+    for layer in model.modules():
+        if not list(layer.children()):
+            layer.register_forward_hook(lambda *given: counted.append(given[2].numel()))
+    model.eval()(images(1, 32))
+    return sum(p.numel() for p in model.parameters()) + sum(counted)
+
+
+SIZES = {"depth": (2, 4), "width": (8, 16), "kernel_size": (3, 5), "dense_layers": (1, 3),
+         "dense_width": (16, 64), "freeze_fraction": (0.0, 0.5), "unfreeze_epoch": (1, 3),
+         "dropout": (0.0, 0.5), "batch_norm": (False, True)}  # fmt: skip
+SMALL = {"model.weights": "none", "model.width": 8, "model.depth": 3, "model.dense_layers": 2,
+         "model.dense_width": 32}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [n for n in PARAMS if n.startswith("model.")])
+def test_what_makes_a_model_larger_is_declared(name: str) -> None:
+    """The contract of ``memory`` in `deepsight.config`, as far as a model's size shows it."""
+    rule, key = PARAMS[name].metadata, name.removeprefix("model.")
+    values = SIZES.get(key) or rule["choices"]  # none for `weights`, which holds no other network
+    if key == "name":
+        values = rule["memory"][2:]  # the ResNets; the size of the scratch CNN is the user's
+    network = "resnet18" if key == "stem" else "scratch_cnn"
+    flat = SMALL | {"model.name": network}
+    sizes = {value: size_of(trial_config(flat | {name: value})) for value in values}
+    if len(set(sizes.values())) > 1:
+        order = sorted(sizes, key=lambda value: sizes[value])
+        assert rule["memory"] == 1 or [v for v in rule["memory"] if v in sizes] == order
+
+
 def test_choices_of_the_config_are_the_table() -> None:
     assert PARAMS["model.name"].metadata["choices"] == tuple(MODELS)
 

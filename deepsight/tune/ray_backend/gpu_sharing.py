@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from deepsight.config import Value
+from deepsight.config import PARAMS, Value
 from deepsight.space import Choice, Domain, decide
 
 MARGIN = 1.15
@@ -22,32 +22,11 @@ GAIN = 0.05
 MOST = 16
 """Trials that are tried on a GPU at a time, at most."""
 
-HEAVIER: Mapping[str, Sequence[Value] | int] = {
-    "model.name": ("resnet20_cifar", "scratch_cnn", "resnet18", "resnet50"),
-    "model.stem": ("imagenet", "no_pool", "cifar"),
-    "model.depth": 1,
-    "model.width": 1,
-    "model.kernel_size": 1,
-    "model.dense_layers": 1,
-    "model.dense_width": 1,
-    "model.dense_strategy": ("halving", "same", "doubling"),
-    "model.batch_norm": (False, True),
-    "model.freeze_fraction": -1,
-    "model.activation": ("relu", "leaky_relu", "silu", "gelu", "mish"),
-    "data.image_size": 1,
-    "optim.name": ("sgd", "rmsprop", "adam", "adamw"),
-    "optim.batch_size": 1,
-    "optim.accumulate": 1,
-    "optim.ema_decay": 1,
-    "augment.mix": ("none", "mixup", "cutmix"),
-}
-"""In which direction a hyperparameter takes more memory: up, down, or through a list of values."""
-
 
 def heaviest_point(
     space: Mapping[str, Domain], fixed: Mapping[str, Value], default: Mapping[str, Value]
 ) -> dict[str, Value]:
-    """The corner of `space` that takes the most memory, by `HEAVIER`.
+    """The corner of `space` that takes the most memory, as ``memory`` in `PARAMS` declares it.
 
     Args:
         space: What is searched.
@@ -56,22 +35,24 @@ def heaviest_point(
     """
     point: dict[str, Value] = dict.fromkeys(space)
     for name, domain, config in decide(space, fixed):
-        config[name] = point[name] = _heaviest(domain, HEAVIER.get(name), default.get(name))
+        declared = PARAMS.get(name)
+        memory = declared.metadata["memory"] if declared else 0
+        config[name] = point[name] = _heaviest(domain, memory, default.get(name))
     return point
 
 
-def _heaviest(domain: Domain, direction: Sequence[Value] | int | None, default: Value) -> Value:
-    if direction is None:
+def _heaviest(domain: Domain, memory: Sequence[Value] | int, default: Value) -> Value:
+    if memory == 0:
         return default if default is not None else domain.middle()
     if isinstance(domain, Choice):
-        return max(domain.values, key=lambda v: _weight(v, direction))
-    return domain.high if direction == 1 else domain.low
+        return max(domain.values, key=lambda v: _weight(v, memory))
+    return domain.high if memory == 1 else domain.low
 
 
-def _weight(value: Value, direction: Sequence[Value] | int) -> float:
-    if isinstance(direction, int):
-        return direction * float(value or 0)
-    return direction.index(value) if value in direction else len(direction)
+def _weight(value: Value, memory: Sequence[Value] | int) -> float:
+    if isinstance(memory, int):
+        return memory * float(value or 0)
+    return memory.index(value) if value in memory else len(memory)
 
 
 def most_by_memory(trial_bytes: int, free_bytes: int, most: int = MOST) -> int:
