@@ -12,6 +12,7 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,14 @@ from deepsight.config import (
     STUDY_PARAMS,
     ResourceSettings,
     StudySettings,
+    TrialConfig,
     UserError,
     Value,
     check_value,
     study_settings,
     trial_config,
 )
-from deepsight.space import Domain, default_point, from_json, sample, to_json
+from deepsight.space import Choice, Domain, default_point, from_json, sample, to_json
 from deepsight.space_checks import check_space
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -60,6 +62,20 @@ class StudyPlan:
     def full_config(self, point: Mapping[str, Value]) -> dict[str, Value]:
         """All hyperparameters of a trial: the fixed ones and `point`."""
         return dict(self.fixed) | dict(point)
+
+    @cached_property
+    def default_trial(self) -> TrialConfig:
+        """The first trial as training reads it."""
+        return trial_config(self.full_config(self.default_config()))
+
+    @cached_property
+    def variants(self) -> tuple[TrialConfig, ...]:
+        """One config for every value of a searched name that decides about data or weights."""
+        flats = [self.full_config(self.default_config())]
+        for name, domain in self.space.items():
+            if isinstance(domain, Choice) and name in ("model.name", "model.weights", "data.name"):
+                flats = [flat | {name: value} for flat in flats for value in domain.values]
+        return tuple(trial_config(flat) for flat in flats)
 
 
 def make_rungs(min_epochs: int, max_epochs: int, reduction_factor: int) -> tuple[int, ...]:
@@ -125,7 +141,7 @@ def resolve_study(
     rungs = make_rungs(settings.min_epochs, settings.max_epochs, settings.reduction_factor)
     plan = StudyPlan(name, searched, fixed, settings, resources, rungs, pinned)
     if not own:
-        trial_config(plan.full_config(plan.default_config()))
+        _ = plan.default_trial  # whose values are checked together
     return plan
 
 

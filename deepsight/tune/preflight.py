@@ -16,14 +16,11 @@ from typing import Any
 
 from deepsight.config import (
     HardwareConfig,
-    TrialConfig,
     UserError,
     is_import_path,
-    trial_config,
 )
 from deepsight.hardware import choose_hardware
 from deepsight.imports import load_object
-from deepsight.space import Choice
 from deepsight.training import prerequisites
 from deepsight.tune.plan import StudyPlan, plan_to_json
 
@@ -35,7 +32,7 @@ def with_hardware(plan: StudyPlan) -> StudyPlan:
     """`plan` with every ``hardware.*`` decided for this machine."""
     if plan.own_trainable:
         return plan
-    asked = trial_config(plan.full_config(plan.default_config())).hardware
+    asked = plan.default_trial.hardware
     return decided(plan, choose_hardware(asked, plan.resources.cpus_per_trial))
 
 
@@ -61,7 +58,7 @@ def check_plan(plan: StudyPlan, local: bool = True) -> None:
                 "Give it a number, as 0.5 for two trials a GPU.",
             )
     else:
-        prerequisites.check(variants(plan))
+        prerequisites.check(plan.variants)
     wanted = plan.resources.cpus_per_trial
     if local and wanted > local_cpus(plan):
         raise UserError(
@@ -82,24 +79,14 @@ def check_searcher(plan: StudyPlan) -> None:
         check_sampler(plan)
 
 
-def variants(plan: StudyPlan) -> list[TrialConfig]:
-    """One config for every value of a searched name that decides about data or weights."""
-    base = plan.full_config(plan.default_config())
-    flats = [base]
-    for name, domain in plan.space.items():
-        if isinstance(domain, Choice) and name in ("model.name", "model.weights", "data.name"):
-            flats = [flat | {name: value} for flat in flats for value in domain.values]
-    return [trial_config(flat) for flat in flats]
-
-
 def prepare_all(plan: StudyPlan) -> dict[str, Any]:
     """Make data and weights available; returns the ``data`` field of the header."""
-    return {} if plan.own_trainable else prerequisites.prepare(variants(plan))
+    return {} if plan.own_trainable else prerequisites.prepare(plan.variants)
 
 
 def files_needed(plan: StudyPlan) -> tuple[Path, list[str]]:
     """The cache, and the files of the user's that every machine with trials must see."""
-    return prerequisites.files(variants(plan))
+    return prerequisites.files(plan.variants)
 
 
 def local_cpus(plan: StudyPlan) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from deepsight.config import HardwareConfig, UserError, trial_config
+from deepsight.config import HardwareConfig, UserError
 from deepsight.tune.plan import StudyPlan
 from deepsight.tune.preflight import decided, files_needed
 from deepsight.tune.ray_backend.node_checks import (
@@ -146,7 +146,7 @@ def survey(plan: StudyPlan, directory: Path) -> list[Node]:
     hardware = HardwareConfig()
     paths: list[str] = []
     if not plan.own_trainable:
-        hardware = trial_config(plan.full_config(plan.default_config())).hardware
+        hardware = plan.default_trial.hardware
         cache, paths = files_needed(plan)
         remedy = "Set DEEPSIGHT_CACHE to a directory that every node mounts at the same path."
         shared.append(Shared("cache", cache, remedy))
