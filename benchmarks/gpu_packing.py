@@ -26,7 +26,7 @@ def measure(space: str, cpus: float, seconds: float, rounds: int, logical: int) 
     from deepsight.tune.plan import resolve_study
     from deepsight.tune.plan_files import load_space
     from deepsight.tune.preflight import check_plan, prepare_all, with_hardware
-    from deepsight.tune.ray_backend.gpu_sharing_probe import measure_packing
+    from deepsight.tune.ray_backend.gpu_sharing_probe import measure_gpu_sharing
 
     given = {"resources.cpus_per_trial": cpus}
     plan = with_hardware(resolve_study("packing", *load_space(space), given))
@@ -41,7 +41,7 @@ def measure(space: str, cpus: float, seconds: float, rounds: int, logical: int) 
         raise SystemExit("Ray finds no GPU here")
     per_gpu = resources["CPU"] / resources["GPU"]
     found = [
-        measure_packing(plan, node["NodeID"], per_gpu, lambda: False, seconds)
+        measure_gpu_sharing(plan, node["NodeID"], per_gpu, lambda: False, seconds)
         for _ in range(rounds)
     ]
     ray.shutdown()

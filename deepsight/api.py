@@ -217,9 +217,9 @@ def _study_of(outcome: Outcome) -> Study:
             f"stopped; go on with {go_on}" if begun else "stopped before the search began"
         )
     study = load_study(outcome.directory)
-    if outcome.hopeless:
+    if outcome.repeated_failure:
         raise UserError(
-            f"the first trials all failed of one cause: {outcome.hopeless}",
+            f"the first trials all failed with the same error: {outcome.repeated_failure}",
             f"Fix it; then start a new study, or go on with {go_on}.",
         )
     if not outcome.unfinished and not any(r.state in SUCCEEDED for r in study.records):

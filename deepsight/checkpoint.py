@@ -97,7 +97,7 @@ def _sync(path: Path) -> None:
     for target in (path, path.parent):
         try:
             descriptor = os.open(target, os.O_RDONLY)
-        except FileNotFoundError:  # whoever owns the folder has removed it
+        except FileNotFoundError:  # the folder was removed meanwhile
             return
         try:
             os.fsync(descriptor)

@@ -19,7 +19,7 @@ Value = bool | int | float | str | None
 
 
 class UserError(ValueError):
-    """What a user can cause and mend: one line of cause, one of remedy.
+    """An error that a user can cause and fix: one line of cause, one of remedy.
 
     Command lines print both lines and exit with `exit_code`, without a traceback.
     """
@@ -71,7 +71,7 @@ def param(
 
 @dataclass(frozen=True)
 class DataConfig:
-    """What is learnt from."""
+    """The data set and its split."""
 
     name: str = param(
         "toy_objects",
@@ -88,14 +88,14 @@ class DataConfig:
     interpolation: str = param(
         "bilinear", "how images are resized", choices=("bilinear", "bicubic")
     )
-    val_fraction: float = param(0.2, "share held out to choose by", low=0.01, high=0.5)
-    test_fraction: float = param(0.2, "share held out to be opened once", low=0.01, high=0.5)
+    val_fraction: float = param(0.2, "share held out for model selection", low=0.01, high=0.5)
+    test_fraction: float = param(0.2, "share held out for the final test", low=0.01, high=0.5)
     split_seed: int = param(0, "seed of the split (and of drawn data)", low=0, high=2**31 - 1)
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What is trained."""
+    """The network."""
 
     name: str = param(
         "scratch_cnn",
@@ -156,7 +156,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """What is minimised."""
+    """The loss."""
 
     name: str = param(
         "cross_entropy",
@@ -196,7 +196,7 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """How it is minimised."""
+    """The optimiser and the learning rate."""
 
     name: str = param("adamw", "optimiser", choices=("sgd", "adam", "adamw", "rmsprop"),
                       memory=("sgd", "rmsprop", "adam", "adamw"))  # fmt: skip
@@ -223,7 +223,7 @@ class OptimConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """The run itself."""
+    """Budget and seed of the run."""
 
     epochs: int = param(9, "full budget in epochs: the horizon of the learning-rate schedule; "
                         "set by study.max_epochs", low=1, high=100_000)  # fmt: skip
@@ -245,7 +245,7 @@ class HardwareConfig:
 
 @dataclass(frozen=True)
 class TrialConfig:
-    """All that `deepsight.training.trial.train_trial` may know."""
+    """All settings that `deepsight.training.trial.train_trial` may read."""
 
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -270,11 +270,11 @@ class StudySettings:
                            low=0.0, high=1.0)  # fmt: skip
     searcher: str = param(
         "gp",
-        "who proposes; also any sampler of Optuna, as optuna.samplers:CmaEsSampler",
+        "which searcher proposes; or a sampler of Optuna, as optuna.samplers:CmaEsSampler",
         choices=("gp", "tpe", "random"),
         importable=True,
     )
-    scheduler: str = param("asha", "who decides which trials go on",
+    scheduler: str = param("asha", "which scheduler decides whether a trial continues",
                            choices=("asha", "asha_stop", "fifo"))  # fmt: skip
     brackets: int = param(1, "groups of trials whose first rungs differ", low=1, high=100)
     seed: int = param(0, "seed of the search; trial k trains with seed + k",
@@ -284,7 +284,7 @@ class StudySettings:
     target: float = param(0.65, "minimum viable value of the metric")
     time_limit_s: float = param(0.0, "no new epochs after this many seconds; 0: none", low=0.0)
     allow_changed_data: bool = param(False, "with --resume: go on although the data changed")
-    allow_unauthenticated: bool = param(False, "join a cluster that lets in everybody")
+    allow_unauthenticated: bool = param(False, "join a cluster without authentication")
     trainable: str = param("", "generator of your own, package.module:function",
                            choices=("",), importable=True)  # fmt: skip
 
@@ -331,7 +331,7 @@ DEFAULTS: dict[str, Value] = {name: f.default for name, f in PARAMS.items()}  # 
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """The error for a name that nobody declared: the nearest ones, else all of them."""
+    """The error for an undeclared name; names the nearest declared ones, else all."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=3)
     if near:

@@ -82,7 +82,7 @@ def parse_capabilities(text: str) -> float | None:
 
 
 def gpu_memory(environment: Mapping[str, str] = os.environ) -> tuple[int, int] | None:
-    """Bytes used and bytes there are on the first visible GPU; None if nobody tells."""
+    """Used and total bytes of the first visible GPU; None if nvidia-smi does not say."""
     first = environment.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0].strip() or "0"
     return parse_memory(_ask_driver("memory.used,memory.total", f"--id={first}"))
 

@@ -1,4 +1,4 @@
-"""Finds what the user names as ``package.module:function``."""
+"""Imports objects that the user names as ``package.module:function``."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def call(path: str, function: Any, *args: Any) -> Any:
     except UserError:
         raise
     except Exception as error:  # the user's code: whatever it raises is the cause
-        raise UserError(f"{path} raised {_described(error)}.", "Mend the function.") from error
+        raise UserError(f"{path} raised {_described(error)}.", "Fix the function.") from error
 
 
 def _failed(module_name: str, error: Exception) -> UserError:
     return UserError(
         f"importing {module_name} raised {_described(error)}.",
-        f"Mend it until python -c 'import {module_name}' works.",
+        f"Fix it until python -c 'import {module_name}' works.",
     )
 
 

@@ -1,8 +1,8 @@
-"""Who goes on: decisions over rungs, without Ray.
+"""Schedulers: which trials continue at a rung. Pure rules, without Ray.
 
-A scheduler sees every score once and answers whether the trial goes on, pauses or stops; asked
-for work, it names the paused trial that has earned more epochs. It knows nothing of processes:
-`deepsight.tune.search` carries its answers out, and a replay of the stored results rebuilds it.
+A scheduler sees every score once and decides whether the trial continues, pauses or stops. It also
+names the paused trial to promote next. `deepsight.tune.search.search` carries the decisions out; a
+replay of the stored results rebuilds the scheduler.
 """
 
 from __future__ import annotations
@@ -14,43 +14,43 @@ from enum import Enum, auto
 from typing import ClassVar
 
 
-class Verdict(Enum):
-    """What becomes of a trial after an epoch."""
+class Decision(Enum):
+    """What happens to a trial after an epoch."""
 
-    GO_ON = auto()
+    CONTINUE = auto()
     PAUSE = auto()
     STOP = auto()
 
 
 @dataclass
 class Scheduler:
-    """Decides which trials go on; this one lets everybody."""
+    """Decides which trials continue; this one lets all of them (first in, first out)."""
 
     pauses: ClassVar[bool] = False
-    """Whether a trial may be told to pause."""
+    """Whether a trial may be paused."""
 
-    def judge(self, trial_id: str, epoch: int, score: float, exempt: bool = False) -> Verdict:
-        """Take note of `score` (higher is better) after `epoch`, and decide.
+    def judge(self, trial_id: str, epoch: int, score: float, exempt: bool = False) -> Decision:
+        """Record `score` (higher is better) after `epoch`, and decide.
 
         Args:
             trial_id: Whose score it is.
             epoch: Epochs that the trial has trained.
-            score: Its metric, turned so that more is better.
-            exempt: Whether the trial goes on whatever it scored; others are compared with it.
+            score: Its metric, negated if lower is better.
+            exempt: Whether the trial continues whatever its score; others are compared with it.
         """
-        return Verdict.GO_ON
+        return Decision.CONTINUE
 
     def promotable(self) -> tuple[int, str] | None:
         """The rung and the id of the paused trial to train on first, None if there is none."""
         return None
 
     def resumed(self, trial_id: str) -> None:
-        """Hear that a paused trial trains again."""
+        """Record that a paused trial trains again."""
 
     def ended(self, trial_id: str) -> None:
-        """Hear that a trial will not train again."""
+        """Record that a trial will not train again."""
 
-    def hopeless(self, trials: int) -> Sequence[str]:
+    def unpromotable(self, trials: int) -> Sequence[str]:
         """Paused trials that cannot be promoted any more in a study of `trials` trials."""
         return ()
 
@@ -59,8 +59,8 @@ class Scheduler:
 class AshaStop(Scheduler):
     """Asynchronous successive halving, stopping variant (Li et al., MLSys 2020, section 3.3).
 
-    At a rung a trial goes on if its score is among the best ``1 / reduction_factor`` of those
-    seen there so far; while fewer than `reduction_factor` have arrived, the best one does.
+    At a rung a trial continues if its score is among the top ``1 / reduction_factor`` of those
+    seen there so far; while fewer than `reduction_factor` were seen, the best one does.
     """
 
     rungs: Sequence[int]
@@ -68,25 +68,25 @@ class AshaStop(Scheduler):
     seen: dict[int, dict[str, float]] = field(default_factory=dict)
     """Scores by rung and trial."""
 
-    def judge(self, trial_id: str, epoch: int, score: float, exempt: bool = False) -> Verdict:
-        """Decide at the rungs; between them every trial goes on."""
+    def judge(self, trial_id: str, epoch: int, score: float, exempt: bool = False) -> Decision:
+        """Decide at the rungs; between them every trial continues."""
         if epoch not in self.rungs[:-1]:
-            return Verdict.GO_ON
+            return Decision.CONTINUE
         scores = self.seen.setdefault(epoch, {})
         scores[trial_id] = score
         places = max(1, len(scores) // self.reduction_factor)
         better = sum(other > score for other in scores.values())
-        return Verdict.GO_ON if exempt or better < places else Verdict.STOP
+        return Decision.CONTINUE if exempt or better < places else Decision.STOP
 
 
 @dataclass
 class Asha(Scheduler):
     """Asynchronous successive halving as published (Li et al., MLSys 2020, algorithm 2).
 
-    Every trial pauses at every rung. One of the best ``1 / reduction_factor`` seen at a rung that
-    is paused there has earned the epochs to the next rung; the highest such rung goes first, the
-    best score within it. One departure: while fewer than `reduction_factor` have arrived the best
-    of them has a place, so that a small study has an incumbent at all.
+    Every trial pauses at every rung. A trial that is paused at a rung and among the top
+    ``1 / reduction_factor`` of the scores seen there can be promoted: the highest such rung first,
+    the best score within it. One departure from the paper: while fewer than `reduction_factor`
+    scores were seen, the best one can be promoted, so that a small study has an incumbent at all.
     """
 
     pauses: ClassVar[bool] = True
@@ -95,20 +95,20 @@ class Asha(Scheduler):
     seen: dict[int, dict[str, float]] = field(default_factory=dict)
     """Scores by rung and trial."""
     paused: dict[str, int] = field(default_factory=dict)
-    """The rung at which each paused trial waits."""
+    """The rung at which each trial is paused."""
 
-    def judge(self, trial_id: str, epoch: int, score: float, exempt: bool = False) -> Verdict:
+    def judge(self, trial_id: str, epoch: int, score: float, exempt: bool = False) -> Decision:
         """Pause at the rungs."""
         if epoch not in self.rungs[:-1]:
-            return Verdict.GO_ON
+            return Decision.CONTINUE
         self.seen.setdefault(epoch, {})[trial_id] = score
         if exempt:
-            return Verdict.GO_ON
+            return Decision.CONTINUE
         self.paused[trial_id] = epoch
-        return Verdict.PAUSE
+        return Decision.PAUSE
 
     def promotable(self) -> tuple[int, str] | None:
-        """The best of those who wait with a place among the best of their rung."""
+        """The best paused trial among the top of its rung, of the highest rung that has one."""
         for rung in sorted(set(self.paused.values()), reverse=True):
             for trial_id in self._best(rung, len(self.seen[rung])):
                 if self.paused.get(trial_id) == rung:
@@ -116,35 +116,35 @@ class Asha(Scheduler):
         return None
 
     def resumed(self, trial_id: str) -> None:
-        """It waits no longer."""
+        """It is not paused any more."""
         self.paused.pop(trial_id, None)
 
     def ended(self, trial_id: str) -> None:
-        """It waits no longer; its scores stay."""
+        """It is not paused any more; its scores stay."""
         self.paused.pop(trial_id, None)
 
-    def hopeless(self, trials: int) -> Sequence[str]:
-        """Those who would have no place even if all trials arrived at their rung, worse than they.
+    def unpromotable(self, trials: int) -> Sequence[str]:
+        """Those that cannot reach the top 1/eta even if all remaining trials score worse.
 
-        Ends them early, so that their checkpoints need not be kept.
+        They are ended early, so that their checkpoints need not be kept.
         """
-        hopeful = {
+        promotable = {
             trial_id
             for rung in set(self.paused.values())
             for trial_id in self._best(rung, max(trials, len(self.seen[rung])))
         }
-        return [trial_id for trial_id in self.paused if trial_id not in hopeful]
+        return [trial_id for trial_id in self.paused if trial_id not in promotable]
 
     def _best(self, rung: int, arrived: int) -> Sequence[str]:
-        """Who has a place at `rung` when `arrived` trials have come, the best first."""
+        """The top 1/eta at `rung` once `arrived` trials were seen there, the best first."""
         scores = self.seen[rung]
-        ranked = sorted(scores, key=lambda trial_id: -scores[trial_id])  # ties: who came first
+        ranked = sorted(scores, key=lambda trial_id: -scores[trial_id])  # ties: the earlier first
         return ranked[: max(1, arrived // self.reduction_factor)]
 
 
 @dataclass
 class Brackets(Scheduler):
-    """Several schedulers whose first rungs differ, each trial in one of them (Hyperband's hedge).
+    """Several schedulers whose first rungs differ, each trial in one of them (as in Hyperband).
 
     Bracket `s` begins at rung `s` and gets trials in proportion to ``reduction_factor ** -s``, so
     that the first rungs of all brackets cost the same. The draw depends on the seed and the
@@ -166,7 +166,7 @@ class Brackets(Scheduler):
         rng = random.Random(f"bracket {self.seed} {trial_id}")
         return rng.choices(self.brackets, weights)[0]
 
-    def judge(self, trial_id: str, epoch: int, score: float, exempt: bool = False) -> Verdict:
+    def judge(self, trial_id: str, epoch: int, score: float, exempt: bool = False) -> Decision:
         """As the trial's bracket does."""
         return self.bracket_of(trial_id).judge(trial_id, epoch, score, exempt)
 
@@ -183,9 +183,9 @@ class Brackets(Scheduler):
         """Tell the trial's bracket."""
         self.bracket_of(trial_id).ended(trial_id)
 
-    def hopeless(self, trials: int) -> Sequence[str]:
+    def unpromotable(self, trials: int) -> Sequence[str]:
         """Those of all brackets."""
-        return [trial_id for bracket in self.brackets for trial_id in bracket.hopeless(trials)]
+        return [trial_id for bracket in self.brackets for trial_id in bracket.unpromotable(trials)]
 
 
 SCHEDULERS: dict[str, Callable[[Sequence[int], int], Scheduler]] = {

@@ -53,7 +53,7 @@ class Float:
         """The centre of the domain on its own scale."""
         return math.sqrt(self.low * self.high) if self.log else (self.low + self.high) / 2
 
-    def to_unit(self, value: float, padded: bool = True) -> float:
+    def to_unit(self, value: Value, padded: bool = True) -> float:
         """Where `value` lies between `low` (0) and `high` (1); 0.5 if these are equal.
 
         Args:
@@ -93,7 +93,7 @@ class Int:
         centre = math.sqrt(self.low * self.high) if self.log else (self.low + self.high) / 2
         return int(centre)
 
-    def to_unit(self, value: float, padded: bool = True) -> float:
+    def to_unit(self, value: Value, padded: bool = True) -> float:
         """Where `value` lies in the domain, from 0 to 1; 0.5 if there is one value only.
 
         Args:
@@ -153,7 +153,8 @@ class Choice:
         return self.values[min(int(unit * len(self.values)), len(self.values) - 1)]
 
 
-def _to_unit(value: float, low: float, high: float, log: bool) -> float:
+def _to_unit(value: Value, low: float, high: float, log: bool) -> float:
+    assert isinstance(value, int | float)
     start, end, at = (math.log(x) if log else float(x) for x in (low, high, value))
     return (at - start) / (end - start) if end > start else 0.5
 

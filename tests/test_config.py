@@ -140,5 +140,5 @@ def test_study_settings():
 
 
 def test_a_user_error_survives_a_process_boundary():
-    error = pickle.loads(pickle.dumps(UserError("It broke.", "Mend it.")))
-    assert (error.cause, error.remedy, str(error)) == ("It broke.", "Mend it.", "It broke.")
+    error = pickle.loads(pickle.dumps(UserError("It broke.", "Fix it.")))
+    assert (error.cause, error.remedy, str(error)) == ("It broke.", "Fix it.", "It broke.")

@@ -192,7 +192,7 @@ def test_paused_trials_go_on_from_their_checkpoints(tmp_path, brackets):
     for record in study.records:  # a bracket begins at the first rung or at the second
         promotions = {1: {0}, 3: {0, 1}, 9: {1, 2}}[record.num_epochs]
         exempt = record.explorer or record.trial_id == "t0000"
-        assert len(record.again) in ({0} if exempt else promotions)
+        assert len(record.restarts) in ({0} if exempt else promotions)
     kept = {path.parent.name for path in study.directory.glob("trials/*/checkpoint.pt*")}
     assert kept == {r.trial_id for r in study.records if r.num_epochs == 9}
 

@@ -26,9 +26,9 @@ def test_finds_what_is_there(module):
         ("nowhere", "not an import path", "package.module:function"),
         ("no_such_package.nets:build", "no module 'no_such_package'", "install it"),
         ("os.no_such:build", "no module 'os.no_such'", "install it"),
-        ("imports_missing:build", "importing imports_missing raised", "Mend"),
-        ("raises:build", "importing raises raised RuntimeError: two lines (raises.py:1)", "Mend"),
-        ("no_syntax:build", "importing no_syntax raised SyntaxError", "Mend"),
+        ("imports_missing:build", "importing imports_missing raised", "Fix"),
+        ("raises:build", "importing raises raised RuntimeError: two lines (raises.py:1)", "Fix"),
+        ("no_syntax:build", "importing no_syntax raised SyntaxError", "Fix"),
         ("has_others:bulid", "unknown name in module has_others 'bulid'", "build"),
     ],
 )

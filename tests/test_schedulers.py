@@ -9,15 +9,15 @@ from deepsight.schedulers import (
     Asha,
     AshaStop,
     Brackets,
+    Decision,
     Scheduler,
-    Verdict,
     build_scheduler,
 )
 from deepsight.tune.plan import make_rungs
 
 
 def goes_on(scheduler, trial_id, epoch, score):
-    return scheduler.judge(trial_id, epoch, score) == Verdict.GO_ON
+    return scheduler.judge(trial_id, epoch, score) == Decision.CONTINUE
 
 
 @pytest.mark.parametrize(
@@ -73,20 +73,20 @@ def test_every_scheduler_keeps_its_promises(name, brackets):
     scheduler = build_scheduler(name, (1, 3, 9), 3, brackets)
     for number in range(100):
         trial_id, exempt = f"t{number:04d}", number % 5 == 4
-        verdict, epoch = Verdict.GO_ON, 0
-        while verdict == Verdict.GO_ON and epoch < 9:
+        decision, epoch = Decision.CONTINUE, 0
+        while decision == Decision.CONTINUE and epoch < 9:
             epoch += 1
-            verdict = scheduler.judge(trial_id, epoch, rng.random(), exempt)
-            assert verdict == Verdict.GO_ON or (epoch in (1, 3) and not exempt)
-        if verdict == Verdict.GO_ON:
+            decision = scheduler.judge(trial_id, epoch, rng.random(), exempt)
+            assert decision == Decision.CONTINUE or (epoch in (1, 3) and not exempt)
+        if decision == Decision.CONTINUE:
             scheduler.ended(trial_id)
         while promotion := scheduler.promotable():
             rung, trial_id = promotion
             assert scheduler.promotable() == promotion  # asking changes nothing
-            assert trial_id not in scheduler.hopeless(100)
+            assert trial_id not in scheduler.unpromotable(100)
             scheduler.resumed(trial_id)
             for epoch in range(rung + 1, 10):
-                if scheduler.judge(trial_id, epoch, rng.random()) != Verdict.GO_ON:
+                if scheduler.judge(trial_id, epoch, rng.random()) != Decision.CONTINUE:
                     break
 
 
@@ -95,7 +95,7 @@ def test_asha_promotes_the_best_third_the_highest_rung_first():
     scores = [0.5, 0.4, 0.6, 0.55, 0.7, 0.65]
     promoted = []
     for number, score in enumerate(scores):
-        assert asha.judge(f"t{number}", 1, score) == Verdict.PAUSE
+        assert asha.judge(f"t{number}", 1, score) == Decision.PAUSE
         promotion = asha.promotable()
         promoted.append(promotion and promotion[1])
         if promotion:
@@ -103,12 +103,12 @@ def test_asha_promotes_the_best_third_the_highest_rung_first():
     # one place while fewer than six have come, two from then on: t4's and t5's
     assert promoted == ["t0", None, "t2", None, "t4", "t5"]
     for number in (0, 2, 4, 5):
-        assert asha.judge(f"t{number}", 2, 0.0) == Verdict.GO_ON
-        assert asha.judge(f"t{number}", 3, scores[number]) == Verdict.PAUSE
+        assert asha.judge(f"t{number}", 2, 0.0) == Decision.CONTINUE
+        assert asha.judge(f"t{number}", 3, scores[number]) == Decision.PAUSE
     asha.judge("t6", 1, 0.9)
     assert asha.promotable() == (3, "t4")
     asha.resumed("t4")
-    assert asha.judge("t4", 9, 0.1) == Verdict.GO_ON
+    assert asha.judge("t4", 9, 0.1) == Decision.CONTINUE
     assert asha.promotable() == (1, "t6")
 
 
@@ -125,8 +125,8 @@ def test_a_paused_trial_is_promoted_when_others_make_a_place_for_it():
 
 def test_an_exempt_trial_is_compared_with_but_never_paused_or_promoted():
     asha = Asha((1, 3, 9), 3)
-    assert asha.judge("a", 1, 0.9, exempt=True) == Verdict.GO_ON
-    assert asha.judge("b", 1, 0.5) == Verdict.PAUSE
+    assert asha.judge("a", 1, 0.9, exempt=True) == Decision.CONTINUE
+    assert asha.judge("b", 1, 0.5) == Decision.PAUSE
     assert asha.promotable() is None  # the one place is a's
     for trial_id in "cdef":
         asha.judge(trial_id, 1, 0.2)
@@ -141,13 +141,13 @@ def test_an_ended_trial_is_not_promoted():
     assert asha.promotable() is None
 
 
-def test_hopeless_are_those_whom_no_arrival_can_help():
+def test_unpromotable_are_those_below_the_top_whatever_arrives():
     asha = Asha((1, 3), 3)
     for number in range(6):
         asha.judge(f"t{number}", 1, float(number))
-    assert asha.hopeless(30) == []
-    assert asha.hopeless(9) == ["t0", "t1", "t2"]
-    assert asha.hopeless(3) == ["t0", "t1", "t2", "t3"]  # more came than were announced
+    assert asha.unpromotable(30) == []
+    assert asha.unpromotable(9) == ["t0", "t1", "t2"]
+    assert asha.unpromotable(3) == ["t0", "t1", "t2", "t3"]  # more came than were announced
 
 
 def test_brackets_draw_alike_and_in_proportion():

@@ -32,7 +32,7 @@ def locked(path: Path) -> Iterator[None]:
     """Hold an exclusive lock on the file `path` (made if absent) against other processes.
 
     The lock only saves doing the same work twice; `replace_directory` is safe without it. Where
-    the file system has no locks this says so and goes on.
+    the file system has no locks, a warning is logged and the body runs without.
     """
     make_directory(path.parent)
     with path.open("a") as file:

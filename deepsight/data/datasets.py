@@ -1,4 +1,4 @@
-"""The data sets by name, and how they are opened: packed once, then memory-mapped by everybody."""
+"""The data sets by name, and how they are opened: packed once, memory-mapped by every process."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ DRAWING = (
 
 
 def _code(*paths: Path) -> str:
-    """Digest of source files: whoever edits what makes the images gets a new pack unasked."""
+    """Digest of source files: an edit of the code that makes the images leads to a new pack."""
     digest = hashlib.sha256()
     for path in paths:
         digest.update(path.read_bytes())

@@ -275,6 +275,6 @@ def _report_broken(listing: Listing, broken: dict[int, str]) -> None:
         raise UserError(
             f"{len(broken)} of {len(listing.files)} files in {listing.root} are broken, more than "
             f"{MAX_BROKEN:.0%}: {text}.",
-            "Mend or remove them.",
+            "Repair or remove them.",
         )
     logger.warning("skipped %d broken files of %s: %s", len(broken), listing.root, text)

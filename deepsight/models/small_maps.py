@@ -190,7 +190,7 @@ def fit_kernels(model: nn.Module, image_size: int, expand: bool) -> None:
                 for i, size in enumerate(sizes.pop())
             )
             if _pays(rows, columns, module.kernel_size, expand):
-                # in place, so that whoever holds the module (stages, hooks) holds the new one
+                # in place, so that references to the module (stages, hooks) see the new one
                 module.__class__ = _SmallMap
                 module.fit(rows, columns)  # type: ignore[operator]
 

@@ -1,4 +1,4 @@
-"""A study's record as the events that made it, in the order in which they happened."""
+"""A study's record as events in the order of their times."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Event:
 
     time: float
     """Seconds since the epoch."""
-    kind: Literal["started", "again", "result", "ended"]
+    kind: Literal["started", "restarted", "result", "ended"]
     record: TrialRecord
     """The trial as it is now."""
     row: Mapping[str, Any] = field(default_factory=dict)
@@ -27,16 +27,16 @@ class Event:
         return self.record.trial_id
 
 
-def history(study: Study) -> Sequence[Event]:
-    """All that is on record, earliest first; within a time the trial that started first."""
+def study_events(study: Study) -> Sequence[Event]:
+    """All events on record, earliest first; within a time in the order of the trials."""
     return sorted(_events(study), key=lambda event: event.time)
 
 
 def _events(study: Study) -> Iterator[Event]:
     for record in study.records:
         yield Event(record.started, "started", record)
-        for time in record.again:
-            yield Event(time, "again", record)
+        for time in record.restarts:
+            yield Event(time, "restarted", record)
         for row in record.rows:
             yield Event(float(row["time"]), "result", record, row)
         if record.ended is not None:

@@ -1,7 +1,7 @@
 """What the lines and fields of the run format must be: the rules that writer and reader share.
 
 `docs/run_format.md` describes them for people. Nothing here opens a file; `deepsight.run_store`
-does, and is what everybody else imports.
+does, and other packages import that.
 """
 
 from __future__ import annotations
@@ -163,9 +163,9 @@ def apply_event(where: str, line: dict[str, Any], trials: dict[str, dict[str, An
         _check_started(where, line, trial)
         if trial is None:
             known = {k: line.pop(k) for k in ("trial_id", "config", "explorer", "budget")}
-            trials[name] = known | {"started": time, "again": [], "rows": [], "extra": line}
+            trials[name] = known | {"started": time, "restarts": [], "rows": [], "extra": line}
         else:
-            trial["again"].append(time)
+            trial["restarts"].append(time)
     elif event == "ended":
         if trial is None or "state" in trial:
             damaged(where, f"trial {name} ends but is not running")

@@ -104,7 +104,7 @@ def take_lock(descriptor: int, directory: Path, mark: str = "") -> Writer | None
 
 
 def read_note(directory: Path) -> Writer | None:
-    """Who wrote the study last without having finished; None when nobody did."""
+    """The last writer of the study that did not finish; None if there is none."""
     try:
         return Writer(**json.loads((directory / NOTE).read_text("utf-8")))
     except (OSError, ValueError, TypeError):

@@ -37,7 +37,7 @@ def load_study(path: Path | str, skip_damaged: bool = False) -> Study:
     Args:
         path: The study's directory.
         skip_damaged: Leave damaged lines out and name them in `Study.skipped`, for a report that
-            shows what is left; whoever goes on with a study must not.
+            shows what is left; never to resume a study.
 
     Raises:
         UserError: If there is no study at `path`.

@@ -33,8 +33,8 @@ class TrialRecord:
     """Epochs it may train for."""
     started: float
     """Seconds since the epoch."""
-    again: list[float] = field(default_factory=list)
-    """When it went on, promoted from a pause or after an interruption."""
+    restarts: list[float] = field(default_factory=list)
+    """When it was promoted from a pause, or resumed after an interruption."""
     state: str = "running"
     """running (also: interrupted), completed, stopped, diverged or failed."""
     ended: float | None = None

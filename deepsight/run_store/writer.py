@@ -63,7 +63,7 @@ def create_study(directory: Path, header: Mapping[str, Any], mark: str = "") -> 
         aside.rename(directory)
     except OSError as error:
         shutil.rmtree(aside, ignore_errors=True)
-        if directory.exists():  # somebody was quicker
+        if directory.exists():  # another process was faster
             raise _exists(directory) from None
         raise StorageError(
             f"cannot make the study {directory}: {error.strerror}.",
@@ -256,7 +256,7 @@ class StudyWriter:
 
 def _latest_time(study: Study) -> float:
     """The time of the study's last event, in seconds since the epoch; 0 without any."""
-    times = [t for r in study.records for t in (r.started, *r.again, r.ended or 0.0)]
+    times = [t for r in study.records for t in (r.started, *r.restarts, r.ended or 0.0)]
     times += [r.rows[-1]["time"] for r in study.records if r.rows]
     return max(times, default=0.0)
 
@@ -277,7 +277,7 @@ def _replace(path: Path, content: Mapping[str, Any]) -> None:
 
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-"""A disk that is full or read-only: no trial's fault."""
+"""Errors of a disk that is full or read-only, which no trial caused."""
 
 
 def storage_error(directory: Path, error: OSError) -> StorageError:

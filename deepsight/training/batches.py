@@ -1,4 +1,4 @@
-"""Images on their way to the device, and how an epoch is cut into batches and updates."""
+"""Moves images to the device, and cuts an epoch into batches and updates."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Samples:
 def load_samples(
     images: npt.NDArray[np.uint8], labels: npt.NDArray[np.integer[Any]], device: torch.device
 ) -> Samples:
-    """Make a split ready: on a GPU that has room for it wholly, else a batch at a time.
+    """Prepare a split: as a whole on a GPU with room for it, else a batch at a time.
 
     Args:
         images: (N, H, W, 3); never copied on a CPU.

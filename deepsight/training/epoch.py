@@ -1,4 +1,4 @@
-"""One epoch: training and validation steps, and the numbers that come of them."""
+"""One epoch: training and validation steps, and their results."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Streams = tuple[torch.Generator, torch.Generator]
 
 @dataclass(frozen=True)
 class Learner:
-    """All that an epoch works on; built once a trial by `deepsight.training.trial`.
+    """The parts that an epoch trains and reads; built once a trial by `deepsight.training.trial`.
 
     Attributes:
         config: With the hardware decided.
@@ -91,7 +91,7 @@ class Learner:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a pass over the training images came to.
+    """Results of one pass over the training images.
 
     Attributes:
         loss: Mean of the minimised loss; None if it stopped being finite.
@@ -110,7 +110,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Validated:
-    """What the model says of the val split.
+    """Predictions for the val split.
 
     Attributes:
         loss: Mean cross-entropy, whatever loss is minimised, so that trials compare; None if a
@@ -165,7 +165,7 @@ def train_epoch(learner: Learner, epoch: int) -> Trained:
 
 
 def prepare(learner: Learner, epoch: int) -> None:
-    """Freeze what is frozen in `epoch`, and make its random numbers begin anew."""
+    """Freeze the layers that are frozen in `epoch`, and reseed the random numbers."""
     model = learner.model.train()
     num_stages = len(stages(model)) - 1
     set_frozen(model, frozen_stages(learner.config.model, num_stages, epoch))

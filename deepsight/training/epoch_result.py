@@ -1,4 +1,4 @@
-"""What training yields after every epoch. Light: importing it does not import torch."""
+"""The result that training yields after every epoch. Importing this module imports no torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class EpochResult:
             validation steps), ``train_loss``, ``val_loss``, ``val_accuracy``, ``val_macro_f1``,
             ``val_recall`` (one a class), ``val_ece``, ``lr``, ``images_per_s``. Plain numbers,
             None where there is none; never NaN or infinite.
-        state: What resuming needs. It refers to the tensors in training: save it before asking
+        state: The state to resume from. It refers to the tensors in training: save it before asking
             for the next epoch. None if the trial diverged.
         predictions: ``probabilities`` (N, C) float16 and ``labels`` (N,) int64 of the val split.
         images: At most 16 augmented inputs, (N, H, W, 3) uint8; with the first epoch only.

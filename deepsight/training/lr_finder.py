@@ -76,11 +76,11 @@ def sweep_lr(config: TrialConfig) -> Sweep:
         UserError: As `deepsight.training.trial.build_learner`, or if the loss is not finite from
             the start.
     """
-    from deepsight.training.process_settings import machine_settings
+    from deepsight.training.process_settings import process_settings
     from deepsight.training.trial import build_learner
 
     hardware = choose_hardware(config.hardware, ResourceSettings().cpus_per_trial)
-    with machine_settings(hardware):
+    with process_settings(hardware):
         learner = build_learner(dataclasses.replace(config, hardware=hardware))
         num_steps = max(MIN_STEPS, len(learner.updates()))
         rates = np.geomspace(LOWEST, HIGHEST, num_steps)

@@ -1,4 +1,4 @@
-"""What the first trial needs: data packed once, starting weights. Light: no torch."""
+"""Prerequisites of the first trial: packed data and starting weights. Imports no torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def check(configs: Iterable[TrialConfig]) -> None:
-    """Look for what is missing within a second or two, before anything is started.
+    """Check within a second or two, before anything starts, that data and weights are available.
 
     Raises:
         UserError: If a data set or weights cannot be had.
@@ -52,7 +52,7 @@ def prepare(configs: Iterable[TrialConfig]) -> dict[str, Any]:
 
 
 def files(configs: Iterable[TrialConfig]) -> tuple[Path, list[str]]:
-    """What must be at hand wherever trials run.
+    """Files that every machine with trials must see.
 
     Returns:
         The cache's directory, made if it was not there, and the user's own folders of images and

@@ -1,4 +1,4 @@
-"""Settings of the process that a trial wants: threads, cuDNN, and how memory is kept."""
+"""Settings of a training process: threads, cuDNN, and how freed memory is kept."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _LARGE = 2**31 - 1
 
 
 @contextmanager
-def machine_settings(hardware: HardwareConfig) -> Iterator[None]:
-    """Set threads and cuDNN's choice of algorithms for a trial, and put them back afterwards.
+def process_settings(hardware: HardwareConfig) -> Iterator[None]:
+    """Set threads and cuDNN's benchmark mode for a trial, and restore them afterwards.
 
     Args:
         hardware: With nothing left to decide.
@@ -38,9 +38,9 @@ def machine_settings(hardware: HardwareConfig) -> Iterator[None]:
 
 @functools.lru_cache(maxsize=1)
 def keep_freed_memory() -> None:
-    """Have malloc keep what the process frees, for good, instead of handing it back to the system.
+    """Have malloc keep freed memory instead of returning it to the system; for good.
 
-    A step frees and allocates the same large blocks again; handed back, each comes with a page
+    A step frees and allocates the same large blocks again; once returned, each costs a page
     fault for every 4 KB: an eighth of the processor time of a small network (docs/training.md).
     Does nothing where the C library is not glibc.
     """

@@ -1,4 +1,4 @@
-"""What a trial costs, from a few of its steps: memory and time."""
+"""Benchmarks a few steps of a trial: memory and time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from deepsight.training.epoch import (
     training_batch,
     update,
 )
-from deepsight.training.process_settings import machine_settings
+from deepsight.training.process_settings import process_settings
 from deepsight.training.seeding import generator
 from deepsight.training.trial import build_learner
 
@@ -41,8 +41,8 @@ class Memory:
     free: int
 
 
-class Measured:
-    """A trial that can be stepped, and measured meanwhile."""
+class StepBenchmark:
+    """A trial whose updates are run and measured one stretch at a time."""
 
     def __init__(self, config: TrialConfig, cpus: float) -> None:
         """Build it.
@@ -58,12 +58,12 @@ class Measured:
         self._config = dataclasses.replace(config, hardware=hardware)
         self._before = gpu_memory() if hardware.device == "cuda" else None
         self._number = 0
-        with machine_settings(hardware):
+        with process_settings(hardware):
             self._learner = build_learner(self._config)
 
     def warm(self) -> Memory:
-        """Make the first updates and a validation step, after which memory no longer grows."""
-        with machine_settings(self._config.hardware):
+        """Run the first updates and a validation step, after which memory no longer grows."""
+        with process_settings(self._config.hardware):
             self._updates(WARM_UPDATES, None)
             evaluate(_first_batch(self._learner))
         if self._learner.device.type != "cuda":
@@ -74,8 +74,8 @@ class Measured:
         return Memory(total - free - used_before, total - used_before)
 
     def run(self, seconds: float) -> float:
-        """Update for so long; returns updates per second."""
-        with machine_settings(self._config.hardware):
+        """Run updates for that many seconds; returns updates per second."""
+        with process_settings(self._config.hardware):
             began = time.perf_counter()
             done = self._updates(None, seconds)
             if self._learner.device.type == "cuda":
@@ -83,7 +83,7 @@ class Measured:
         return done / (time.perf_counter() - began)
 
     def _updates(self, count: int | None, seconds: float | None) -> int:
-        """Make `count` updates, or go on for `seconds`; epoch after epoch if need be."""
+        """Run `count` updates, or updates for `seconds`, over several epochs if necessary."""
         learner, seed = self._learner, self._config.train.seed
         began, done, epoch = time.perf_counter(), 0, 1
         while True:

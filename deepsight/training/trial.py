@@ -1,4 +1,4 @@
-"""A trial: one config trained epoch by epoch. Training yields; whoever asks for more decides."""
+"""A trial: one config trained epoch by epoch. Training yields; the caller decides to go on."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from deepsight.training.batches import load_samples
 from deepsight.training.epoch import Learner, Trained, Validated, evaluate, train_epoch
 from deepsight.training.epoch_result import EpochResult
 from deepsight.training.optim import build_optimiser
-from deepsight.training.process_settings import machine_settings
+from deepsight.training.process_settings import process_settings
 
 
 def train_trial(
@@ -38,13 +38,13 @@ def train_trial(
 ) -> Iterator[EpochResult]:
     """Train one config and yield a result after every epoch.
 
-    ``config.train.epochs`` is the horizon of the learning rate's schedule; whoever wants fewer
-    epochs closes the generator. On a CPU the results depend on the config alone, and a trial
+    ``config.train.epochs`` is the horizon of the learning rate's schedule; to train fewer
+    epochs, close the generator. On a CPU the results depend on the config alone, and a trial
     resumed at epoch k goes on bit for bit like one that was never interrupted.
 
     Args:
         config: What to train; what is "auto" in its hardware is decided for one CPU core.
-        resume: The `EpochResult.state` to go on from.
+        resume: The `EpochResult.state` to resume from.
 
     Yields:
         One result an epoch; none if `resume` has done them all. A loss or a logit that is not
@@ -56,7 +56,7 @@ def train_trial(
     cpus = ResourceSettings().cpus_per_trial
     hardware = choose_hardware(config.hardware, cpus)
     config = dataclasses.replace(config, hardware=hardware)
-    with machine_settings(hardware):
+    with process_settings(hardware):
         done = 0 if resume is None else int(resume["epoch"])
         if done >= config.train.epochs:
             return
@@ -112,7 +112,7 @@ def build_learner(config: TrialConfig) -> Learner:
 
 
 def restore(learner: Learner, state: Mapping[str, Any]) -> None:
-    """Put the learner where `state` (of `EpochResult`) was taken."""
+    """Load `state` (of an `EpochResult`) into the learner."""
     learner.model.load_state_dict(state["model"])
     learner.optimiser.load_state_dict(state["optimiser"])
     if learner.averaged is not None:
@@ -169,9 +169,9 @@ def make_row(
 
 
 def make_state(learner: Learner, epoch: int) -> dict[str, Any]:
-    """What resuming needs, and what telling the images of the model needs; no copies.
+    """What resuming needs and what inference preprocessing needs; no copies.
 
-    ``averaged`` is there only with an average, and is what was validated.
+    ``averaged`` exists only with an averaged model, which is then the validated one.
     """
     state = {
         "epoch": epoch,

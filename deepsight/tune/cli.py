@@ -1,6 +1,6 @@
-"""The command line of the search: reads wishes, prints results, turns errors into exit codes.
+"""The command line of the search: parses flags, prints results, turns errors into exit codes.
 
-Ray, torch and Optuna are imported only after everything that can be wrong has been checked.
+Ray, torch and Optuna are imported only after the flags and the plan have been checked.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def make_parser() -> Parser:
 
 
 def plan_from_flags(flags: argparse.Namespace) -> StudyPlan:
-    """Resolve what the flags ask for.
+    """The plan that the flags describe.
 
     Raises:
         UserError: If they ask for what does not exist or contradict each other.
@@ -88,7 +88,7 @@ def _changes(flags: argparse.Namespace) -> dict[str, Value]:
 
 
 def _resume_changes(flags: argparse.Namespace) -> dict[str, Value]:
-    """What may change when a study goes on: how long it does, and its data if that is accepted.
+    """The settings that may change on resume: the budget, and data if a change is accepted.
 
     The searcher may be named again (`deepsight.tune.resume.require_same_searcher`).
 
@@ -142,7 +142,7 @@ def _run(flags: argparse.Namespace) -> int:
 
 
 def report(outcome: Outcome) -> int:
-    """Say how the study ended, print its directory last, and return the exit code."""
+    """Log how the study ended, print its directory last, and return the exit code."""
     say = sys.stderr.write
     progress = outcome.progress
     shown = _shortest(outcome.directory)
@@ -153,9 +153,10 @@ def report(outcome: Outcome) -> int:
     if outcome.signal:
         say(f"stopped; go on with: python -m deepsight.tune --resume {shown}\n")
         code = 128 + outcome.signal
-    elif outcome.hopeless:
-        say(f"stopped, since the first trials all failed of one cause: {outcome.hopeless}\n"
-            f"Mend it; then start anew, or go on with --resume {shown}\n")  # fmt: skip
+    elif outcome.repeated_failure:
+        say("stopped, since the first trials all failed with the same error: "
+            f"{outcome.repeated_failure}\n"
+            f"Fix it, then start a new study or continue with --resume {shown}\n")  # fmt: skip
         code = EXIT_NO_SUCCESS
     elif not progress.ended["completed"] + progress.ended["stopped"]:
         say(f"no trial succeeded; the last error: {progress.last_error or 'all diverged'}\n")

@@ -1,4 +1,4 @@
-"""Runs a study: starts Ray, lets it drive the search, and cleans up after itself.
+"""Runs a study: starts Ray, lets it drive the search, and cleans up.
 
 Ray, Optuna and TensorBoard are imported only after everything that can be wrong was checked.
 """
@@ -33,7 +33,7 @@ from deepsight.tune.preflight import (
     prepare_all,
     with_hardware,
 )
-from deepsight.tune.process_cleanup import KEEP, VARIABLE, Remains, end_all
+from deepsight.tune.process_cleanup import KEEP, VARIABLE, ProcessCleanup, end_all
 from deepsight.tune.process_environment import environment, levels_of, require_no_ray
 from deepsight.tune.resume import (
     require_same_data,
@@ -66,7 +66,7 @@ QUIET = {
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_WARN_THRESHOLD_S": "60",
 }
-"""Environment that keeps Ray from printing, logging, phoning and saving what nothing reads,
+"""Environment that keeps Ray from printing, logging, reporting usage and saving unread state,
 and lets it start all slots at once. PL_DISABLE_FORK is what Tune sets for its workers."""
 
 
@@ -76,13 +76,13 @@ class Outcome:
 
     directory: Path
     progress: Progress | None
-    """What happened; None if it was stopped before the search began."""
+    """Counts and the best score; None if it was stopped before the search began."""
     signal: int | None
     """The signal that stopped it, None if there was none."""
     unfinished: bool = False
     """Whether trials are left to resume."""
-    hopeless: str | None = None
-    """Why the study ended early: its first trials all failed of this cause."""
+    repeated_failure: str | None = None
+    """Why the search stopped itself: the error of all its first trials."""
 
 
 def run_study(
@@ -96,7 +96,7 @@ def run_study(
     """Run a new study to its end.
 
     Args:
-        plan: What `deepsight.tune.plan.resolve_study` made of the wishes.
+        plan: From `deepsight.tune.plan.resolve_study`.
         directory: Where it goes; must not exist. Default: ``runs/<name>``.
         address: A running Ray cluster (``HOST:PORT`` or ``auto``); None starts Ray here.
         show_progress: Whether a person is told how it goes: on standard error, or in a notebook.
@@ -120,11 +120,11 @@ def run_study(
     try:
         with (
             environment(QUIET), levels_of(), catch_signals(interrupt),
-            ExitStack() as last, Remains() as remains,
+            ExitStack() as last, ProcessCleanup() as cleanup,
             _joined(plan, directory, address, interrupt) as (cluster, plan),
         ):
             data = prepare_all(plan)
-            writer = create_study(directory, make_header(plan, data), remains.mark)
+            writer = create_study(directory, make_header(plan, data), cleanup.mark)
             last.enter_context(writer)  # the lock outlives the processes
             return _run(plan, writer, writer.study.header, cluster, show_progress, interrupt)
     except KeyboardInterrupt:
@@ -141,15 +141,15 @@ def resume_study(
     allow_changed_data: bool = False,
     **changes: Value,
 ) -> Outcome:
-    """Go on with a study: unfinished trials from their checkpoints, finished ones never again.
+    """Resume a study: unfinished trials go on from their checkpoints, ended ones are not rerun.
 
     Args:
         directory: The study.
         address: As in `run_study`.
         show_progress: As in `run_study`.
         may_exit: As in `run_study`.
-        space: What the caller believes is searched; None asks the study.
-        allow_changed_data: Go on although the data are not those of before.
+        space: The space that the caller expects; None takes the study's.
+        allow_changed_data: Resume although the data have changed.
         changes: Settings that may change: ``trials``, ``time_limit_s``; and ``searcher``, which
             must be the study's: one that would be imported has to be named again.
 
@@ -169,9 +169,9 @@ def resume_study(
     try:
         with (
             environment(QUIET), levels_of(), catch_signals(interrupt),
-            ExitStack() as last, Remains() as remains,
+            ExitStack() as last, ProcessCleanup() as cleanup,
         ):
-            writer = last.enter_context(open_study(directory, remains.mark))
+            writer = last.enter_context(open_study(directory, cleanup.mark))
             if writer.stale and writer.stale.here:
                 end_all(writer.stale.mark)
             header = writer.study.header
@@ -214,7 +214,7 @@ def _run(
     directory, study = writer.directory, writer.study
     starting = cluster or _start_ray(plan, study)  # takes seconds, in which we import
     try:
-        from deepsight.tune.observers.checkpoint_cleanup import Tidy
+        from deepsight.tune.observers.checkpoint_cleanup import CheckpointCleanup
         from deepsight.tune.observers.progress import make_progress
         from deepsight.tune.observers.tensorboard import TensorBoard
         from deepsight.tune.search.search import Search
@@ -226,9 +226,10 @@ def _run(
         search.replay(study)
         board = TensorBoard(directory, plan.space, plan.settings.metric)
         progress = make_progress() if show_progress else None
-        search.observers += [board, Tidy(directory, plan.settings.max_epochs)]
+        search.add_observer(board)
+        search.add_observer(CheckpointCleanup(directory, plan.settings.max_epochs))
         if progress:
-            search.observers.append(progress)
+            search.add_observer(progress)
             progress.watch(search)
         timer = _time_limit(search)
         interrupt.search = search
@@ -243,7 +244,9 @@ def _run(
     finally:
         if starting:
             starting.stop()
-    return Outcome(directory, search.progress, interrupt.signal, search.unfinished, search.hopeless)
+    return Outcome(
+        directory, search.progress, interrupt.signal, search.unfinished, search.repeated_failure
+    )
 
 
 def _start_ray(plan: StudyPlan, study: Study) -> RayStart | None:
@@ -290,10 +293,7 @@ def _time_limit(search: Search) -> threading.Timer | None:
     if not limit:
         return None
 
-    def stop() -> None:
-        search.stopping = True
-
-    timer = threading.Timer(limit, stop)
+    timer = threading.Timer(limit, search.stop)
     timer.daemon = True
     timer.start()
     return timer

@@ -1,7 +1,7 @@
-"""What a study will be: every source of settings resolved by one pure function.
+"""The plan of a study: every source of settings resolved by one pure function.
 
-Defaults (`deepsight.config`) give way to the space's ``FIXED``, that to the experiment's
-``fixed``, that to flags and ``--set``. A value given for a searched hyperparameter pins it.
+Precedence, lowest first: defaults (`deepsight.config`), the space's ``FIXED``, the experiment's
+``fixed``, flags and ``--set``. A value given for a searched hyperparameter pins it.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from deepsight.space import Choice, Domain, default_point, from_json, sample, to
 from deepsight.space_checks import check_space
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-"""What a study may be called: it becomes a directory's name."""
+"""Allowed names of a study, which become names of directories."""
 
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """A study as it was asked for; nothing is read from elsewhere later."""
+    """All settings of a study; later code reads them from nowhere else."""
 
     name: str
     space: Mapping[str, Domain]
@@ -48,7 +48,7 @@ class StudyPlan:
     rungs: tuple[int, ...]
     """Epochs at which trials are compared, the full budget last."""
     pinned: tuple[str, ...] = ()
-    """What the space would vary, had it not been given a value."""
+    """Hyperparameters of the space that were given a value and do not vary."""
 
     @property
     def own_trainable(self) -> bool:

@@ -1,4 +1,4 @@
-"""Where a plan comes from: spaces by name or path, experiments as YAML files.
+"""Files that a plan is made from: spaces by name or path, experiments as YAML files.
 
 `plan_study` is what the command line and `deepsight.search` have in common.
 """
@@ -60,7 +60,7 @@ def _module_of(path: Path) -> object:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever the user's file raises is the user's to mend
+    except Exception as error:  # the user's code may raise anything
         raise UserError(
             f"space {path} cannot be read: {type(error).__name__}: {error}.",
             "It is run as Python; import the domains from deepsight.space.",

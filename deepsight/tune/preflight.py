@@ -1,6 +1,6 @@
-"""What is settled before Ray starts: hardware, data, weights, and the header of the study.
+"""Checks and preparations before Ray starts: hardware, data, weights, the header of the study.
 
-Light: importing it imports neither Ray nor torch nor Optuna, so that a mistake is named at once.
+Importing this module imports neither Ray nor torch nor Optuna, so that errors are reported at once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from deepsight.training import prerequisites
 from deepsight.tune.plan import StudyPlan, plan_to_json
 
 PACKAGES = ("ray", "torch", "torchvision", "optuna", "numpy", "albumentations")
-"""Whose versions a study records."""
+"""Packages whose versions a study records."""
 
 
 def with_hardware(plan: StudyPlan) -> StudyPlan:
@@ -43,7 +43,7 @@ def decided(plan: StudyPlan, hardware: HardwareConfig) -> StudyPlan:
 
 
 def check_plan(plan: StudyPlan, local: bool = True) -> None:
-    """Find what cannot work, in a second or two and before Ray starts.
+    """Check within a second or two, before Ray starts, that the plan can run.
 
     Raises:
         UserError: If data, weights, a trainable, a searcher or the resources asked for cannot be
@@ -85,7 +85,7 @@ def prepare_all(plan: StudyPlan) -> dict[str, Any]:
 
 
 def files_needed(plan: StudyPlan) -> tuple[Path, list[str]]:
-    """The cache, and the files of the user's that every machine with trials must see."""
+    """The cache, and the user's files that every machine with trials must see."""
     return prerequisites.files(plan.variants)
 
 

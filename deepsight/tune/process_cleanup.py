@@ -1,14 +1,14 @@
-"""What must not outlive a run: every process that it started, wherever that process ended up.
+"""Process clean-up: no process that a run started outlives it, orphans included.
 
-A run puts a mark into its environment; Ray's processes, their workers and whatever a trainable
-starts inherit it, also when they are orphans. `Remains` ends them when the run ends. Should the
-run be killed, a watchdog does: a small process that waits for the end of its standard input, which
-the system closes together with the run. It is this very file, run as a program without the site
-packages; hence the standard library only.
+A run sets a mark in its environment. Ray's processes, their workers and whatever a trainable starts
+inherit it. `ProcessCleanup` kills them when the run ends. If the run itself is killed, a watchdog
+does: a small process that waits for the end of its standard input, which the system closes together
+with the run. The watchdog is this file, run as a program without site packages; hence the standard
+library only.
 
-Marks are read from /proc. Where there is none (outside Linux) nothing is ended here, and Ray's
-own clean-up has to do. A process that gives itself a title, as Ray's agents and workers do, writes
-it over its arguments and its environment, mark and all, unless `KEEP` is set.
+Marks are read from /proc. Without it (outside Linux) nothing is killed here, and Ray's own clean-up
+must suffice. A process that sets its own title, as Ray's agents and workers do, overwrites what
+/proc shows of its environment unless `KEEP` is set.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ KEEP = {"SPT_NOENV": "1"}
 PROC = Path("/proc")
 POLL_S = 0.1
 QUIET_S = 0.05
-"""How long nothing may be found before the driver believes that nothing is left."""
+"""Time without a find after which the driver takes all processes for gone."""
 PATIENT_S = 0.5
-"""The same for the watchdog: a process that is just being started shows no environment yet."""
+"""The same for the watchdog: a process that just starts shows no environment yet."""
 WAIT_S = 10.0
-"""Longest time to wait until what was killed is gone."""
+"""Longest time to wait for killed processes to disappear."""
 DISMISSED = b"done"
-"""What a run tells its watchdog when it has cleaned up itself."""
+"""Message to the watchdog that the run has cleaned up itself."""
 
 
-class Remains:
-    """A context around a run: nothing marked survives it."""
+class ProcessCleanup:
+    """A context around a run: no process with its mark survives it."""
 
     def __init__(self) -> None:
         self.mark = f"{os.getpid()}-{time.time_ns()}"
         """Unique to the run; kept with the study's lock, so that a later run can clean up too."""
 
-    def __enter__(self) -> Remains:
+    def __enter__(self) -> ProcessCleanup:
         self._watchdog = subprocess.Popen(
             [sys.executable, "-IS", __file__, self.mark],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -74,7 +74,7 @@ def end_all(mark: str, quiet_s: float = QUIET_S) -> None:
 
     Args:
         mark: A run's.
-        quiet_s: How long nothing may be found before it is over: a dying process may have
+        quiet_s: Time without a find after which all are taken for gone; a dying process may have
             started another.
     """
     sessions = {_ray_root()}

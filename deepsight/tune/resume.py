@@ -1,4 +1,4 @@
-"""What must be as it was when a study goes on: its space, its searcher and its data."""
+"""Checks that a resumed study has the space, the searcher and the data that it began with."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def require_same_searcher(header: Mapping[str, Any], named: Value) -> None:
 def require_same_data(
     header: Mapping[str, Any], data: Mapping[str, Any], allow_changed: bool
 ) -> None:
-    """Refuse data that are not those that the study's trials have seen.
+    """Refuse data other than those that the study's trials were trained on.
 
     Raises:
         UserError: If their fingerprints differ and that is not allowed.
@@ -90,7 +90,7 @@ def require_same_data(
 def update_header(
     writer: StudyWriter, header: Mapping[str, Any], plan: StudyPlan, data: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """Store what a resumed study does otherwise than before, if anything; returns the header."""
+    """Store the changed settings of a resumed study, if any; returns the header."""
     stored = dict(header) | plan_to_json(plan)
     before = header.get("data") or {}
     if data.get("fingerprint") != before.get("fingerprint"):

@@ -1,9 +1,9 @@
 """Ctrl-C and SIGTERM: the first ends the search after the running epochs, the second at once.
 
-Epochs may be long and libraries may hang, so that each step has a deadline: the running epochs
-are abandoned after `GRACE_S`, and after `LIMIT_S` a command line ends wherever it is (a notebook
-does not: it would lose all that it holds). Nothing is lost by either: what is on record is on the
-disk, and `deepsight.tune.process_cleanup` cleans up.
+Epochs may be long and libraries may hang, so each step has a deadline: the running epochs are
+abandoned after `GRACE_S`, and a command line exits after `LIMIT_S` (a notebook does not: it would
+lose all that it holds). Nothing recorded is lost: it is on the disk already, and
+`deepsight.tune.process_cleanup` kills the remaining processes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Interrupt:
-    """A signal that arrived, or None; `search` is told to stop by the first one."""
+    """The signal that arrived, or None; the first one stops `search`."""
 
     search: Search | None = None
     signal: int | None = None
@@ -60,7 +60,7 @@ class Interrupt:
             self._exit_after(HURRY_S)
             raise KeyboardInterrupt
         self.signal = number
-        self.search.stopping = True
+        self.search.stop()
         logger.warning("stopping after the running epochs (again: at once)")
         self._exit_after(LIMIT_S)
         threading.Thread(target=self._abandon, daemon=True).start()

@@ -147,7 +147,7 @@ def test_three_first_failures_of_one_cause_end_the_study(tmp_path):
     code, out, err = study.start(*study.began, *sets).wait()
     assert code == 1
     assert out == "runs/s\n"
-    assert "all failed of one cause: its process died 3 times" in err
+    assert "all failed with the same error: its process died 3 times" in err
     assert 3 <= len(load_study(study.path).records) <= 5
 
 

@@ -3,7 +3,7 @@
 import torch
 
 from deepsight.config import trial_config
-from deepsight.training.step_benchmark import WARM_UPDATES, Measured, Memory, _first_batch
+from deepsight.training.step_benchmark import WARM_UPDATES, Memory, StepBenchmark, _first_batch
 
 FLAT = {
     "data.name": "digits", "model.depth": 1, "model.width": 4, "model.dense_layers": 0,
@@ -13,7 +13,7 @@ FLAT = {
 
 def test_steps_are_counted_over_epochs():
     threads = torch.get_num_threads()
-    measured = Measured(trial_config(FLAT), 1.0)
+    measured = StepBenchmark(trial_config(FLAT), 1.0)
     assert measured.warm() == Memory(0, 0)
     assert measured._number == WARM_UPDATES
     updates = len(measured._learner.updates())
@@ -26,6 +26,6 @@ def test_steps_are_counted_over_epochs():
 
 
 def test_one_validation_step_is_enough_for_memory():
-    learner = Measured(trial_config(FLAT), 1.0)._learner
+    learner = StepBenchmark(trial_config(FLAT), 1.0)._learner
     assert len(learner.val) > 256
     assert len(_first_batch(learner).val) == 256

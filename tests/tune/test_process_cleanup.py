@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from deepsight.tune.process_cleanup import KEEP, VARIABLE, Remains, end_all, marked
+from deepsight.tune.process_cleanup import KEEP, VARIABLE, ProcessCleanup, end_all, marked
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
@@ -19,22 +19,22 @@ TITLED = [sys.executable, "-c", "import time; from ray._raylet import setproctit
           "setproctitle('ray::Planted'); print('titled', flush=True); time.sleep(60)"]  # fmt: skip
 DRIVER = """
 import os, subprocess, sys, time
-from deepsight.tune.process_cleanup import Remains
-with Remains() as remains:
+from deepsight.tune.process_cleanup import ProcessCleanup
+with ProcessCleanup() as cleanup:
     subprocess.run({orphan!r})
-    print(remains.mark, flush=True)
+    print(cleanup.mark, flush=True)
     time.sleep(60)
 """
 
 
 def test_processes_and_orphans_end_with_the_run():
     before = os.environ.get(VARIABLE)
-    with Remains() as remains:
+    with ProcessCleanup() as cleanup:
         child = subprocess.Popen(SLEEP)
         subprocess.run(ORPHAN, check=True)
         other = subprocess.Popen(SLEEP, env={k: v for k, v in os.environ.items() if k != VARIABLE})
-        assert len(list(marked(remains.mark))) == 2
-    assert list(marked(remains.mark)) == []
+        assert len(list(marked(cleanup.mark))) == 2
+    assert list(marked(cleanup.mark)) == []
     assert child.wait(5) == -signal.SIGKILL
     assert other.poll() is None
     assert os.environ.get(VARIABLE) == before
@@ -43,13 +43,13 @@ def test_processes_and_orphans_end_with_the_run():
 
 
 def test_a_process_that_gives_itself_a_title_keeps_its_mark():
-    with Remains() as remains:
+    with ProcessCleanup() as cleanup:
         assert os.environ.items() >= KEEP.items()
-        bare = {VARIABLE: remains.mark}  # what is wiped ends with the first variable that changed
+        bare = {VARIABLE: cleanup.mark}  # what is wiped ends with the first variable that changed
         for environment, found in ((bare | KEEP, 1), (bare, 0)):
             process = subprocess.Popen(TITLED, env=environment, stdout=subprocess.PIPE, text=True)
             assert process.stdout.readline() == "titled\n"
-            assert len(list(marked(remains.mark))) == found  # none: else KEEP is no longer needed
+            assert len(list(marked(cleanup.mark))) == found  # none: else KEEP is no longer needed
             process.kill()
             process.communicate()
     assert not set(KEEP) & set(os.environ)

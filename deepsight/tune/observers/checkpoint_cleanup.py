@@ -1,4 +1,4 @@
-"""Deletes what nobody will need while a search runs."""
+"""Deletes checkpoints that are no longer needed while a search runs."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from deepsight.tune.search.searcher import Proposal
 
 
 @dataclass(frozen=True)
-class Tidy:
-    """An observer that deletes checkpoints nobody will need: of all but full-budget trials."""
+class CheckpointCleanup:
+    """An observer that keeps only the checkpoints of trials that completed the full budget."""
 
     directory: Path
     max_epochs: int
 
     def started(self, proposal: Proposal) -> None:
-        """Nothing to tidy."""
+        """Nothing to delete."""
 
     def reported(self, proposal: Proposal, row: Mapping[str, Any]) -> None:
-        """Nothing to tidy."""
+        """Nothing to delete."""
 
     def paused(self, proposal: Proposal) -> None:
-        """Nothing to tidy: it goes on from its checkpoint if it is promoted."""
+        """Nothing to delete: a promoted trial resumes from its checkpoint."""
 
     def ended(self, proposal: Proposal, state: str, error: str | None) -> None:
         """Keep the last checkpoint of a trial that spent the full budget, no other."""

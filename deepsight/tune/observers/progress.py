@@ -29,7 +29,7 @@ def format_duration(seconds: float) -> str:
 
 
 def describe(search: Search, elapsed_s: float, epochs_before: int = 0) -> str:
-    """Where a search stands, in a line.
+    """The state of a search in one line.
 
     Args:
         search: The search.
@@ -66,15 +66,14 @@ def time_left(search: Search, elapsed_s: float, epochs_before: int = 0) -> float
     limit = settings.time_limit_s
     if progress.num_ended < 3 or not epochs:
         return limit - elapsed_s if limit > elapsed_s else None
-    running = sum(live.epochs for live in search.live.values())
-    per_trial = (progress.epochs - running) / progress.num_ended
+    per_trial = (progress.epochs - search.live_epochs) / progress.num_ended
     total = per_trial * settings.trials
     left = max(total - progress.epochs, 0.0) * elapsed_s / epochs
     return min(left, limit - elapsed_s) if limit else left
 
 
 class TerminalProgress:
-    """An observer that tells a person how the search stands."""
+    """An observer that shows the state of the search on the terminal."""
 
     def __init__(self, stream: Any = None) -> None:
         self._console = Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
@@ -106,7 +105,7 @@ class TerminalProgress:
         self._console.print(text, markup=False)
 
     def started(self, proposal: Proposal) -> None:
-        """Nothing to say."""
+        """Nothing to print."""
 
     def reported(self, proposal: Proposal, row: Mapping[str, Any]) -> None:
         """A plain line now and then."""
@@ -115,10 +114,10 @@ class TerminalProgress:
             self.say(self._line())
 
     def paused(self, proposal: Proposal) -> None:
-        """Nothing to say."""
+        """Nothing to print."""
 
     def ended(self, proposal: Proposal, state: str, error: str | None) -> None:
-        """What went wrong is said at once; a new best too."""
+        """Print a failure or a new best score at once."""
         if state == "failed":
             self.say(f"{proposal.trial_id} failed: {error}")
         elif state == "diverged":
@@ -129,7 +128,7 @@ class TerminalProgress:
                      f"{self._search.plan.settings.metric} {best:.4f}")  # fmt: skip
 
     def close(self) -> None:
-        """The last word."""
+        """Print the last line."""
         if self._live is not None:
             self._live.stop()
             self._live = None

@@ -1,4 +1,4 @@
-"""Ray Tune, told to run a search: with what for each trial, and how many at a time."""
+"""Runs a search on Ray Tune: resources per trial and the number of concurrent trials."""
 
 from __future__ import annotations
 
@@ -6,23 +6,30 @@ import dataclasses
 import logging
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import ray
 from ray import tune
 
 from deepsight.tune.plan import StudyPlan
-from deepsight.tune.ray_backend.adapter import Failures, Forgetting, RayScheduler, RaySearcher, Seam
+from deepsight.tune.ray_backend.adapter import (
+    AdapterState,
+    RayScheduler,
+    RaySearcher,
+    TrialMemoryCallback,
+    WorkerFailureCallback,
+)
 from deepsight.tune.ray_backend.gpu_sharing import trials_on_node
-from deepsight.tune.ray_backend.gpu_sharing_probe import Packing, measure_packing
-from deepsight.tune.ray_backend.patches import memory_kills_are_deaths
+from deepsight.tune.ray_backend.gpu_sharing_probe import GpuSharing, measure_gpu_sharing
+from deepsight.tune.ray_backend.patches import memory_kills_as_actor_failures
 from deepsight.tune.ray_backend.start import ClusterError
-from deepsight.tune.ray_backend.trial_spec import make_order
+from deepsight.tune.ray_backend.trial_spec import make_trial_spec
 from deepsight.tune.ray_backend.worker import TrialActor
 from deepsight.tune.search.search import Search
 
 LOOK_S = 2.0
-"""How often a joined cluster is asked which nodes it has."""
+"""Seconds between two looks at the nodes of a joined cluster."""
 
 logger = logging.getLogger(__name__)
 
@@ -38,18 +45,18 @@ def run_on_ray(search: Search, header: Mapping[str, Any], joined: bool) -> None:
     plan, directory = search.plan, search.writer.directory
     per_trial, measured = _resources_per_trial(search, header.get("resources", {}))
     slots = Slots(plan, per_trial, joined)
-    search.slots = slots()
+    search.set_slots(slots())
     _record(search, header, per_trial, measured)
-    seam = Seam(search, lambda proposal, known: make_order(plan, directory, proposal, known), slots)
+    state = AdapterState(search, partial(make_trial_spec, plan, directory), slots)
     try:
-        with memory_kills_are_deaths():
+        with memory_kills_as_actor_failures():
             tune.run(
                 tune.with_resources(TrialActor, per_trial),
                 name="ray",
                 storage_path=str(directory),
-                search_alg=RaySearcher(seam),
-                scheduler=RayScheduler(seam),
-                callbacks=[Failures(seam), Forgetting()],
+                search_alg=RaySearcher(state),
+                scheduler=RayScheduler(state),
+                callbacks=[WorkerFailureCallback(state), TrialMemoryCallback()],
                 num_samples=-1,
                 reuse_actors=True,
                 verbose=0,
@@ -57,11 +64,11 @@ def run_on_ray(search: Search, header: Mapping[str, Any], joined: bool) -> None:
                 trial_dirname_creator=lambda trial: str(trial.trial_id),
                 trial_name_creator=lambda trial: str(trial.trial_id),
             )
-    except Exception:  # ours come out of Ray as texts: the kept one is raised instead
-        if seam.error is None:
+    except Exception:  # Ray turns our exceptions into texts: the original is raised below
+        if state.error is None:
             raise
-    if seam.error is not None:
-        raise seam.error
+    if state.error is not None:
+        raise state.error
 
 
 def alive_nodes() -> list[dict[str, Any]]:
@@ -77,10 +84,10 @@ class Slots:
         self._known, self._until = 0, 0.0
 
     def __call__(self) -> int:
-        """The number, for which a joined cluster is asked again now and then.
+        """Trials at a time; a joined cluster is looked at again every `LOOK_S` seconds.
 
-        There ``resources.max_parallel`` counts even where fewer fit: a trial that waits is what
-        makes an autoscaler start nodes.
+        There ``resources.max_parallel`` counts even where fewer fit: pending trials make an
+        autoscaler start nodes.
 
         Raises:
             ClusterError: If no trial fits and none ever did.
@@ -116,9 +123,9 @@ def _nothing_fits(per_trial: Mapping[str, float], nodes: list[dict[str, float]])
 def _resources_per_trial(
     search: Search, earlier: Mapping[str, Any]
 ) -> tuple[dict[str, float], dict[str, Any] | None]:
-    """What Ray reserves for a trial, and what that was measured by, if it was.
+    """The resources that Ray reserves for a trial, and the measurement behind them, if any.
 
-    A whole GPU where training uses one unless told otherwise.
+    Without a setting, a trial that trains on a GPU gets a whole one.
     """
     plan = search.plan
     asked, uses_gpu = plan.resources.gpus_per_trial, plan.fixed.get("hardware.device") == "cuda"
@@ -127,21 +134,21 @@ def _resources_per_trial(
     if asked == "auto":
         asked = 0.0
         if uses_gpu and nodes:
-            packing = _packing(search, nodes[0], earlier)
-            asked, measured = packing.gpus_per_trial, packing.measured
+            sharing = _gpu_sharing(search, nodes[0], earlier)
+            asked, measured = sharing.gpus_per_trial, sharing.measured
     elif not asked and uses_gpu and nodes:
         asked = 1.0
     return {"cpu": plan.resources.cpus_per_trial, "gpu": float(asked)}, measured
 
 
-def _packing(search: Search, node: Mapping[str, Any], earlier: Mapping[str, Any]) -> Packing:
-    """From the study's earlier run, else measured on `node`."""
+def _gpu_sharing(search: Search, node: Mapping[str, Any], earlier: Mapping[str, Any]) -> GpuSharing:
+    """As measured in an earlier run of the study, else measured now on `node`."""
     if earlier.get("measured"):
-        return Packing(earlier["gpus_per_trial"], earlier["measured"])
+        return GpuSharing(earlier["gpus_per_trial"], earlier["measured"])
     resources = node["Resources"]
     logger.info("measuring how many trials share a GPU")
     cpus = resources.get("CPU", 0.0) / resources["GPU"]
-    return measure_packing(search.plan, node["NodeID"], cpus, lambda: search.stopping)
+    return measure_gpu_sharing(search.plan, node["NodeID"], cpus, lambda: search.stopping)
 
 
 def _record(
@@ -150,7 +157,7 @@ def _record(
     per_trial: Mapping[str, float],
     measured: dict[str, Any] | None,
 ) -> None:
-    """Store what was resolved in ``study.json``."""
+    """Store the resolved resources in ``study.json``."""
     nodes = [node["Resources"] for node in alive_nodes()]
     resolved = dataclasses.asdict(search.plan.resources) | {
         "gpus_per_trial": per_trial["gpu"],

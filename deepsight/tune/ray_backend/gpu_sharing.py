@@ -1,7 +1,7 @@
-"""How many trials share a GPU: the decision, from what was measured. Pure.
+"""Decides from measurements how many trials share a GPU. Pure functions.
 
-Two things bound it. Memory: the heaviest trial of the space must find room beside others like it.
-And use: more trials than keep the GPU busy only wait for each other.
+Two limits count. Memory: trials of the heaviest config of the space must fit beside each other.
+Throughput: once the GPU is busy, more trials only wait for each other.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from deepsight.config import PARAMS, Value
 from deepsight.space import Choice, Domain, decide
 
 MARGIN = 1.15
-"""By how much a trial may need more memory than was measured in a few steps."""
+"""Factor by which a trial may need more memory than was measured in a few steps."""
 RESERVE_BYTES = 512 * 2**20
-"""Of a GPU's memory, for what nobody counts: fragments, a display, Ray's own look at it."""
+"""GPU memory kept free: fragmentation, a display, Ray's monitoring."""
 GAIN = 0.05
-"""Share of the best throughput that is given up for fewer trials a GPU: each would be faster."""
+"""Share of the best throughput given up for fewer trials a GPU, each of which is faster."""
 MOST = 16
-"""Trials that are tried on a GPU at a time, at most."""
+"""Most trials a GPU."""
 
 
 def heaviest_point(
@@ -56,7 +56,7 @@ def _weight(value: Value, memory: Sequence[Value] | int) -> float:
 
 
 def most_by_memory(trial_bytes: int, free_bytes: int, most: int = MOST) -> int:
-    """How many trials find room on a GPU: at least one, which must be let try.
+    """How many trials fit on a GPU by memory; at least one.
 
     Args:
         trial_bytes: What the heaviest trial took, its process's own overhead included.

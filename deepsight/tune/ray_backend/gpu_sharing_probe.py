@@ -1,4 +1,4 @@
-"""Measuring on real workers how many trials a GPU bears (``resources.gpus_per_trial=auto``)."""
+"""Measures on real workers how many trials share a GPU (``resources.gpus_per_trial=auto``)."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ RUN_S = 3.0
 START_S = 300.0
 """For workers to start, import and build a trial."""
 
-SEE = "Mend it, or set resources.gpus_per_trial to a number to have it recorded."
+REMEDY = "Fix it, or set resources.gpus_per_trial to a number to have it recorded."
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Packing:
-    """How GPUs are shared, and what says so."""
+class GpuSharing:
+    """How trials share GPUs, and the measurement behind it."""
 
     gpus_per_trial: float
     measured: dict[str, Any]
 
 
 class Probe:
-    """A worker that steps a trial."""
+    """A worker that trains steps of a trial."""
 
     def build(self, config: str, cpus: float) -> str:
         """Build the trial of a config (JSON) and make its first steps.
@@ -53,11 +53,11 @@ class Probe:
         Returns:
             JSON: the bytes it ``took`` of those that were ``free``, or an ``error``.
         """
-        from deepsight.training.step_benchmark import Measured
+        from deepsight.training.step_benchmark import StepBenchmark
 
         flat = json.loads(config)
         try:
-            self._trial = Measured(trial_config(flat), cpus)
+            self._trial = StepBenchmark(trial_config(flat), cpus)
             memory = self._trial.warm()
         except Exception as error:  # out of memory above all: an answer
             return json.dumps({"error": describe_error(error, flat)})
@@ -68,10 +68,10 @@ class Probe:
         return self._trial.run(seconds)
 
 
-def measure_packing(
+def measure_gpu_sharing(
     plan: StudyPlan, node_id: str, cpus: float, stopped: Callable[[], bool],
     run_s: float = RUN_S,
-) -> Packing:  # fmt: skip
+) -> GpuSharing:  # fmt: skip
     """Find out how many trials share a GPU of a node, by trying it.
 
     The heaviest corner of the space tells how many find room; trials of the default config, two,
@@ -106,7 +106,7 @@ def measure_packing(
         for built in wait.all([probe.build.remote(*asked) for probe in probes]):
             if "error" in json.loads(built):
                 reason = json.loads(built)["error"].rstrip(".")
-                raise UserError(f"the first trial fails: {reason}.", SEE)
+                raise UserError(f"the first trial fails: {reason}.", REMEDY)
         for number in numbers_to_try(most):
             rates = wait.all([probe.run.remote(run_s) for probe in probes[:number]])
             throughput[number] = sum(rates)
@@ -115,7 +115,7 @@ def measure_packing(
             ray.kill(probe)
     number = best_number(throughput)
     logger.info("%d trials share a GPU", number)
-    return Packing(as_fraction(number), summary(answer["took"], answer["free"], throughput))
+    return GpuSharing(as_fraction(number), summary(answer["took"], answer["free"], throughput))
 
 
 def _asked(plan: StudyPlan, config: Mapping[str, Value]) -> tuple[str, float]:
@@ -133,14 +133,14 @@ def _start(plan: StudyPlan, node_id: str, number: int) -> list[Any]:
 
 
 class _Waiter:
-    """Waits for workers, but neither for ever nor against a signal."""
+    """Waits for workers until a deadline or a signal."""
 
     def __init__(self, stopped: Callable[[], bool]) -> None:
         self._stopped = stopped
         self._until = time.monotonic() + START_S
 
     def all(self, references: list[Any]) -> list[Any]:
-        """What they come to.
+        """Their results.
 
         Raises:
             KeyboardInterrupt: If a signal came.

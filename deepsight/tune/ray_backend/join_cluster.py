@@ -1,6 +1,6 @@
-"""Joining a cluster that somebody else started: who is let in, and what its nodes must share.
+"""Joins a running cluster: authentication, and what its nodes must share.
 
-Everything that can be wrong is found before a study is begun; nothing that runs is left behind.
+All checks come before a study is created; no process of ours stays behind.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def answers(address: str, token: str | None = None) -> bool:
     """Whether the cluster answers a caller who shows `token`, or none (and no certificate).
 
     Raises:
-        ClusterError: If nobody is there at all.
+        ClusterError: If no cluster answers.
     """
     import grpc
 
@@ -80,9 +80,9 @@ def answers(address: str, token: str | None = None) -> bool:
                 return False
             silent = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
             if error.code() not in silent:
-                return True  # it understood, and did not ask who we are
+                return True  # it answered without authentication
             if os.environ.get("RAY_USE_TLS") == "1":
-                return False  # it speaks to holders of a certificate only
+                return False  # it accepts only holders of a certificate
             raise ClusterError(
                 f"no Ray cluster answers at {address}.",
                 "Check the address and the port (6379 by default) and that the cluster runs.",
@@ -91,15 +91,15 @@ def answers(address: str, token: str | None = None) -> bool:
 
 
 def require_authentication(address: str, allowed: bool, auto: bool = False) -> None:
-    """Refuse a cluster that lets in everybody, unless that is allowed, and one that refuses us.
+    """Refuse a cluster without authentication, unless allowed, and one that rejects our token.
 
-    A cluster that asks for no token runs whatever anybody sends it who reaches its port. One whose
-    token we do not have would keep Ray asking for minutes.
+    A cluster that asks for no token runs any code sent to its port. With a wrong token, Ray would
+    retry for minutes.
 
     Args:
         address: The head node's.
         allowed: Whether a cluster without authentication is accepted.
-        auto: Whether the address was left to Ray, which then takes the token that lies about.
+        auto: Whether the address was left to Ray, which then reads the token file by itself.
 
     Raises:
         ClusterError: If it must not be joined, or does not answer.

@@ -1,8 +1,8 @@
-"""The nodes of a cluster that was joined: whether they are alike and see what they must.
+"""Checks the nodes of a joined cluster: same versions, same hardware, shared directories.
 
-A task on every node reads what the driver wrote into each shared directory and writes something
-for the driver to read; it also tells versions and hardware. What is wrong is named together with
-the node before the first epoch, instead of showing up as trials that fail one by one.
+A task on every node reads what the driver wrote into each shared directory and writes a file for
+the driver to read; it also returns versions and hardware. A problem is reported with its node
+before the first epoch, instead of as trials that fail one by one.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from deepsight.tune.preflight import PACKAGES
 from deepsight.tune.ray_backend.start import ClusterError
 
 ANSWER_S = 90.0
-"""For a node to start a process and to look; on a busy one that takes a while."""
+"""Seconds for a node to start a process and to check; a busy one takes a while."""
 SEEN_S = 15.0
-"""For what a node wrote to show up at the driver: network file systems remember for seconds."""
+"""Seconds until a node's file is visible to the driver: network file systems cache for seconds."""
 FROM_DRIVER = "driver"
 """File in a shared directory that the driver writes."""
 
@@ -46,7 +46,7 @@ class Shared:
 
 @dataclass(frozen=True)
 class Node:
-    """A node that can run trials, and what its task said."""
+    """A node that can run trials, with the answer of its task."""
 
     node_id: str
     name: str
@@ -90,7 +90,7 @@ def ask_nodes(
     nodes: Sequence[Node], shared: Sequence[Shared], paths: Sequence[str], hardware: HardwareConfig,
     cpus_per_trial: float,
 ) -> list[Node]:  # fmt: skip
-    """Let every node look at what it sees.
+    """Run the checking task on every node.
 
     Args:
         nodes: From `usable_nodes`.
@@ -150,7 +150,7 @@ def _ask(
         if waiting and time.monotonic() > deadline:
             raise ClusterError(
                 f"node {asked[waiting[0]].name} has not answered for {ANSWER_S:.0f} s.",
-                "See what ails it (ray status on its machine), or take it out of the cluster.",
+                "Check it (ray status on its machine), or remove it from the cluster.",
             )
     return sorted(answered, key=lambda n: [m.node_id for m in nodes].index(n.node_id))
 

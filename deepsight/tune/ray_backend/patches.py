@@ -1,6 +1,6 @@
-"""What Ray 2.60 has no setting for, changed while it runs for us and restored afterwards.
+"""Temporary patches of Ray 2.60, for behaviour that it has no setting for.
 
-Each change names what happens should a version of Ray call the thing otherwise.
+Each patch says what happens if another version of Ray renames the method.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ray._private.node import Node
 
 @contextmanager
 def replaced(owner: Any, methods: Mapping[str, Callable[..., Any]]) -> Iterator[None]:
-    """Let `owner` have other methods for a while, those that it has."""
+    """Replace those of `methods` that `owner` has, and restore them afterwards."""
     before = {name: getattr(owner, name) for name in methods if hasattr(owner, name)}
     for name in before:
         setattr(owner, name, methods[name])
@@ -28,9 +28,9 @@ def replaced(owner: Any, methods: Mapping[str, Callable[..., Any]]) -> Iterator[
 
 @contextmanager
 def few_processes() -> Iterator[None]:
-    """Start Ray without autoscaler, log monitor and API server, which a search has no use for.
+    """Start Ray without autoscaler, log monitor and API server, which a search does not need.
 
-    Each is a Python process that imports for a second; under other names they are started.
+    Each is a Python process with a second of imports. If renamed, they are started.
     """
 
     def none(self: Any, *_: object, **__: object) -> None:
@@ -47,7 +47,7 @@ def started_workers() -> Iterator[None]:
 
     Tune asks for actors with environment variables of their own, which Ray grants in new processes
     only. The workers of a Ray that we started have them from us (`deepsight.tune.driver.QUIET`).
-    Under another name of the method trials begin some seconds later.
+    If the method is renamed, trials begin some seconds later.
     """
     from ray.tune.execution import class_cache  # where Tune is imported: two threads at it clash
 
@@ -61,10 +61,10 @@ def started_workers() -> Iterator[None]:
 
 
 @contextmanager
-def memory_kills_are_deaths() -> Iterator[None]:
-    """Let Ray Tune take a worker that Ray killed for its memory for one that died.
+def memory_kills_as_actor_failures() -> Iterator[None]:
+    """Treat an out-of-memory kill as an actor failure.
 
-    Ray Tune ends the whole search otherwise: it knows of two kinds of errors, and
+    Otherwise Ray Tune ends the whole search: it handles two kinds of errors, and
     OutOfMemoryError is neither.
     """
     from ray.air.execution._internal.actor_manager import RayActorManager
@@ -82,9 +82,9 @@ def memory_kills_are_deaths() -> Iterator[None]:
 
 
 def let_print(whether: bool) -> None:
-    """Let Ray print on standard output that a worker or a node has died, or not: we say it.
+    """Let Ray print on standard output that a worker or a node died, or not: we log it.
 
-    Under another name of the flag it prints.
+    If the flag is renamed, Ray prints.
     """
     if hasattr(ray._private.worker, "_worker_logs_enabled"):
         ray._private.worker._worker_logs_enabled = whether

@@ -1,9 +1,8 @@
-"""Ray: started quietly or joined, and shut down again.
+"""Starts Ray without output, or joins a cluster, and shuts it down.
 
-Only Ray's core is imported here, and it starts in a thread: its processes take seconds, in which
-the driver imports the rest. Ray's workers, one for every CPU, are among the first; they import
-what every trial needs as soon as they are born (`preloaded`), and the trials run in these very
-processes (`deepsight.tune.ray_backend.patches.started_workers`).
+Only Ray's core is imported here. It starts in a thread: that takes seconds, in which the driver
+imports the rest. Ray starts a worker for every CPU. They import what trials need at once
+(`preloaded`), and the trials run in them (`deepsight.tune.ray_backend.patches.started_workers`).
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from deepsight.tune.preflight import local_cpus
 from deepsight.tune.ray_backend.patches import few_processes, let_print, started_workers
 
 OBJECT_STORE_BYTES = 128 * 2**20
-"""Ray's shared memory: nothing of ours goes through it but small texts."""
+"""Ray's shared memory: we send only small texts through it."""
 
 
 class ClusterError(UserError):
@@ -32,7 +31,7 @@ class ClusterError(UserError):
 
 
 class RayStart:
-    """Ray on its way up."""
+    """Ray while it starts."""
 
     def __init__(
         self,
@@ -142,18 +141,18 @@ def _defaults(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def threads_per_trial(plan: StudyPlan) -> str:
-    """Threads for a trial's libraries, which read it when they are imported: before Ray says so."""
+    """``OMP_NUM_THREADS`` of workers: libraries read it on import, before Ray would set it."""
     return str(max(1, int(plan.resources.cpus_per_trial)))
 
 
 def preloaded(plan: StudyPlan) -> list[str]:
-    """Modules that every worker process imports as soon as it is born, before it has work."""
+    """Modules that every worker process imports when it starts, before it has work."""
     training = "deepsight.checkpoint" if plan.own_trainable else "deepsight.training.trial"
     return ["deepsight.tune.ray_backend.worker", training]
 
 
 def a_trial_per_cpu(plan: StudyPlan) -> bool:
-    """Whether all of the workers that Ray starts with would serve trials: one for every CPU."""
+    """Whether trials would use all workers that Ray starts, one for every CPU."""
     r = plan.resources
     on_gpu = r.gpus_per_trial or plan.fixed.get("hardware.device") == "cuda"
     few = r.max_parallel and r.max_parallel < local_cpus(plan)

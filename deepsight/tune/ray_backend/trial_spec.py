@@ -1,4 +1,4 @@
-"""What a worker is told about one trial. Light: importing it does not import Ray."""
+"""Specification of one trial for a worker. Importing this module does not import Ray."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Order:
-    """One trial to run."""
+class TrialSpec:
+    """One trial for a worker to run."""
 
     trial_id: str
     folder: str
@@ -27,24 +27,26 @@ class Order:
     trainable: str
     """Import path of a generator of the user's; empty for DeepSight's own training."""
     known_epochs: int
-    """Epochs on record: a checkpoint beyond them brings its row along."""
+    """Epochs on record; a checkpoint of a later epoch holds that epoch's row too."""
     budget: int
     """Epochs of this trial."""
 
     def to_ray(self) -> dict[str, str]:
         """The form that Ray carries."""
-        return {"order": json.dumps(asdict(self))}
+        return {"spec": json.dumps(asdict(self))}
 
 
-def make_order(plan: StudyPlan, directory: Path, proposal: Proposal, known_epochs: int) -> Order:
-    """The order for `proposal`; trial k trains with seed ``train.seed + study.seed + k``."""
+def make_trial_spec(
+    plan: StudyPlan, directory: Path, proposal: Proposal, known_epochs: int
+) -> TrialSpec:
+    """The spec for `proposal`; trial k trains with seed ``train.seed + study.seed + k``."""
     folder = directory / "trials" / proposal.trial_id
     folder.mkdir(parents=True, exist_ok=True)
     config = plan.full_config(proposal.config)
     if not plan.own_trainable and "train.seed" not in plan.space:
         seed = int(config["train.seed"] or 0) + plan.settings.seed + proposal.number
         config["train.seed"] = seed % 2**31
-    return Order(
+    return TrialSpec(
         trial_id=proposal.trial_id,
         folder=str(folder),
         config=config,
@@ -55,7 +57,7 @@ def make_order(plan: StudyPlan, directory: Path, proposal: Proposal, known_epoch
 
 
 def sizes(config: Mapping[str, Value]) -> str:
-    """What decides how much memory a trial takes; of a trainable of one's own all its numbers."""
+    """The settings that decide about a trial's memory; all numbers of a user's own trainable."""
     if "optim.batch_size" in config:
         side = config.get("data.image_size") or "native"
         return f"batch size {config['optim.batch_size']}, image size {side}"

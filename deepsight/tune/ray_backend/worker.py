@@ -1,8 +1,8 @@
-"""What runs in a worker process: one trial at a time, epoch by epoch, saved before it is told.
+"""The worker process: one trial at a time, epoch by epoch, checkpointed before it is reported.
 
-An order is a JSON text, so that Ray neither interprets nor copies what is in it. The answer to
-every step is small: the epoch's row as JSON, or the text of an error. An error is an answer, not
-an exception: Ray's own retries are for processes that died.
+A `TrialSpec` travels as a JSON text, which Ray neither interprets nor copies. Every step returns
+little: the epoch's row as JSON, or an error message. An error of a trial is a result, not an
+exception; only a dead process is an error for Ray.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ray.tune import Trainable
 from deepsight.config import UserError, Value
 from deepsight.run_store import DISK_ERRORS, StorageError
 from deepsight.training.epoch_result import EpochResult
-from deepsight.tune.ray_backend.trial_spec import Order, sizes
+from deepsight.tune.ray_backend.trial_spec import TrialSpec, sizes
 
 CHECKPOINT = "checkpoint.pt"
 """Name of a trial's checkpoint in its folder."""
@@ -33,44 +33,44 @@ logger = logging.getLogger(__name__)
 
 
 class TrialActor(Trainable):  # type: ignore[misc]
-    """Ray's view of a trial; a process serves many of them, one after the other."""
+    """Ray's actor for trials; a process runs many of them, one after the other."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Take the first order."""
+        """Take the first spec."""
         self._steps: Iterator[dict[str, Any]] | None = None
-        self._order = Order(**json.loads(config["order"]))
+        self._spec = TrialSpec(**json.loads(config["spec"]))
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next order in the same process."""
+        """Take the next spec in the same process."""
         self.cleanup()
         _free_memory()
-        self._order = Order(**json.loads(new_config["order"]))
+        self._spec = TrialSpec(**json.loads(new_config["spec"]))
         return True
 
     def step(self) -> dict[str, Any]:
         """Train one epoch."""
         try:
             if self._steps is None:
-                self._steps = run_order(self._order)
+                self._steps = run_trial(self._spec)
             return next(self._steps)
         except Exception as error:  # recorded with the trial: it costs only itself
-            logger.debug("trial %s failed", self._order.trial_id, exc_info=True)
+            logger.debug("trial %s failed", self._spec.trial_id, exc_info=True)
             self.cleanup()
-            text = describe_error(error, self._order.config)
+            text = describe_error(error, self._spec.config)
             full = isinstance(error, StorageError) or (
                 isinstance(error, OSError) and error.errno in DISK_ERRORS
             )
             return {"storage" if full else "error": text}
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
-        """Nothing: `run_order` has saved the epoch already."""
+        """Nothing: `run_trial` has saved the epoch already."""
         return {}
 
     def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
-        """Nothing: `run_order` looks for the newest checkpoint itself."""
+        """Nothing: `run_trial` looks for the newest checkpoint itself."""
 
     def cleanup(self) -> None:
-        """Let go of the trial."""
+        """Close the trial's generator."""
         if self._steps is not None:
             self._steps.close()  # type: ignore[attr-defined]
             self._steps = None
@@ -84,22 +84,22 @@ def _free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def run_order(order: Order) -> Iterator[dict[str, Any]]:
+def run_trial(spec: TrialSpec) -> Iterator[dict[str, Any]]:
     """Run a trial from its newest checkpoint, yielding ``{"row": JSON, "finished": bool}``.
 
-    Every epoch is on disk before it is yielded. A checkpoint whose row is not on record yet (the
-    driver died between the two) yields that row first. The last answer, when the trainable ends
-    before its budget, has no row.
+    Every epoch is on disk before it is yielded. If the driver died after a checkpoint and before
+    its row was recorded, that row is yielded first. A trainable that ends before its budget is
+    spent yields a last result without a row.
     """
     from deepsight import checkpoint  # imports torch
 
-    folder = Path(order.folder)
-    if not folder.is_dir():  # the driver made it: this node joined after all others were checked
+    folder = Path(spec.folder)
+    if not folder.is_dir():  # the driver made it: this node joined after the nodes were checked
         raise StorageError(
             f"{socket.gethostname()} does not see {folder}.",
             "Mount the study's storage on every node at the same path.",
         )
-    for torn in folder.glob(".*"):  # what a killed process was writing
+    for torn in folder.glob(".*"):  # temporary files of a killed process
         torn.unlink(missing_ok=True)
     state: dict[str, Any] | None = None
     newest = checkpoint.newest(folder)
@@ -107,31 +107,31 @@ def run_order(order: Order) -> Iterator[dict[str, Any]]:
     if newest is not None:
         state, row = checkpoint.load(newest)
         done = int(row["epoch"])
-        if done > order.known_epochs:
+        if done > spec.known_epochs:
             yield {"row": json.dumps(row), "finished": False}
-    for result in _epochs(order, state, done):
-        _keep(order, folder, result)
+    for result in _epochs(spec, state, done):
+        _save(spec, folder, result)
         yield {"row": json.dumps(result.metrics), "finished": False}
     yield {"finished": True}
 
 
-def _epochs(order: Order, state: dict[str, Any] | None, done: int) -> Iterator[EpochResult]:
-    if not order.trainable:
+def _epochs(spec: TrialSpec, state: dict[str, Any] | None, done: int) -> Iterator[EpochResult]:
+    if not spec.trainable:
         from deepsight.config import trial_config
         from deepsight.training.trial import train_trial
 
-        yield from train_trial(trial_config(order.config), state)
+        yield from train_trial(trial_config(spec.config), state)
         return
     from deepsight.imports import load_object
 
     for epoch, answer in enumerate(
-        load_object(order.trainable)(dict(order.config), state), start=done + 1
+        load_object(spec.trainable)(dict(spec.config), state), start=done + 1
     ):
         yield _as_result(answer, epoch)
 
 
 def _as_result(answer: object, epoch: int) -> EpochResult:
-    """What a trainable of the user's yields: metrics, or metrics and the state to resume from."""
+    """The result a user's trainable yielded: metrics, or metrics and a state to resume from."""
     if isinstance(answer, EpochResult):
         return answer
     metrics, state = answer if isinstance(answer, tuple) else (answer, None)
@@ -144,14 +144,14 @@ def _as_result(answer: object, epoch: int) -> EpochResult:
     return EpochResult(metrics={"epoch": epoch} | plain, state=state)
 
 
-def _keep(order: Order, folder: Path, result: EpochResult) -> None:
-    """Save what an epoch left: checkpoint, predictions, and once the augmented inputs."""
+def _save(spec: TrialSpec, folder: Path, result: EpochResult) -> None:
+    """Save an epoch's checkpoint and predictions, and once the augmented inputs."""
     from deepsight import checkpoint
 
     if result.state is not None:
         state = dict(result.state)
-        if result.metrics["epoch"] >= order.budget:
-            state.pop("optimiser", None)  # nothing trains on from here; it is half of the file
+        if result.metrics["epoch"] >= spec.budget:
+            state.pop("optimiser", None)  # not resumed again, and half of the file
         checkpoint.save(folder / CHECKPOINT, state, result.metrics)
     if result.predictions is not None:
         temporary = folder / f".predictions.{os.getpid()}.npz"
@@ -166,7 +166,7 @@ def _keep(order: Order, folder: Path, result: EpochResult) -> None:
 
 
 def describe_error(error: BaseException, config: Mapping[str, Value]) -> str:
-    """An error in a line and where it arose; sizes too when memory ran out."""
+    """An error in one line, with its location; with the trial's sizes if memory ran out."""
     if isinstance(error, UserError):
         return f"{error.cause} {error.remedy}"
     text = f"{type(error).__name__}: {error}".strip().rstrip(":")

@@ -21,12 +21,12 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial
 
 from deepsight.config import Value
+from deepsight.optuna_distributions import to_distribution
 from deepsight.space import Space, active, sample
 from deepsight.tune.search.observed_trial import ObservedTrial, observe
 from deepsight.tune.search.optuna_space import (
     seen_distributions,
     seen_space,
-    to_distribution,
     to_step,
 )
 

@@ -1,7 +1,10 @@
 """One search: proposes, records, decides. No Ray, no clock of its own, no files but the record's.
 
-Ray's callbacks (`ray_backend/adapter.py`) and tests drive the same object; a resumed search is
-the same object again after it has been shown the record.
+Ray's callbacks (`ray_backend/adapter.py`) and tests call the same methods, and nobody else changes
+its state. A resumed search is a new `Search` that has replayed the record.
+
+A trial is *live* from its first proposal to its end. A live trial is *running* in a slot, *paused*
+at a rung, or *queued* to be handed out again.
 """
 
 from __future__ import annotations
@@ -12,35 +15,36 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from deepsight.config import Value
 from deepsight.run_store import Study, StudyWriter, TrialRecord
-from deepsight.run_store.events import history
-from deepsight.schedulers import Verdict, build_scheduler
+from deepsight.run_store.events import study_events
+from deepsight.schedulers import Decision, build_scheduler
 from deepsight.tune.plan import StudyPlan
 from deepsight.tune.search.searcher import Proposal, Searcher
 
-ALIKE = 3
-"""First failures of one cause (but for its numbers) after which a search gives up."""
+REPEATED_FAILURES = 3
+"""A search stops if so many first trials fail with one message, numbers in it aside."""
 
 
 class Observer(Protocol):
-    """Someone who watches a search: progress on the terminal, TensorBoard."""
+    """What hears of every event of a search: progress on the terminal, TensorBoard."""
 
     def started(self, proposal: Proposal) -> None:
-        """A trial was given out (again, after a resume)."""
+        """A trial was handed out; also when it is resumed, promoted or requeued."""
 
     def reported(self, proposal: Proposal, row: Mapping[str, Any]) -> None:
         """A trial finished an epoch."""
 
     def paused(self, proposal: Proposal) -> None:
-        """A trial gave its slot back; it may be given out again."""
+        """A trial gave its slot back; it may be promoted."""
 
     def ended(self, proposal: Proposal, state: str, error: str | None) -> None:
-        """A trial will not be given out again."""
+        """A trial will not be handed out again."""
 
 
 @dataclass
-class Live:
-    """A trial that has begun and not ended."""
+class LiveTrial:
+    """A trial that was proposed and has not ended."""
 
     proposal: Proposal
     epochs: int = 0
@@ -48,7 +52,7 @@ class Live:
     value: float | None = None
     """The metric after the last of them."""
     paused: bool = False
-    """Whether it waits at a rung, in no slot."""
+    """Whether it waits at a rung, without a slot."""
 
 
 @dataclass
@@ -80,7 +84,7 @@ class Search:
         writer: StudyWriter,
         observers: Sequence[Observer] = (),
     ) -> None:
-        """Begin with nothing tried; `replay` shows an earlier run's record."""
+        """Begin with no trials; `replay` takes over those of an earlier run."""
         self.plan = plan
         self.searcher = searcher
         settings = plan.settings
@@ -89,62 +93,95 @@ class Search:
             settings.brackets, settings.seed,
         )  # fmt: skip
         self.writer = writer
-        self.observers = list(observers)
         self.progress = Progress()
-        self.live: dict[str, Live] = {}
-        self.slots = 0
-        """Trials at a time, told from outside; 0 before that is known."""
-        self.stopping = False
-        """Set from outside: running trials end after their epoch and stay resumable."""
-        self.hopeless: str | None = None
-        """Why the search stopped itself: the first trials of this run all failed of this."""
-        self._first_causes: list[str | None] = []
-        self._waiting: list[Proposal] = []
+        self._observers = list(observers)
+        self._live: dict[str, LiveTrial] = {}
+        self._queue: list[Proposal] = []
+        self._slots = 0
+        self._stopping = False
+        self._repeated_failure: str | None = None
+        self._first_errors: list[str | None] = []
         self._next_number = 0
+
+    def add_observer(self, observer: Observer) -> None:
+        """Let `observer` hear of every event from now on."""
+        self._observers.append(observer)
+
+    def set_slots(self, slots: int) -> None:
+        """Hear how many trials run at a time; nodes come and go."""
+        self._slots = slots
+
+    def stop(self) -> None:
+        """Hand out no more trials; running ones end after their epoch and stay resumable."""
+        self._stopping = True
+
+    @property
+    def slots(self) -> int:
+        """Trials at a time; 0 before `set_slots`."""
+        return self._slots
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called, or the search stopped itself."""
+        return self._stopping
+
+    @property
+    def repeated_failure(self) -> str | None:
+        """Why the search stopped itself: the error of all the first trials of this run."""
+        return self._repeated_failure
 
     @property
     def exhausted(self) -> bool:
         """Whether no trial will be given out any more."""
-        if self.stopping:
+        if self._stopping:
             return True
-        if self._waiting or self._next_number < self.plan.settings.trials:
+        if self._queue or self._next_number < self.plan.settings.trials:
             return False
-        # whoever runs may yet pause, or make a place for one that waits
+        # a running trial may yet pause, or make a paused one promotable
         may_come = self.scheduler.pauses and (self.num_running or self.scheduler.promotable())
         return not may_come
 
     @property
     def num_paused(self) -> int:
-        """Trials that wait at a rung."""
-        return sum(live.paused for live in self.live.values())
+        """Trials that are paused at a rung."""
+        return sum(live.paused for live in self._live.values())
 
     @property
     def num_running(self) -> int:
         """Trials that have begun, neither ended nor paused."""
-        return len(self.live) - self.num_paused
+        return len(self._live) - self.num_paused
 
     @property
     def unfinished(self) -> bool:
         """Whether the study has trials that did not end or were never begun."""
-        return bool(self.live) or self._next_number < self.plan.settings.trials
+        return bool(self._live) or self._next_number < self.plan.settings.trials
 
     def epochs_of(self, trial_id: str) -> int:
         """Epochs of a live trial that are on record."""
-        return self.live[trial_id].epochs
+        return self._live[trial_id].epochs
+
+    def config_of(self, trial_id: str) -> dict[str, Value]:
+        """All hyperparameters of a live trial."""
+        return self.plan.full_config(self._live[trial_id].proposal.config)
+
+    @property
+    def live_epochs(self) -> int:
+        """Epochs on record of all live trials together."""
+        return sum(live.epochs for live in self._live.values())
 
     def next(self) -> Proposal | None:
         """The next trial, None when there is none, or none yet.
 
-        Unfinished ones of an earlier run come first, then the best paused one that has earned
-        more epochs, then a new one.
+        Queued trials come first (interrupted ones of an earlier run, requeued ones), then the best
+        promotable one, then a new one.
         """
         if self.exhausted:
             return None
         promotion = self.scheduler.promotable()
-        if self._waiting:
-            proposal = self._waiting.pop(0)
+        if self._queue:
+            proposal = self._queue.pop(0)
         elif promotion:
-            live = self.live[promotion[1]]
+            live = self._live[promotion[1]]
             self._promote(live)
             proposal = live.proposal
         elif self._next_number >= self.plan.settings.trials:
@@ -153,8 +190,8 @@ class Search:
             proposal = self.searcher.propose(self._next_number)
             self._next_number += 1
             self._record_start(proposal)
-            self.live[proposal.trial_id] = Live(proposal)
-        for observer in self.observers:
+            self._live[proposal.trial_id] = LiveTrial(proposal)
+        for observer in self._observers:
             observer.started(proposal)
         return proposal
 
@@ -169,29 +206,29 @@ class Search:
         Returns:
             Whether the trial trains another epoch now.
         """
-        live = self.live[trial_id]
+        live = self._live[trial_id]
         if int(row["epoch"]) <= live.epochs:
-            return not self.stopping
+            return not self._stopping
         if self.plan.settings.metric not in row:
             self.failed(trial_id, _no_metric(self.plan.settings.metric, row))
             return False
         self.writer.result(trial_id, row)
-        for observer in self.observers:
+        for observer in self._observers:
             observer.reported(live.proposal, row)
-        state = self._learn(live, row)
+        state = self._observe(live, row)
         if state:
             self._end(live, state)
         elif live.paused and self._next_is(trial_id):
             self._promote(live)  # the slot that it leaves would take it up again
         elif live.paused:
-            for observer in self.observers:
+            for observer in self._observers:
                 observer.paused(live.proposal)
         self._settle()
-        return not (state or live.paused or self.stopping)
+        return not (state or live.paused or self._stopping)
 
     def finished(self, trial_id: str) -> None:
         """Record that a trainable had nothing more to do before its budget was spent."""
-        live = self.live[trial_id]
+        live = self._live[trial_id]
         if live.epochs:
             self._end(live, "completed")
         else:
@@ -200,41 +237,41 @@ class Search:
 
     def failed(self, trial_id: str, error: str) -> None:
         """Record that a trial raised or died."""
-        self._end(self.live[trial_id], "failed", error)
+        self._end(self._live[trial_id], "failed", error)
         self._settle()
 
-    def again(self, trial_id: str) -> None:
-        """Hear that a live trial was interrupted by no fault of its own: it is handed out next."""
-        self._waiting.insert(0, self.live[trial_id].proposal)
+    def requeue(self, trial_id: str) -> None:
+        """Queue a live trial whose worker was lost: it is handed out next."""
+        self._queue.insert(0, self._live[trial_id].proposal)
 
     def _next_is(self, trial_id: str) -> bool:
         """Whether `next` would hand out this paused trial."""
-        if self.stopping or self._waiting:
+        if self._stopping or self._queue:
             return False
         promotion = self.scheduler.promotable()
         return promotion is not None and promotion[1] == trial_id
 
-    def _promote(self, live: Live) -> None:
-        """Let a paused trial go on; on record, so that a resumed search lets it too."""
+    def _promote(self, live: LiveTrial) -> None:
+        """Let a paused trial train on, and record that for a resumed search."""
         self._record_start(live.proposal)
         self._wake(live)
 
     def _record_start(self, proposal: Proposal) -> None:
         self.writer.started(proposal.trial_id, proposal.config, proposal.explorer, proposal.budget)
 
-    def _wake(self, live: Live) -> None:
+    def _wake(self, live: LiveTrial) -> None:
         live.paused = False
         self.scheduler.resumed(live.proposal.trial_id)
 
     def _settle(self) -> None:
-        """End the paused trials that nothing can promote any more."""
-        for trial_id in self.scheduler.hopeless(self.plan.settings.trials):
-            self._end(self.live[trial_id], "stopped")
-        if self.exhausted and not self.stopping and not self.num_running:
-            for live in list(self.live.values()):
+        """End the paused trials that cannot be promoted any more."""
+        for trial_id in self.scheduler.unpromotable(self.plan.settings.trials):
+            self._end(self._live[trial_id], "stopped")
+        if self.exhausted and not self._stopping and not self.num_running:
+            for live in list(self._live.values()):
                 self._end(live, "stopped")
 
-    def _learn(self, live: Live, row: Mapping[str, Any]) -> str | None:
+    def _observe(self, live: LiveTrial, row: Mapping[str, Any]) -> str | None:
         """Tell searcher and scheduler about an epoch; the state if the trial ends with it."""
         proposal, settings = live.proposal, self.plan.settings
         if live.paused:  # in a replay of a record that has no lines for promotions
@@ -248,31 +285,31 @@ class Search:
         self.searcher.report(proposal.number, live.epochs, live.value)
         score = live.value if settings.mode == "max" else -live.value
         exempt = proposal.explorer or proposal.number == 0  # the defaults, everybody's baseline
-        verdict = self.scheduler.judge(proposal.trial_id, live.epochs, score, exempt)
+        decision = self.scheduler.judge(proposal.trial_id, live.epochs, score, exempt)
         if live.epochs >= proposal.budget:
             return "completed"
-        live.paused = verdict == Verdict.PAUSE
-        return "stopped" if verdict == Verdict.STOP else None
+        live.paused = decision == Decision.PAUSE
+        return "stopped" if decision == Decision.STOP else None
 
-    def _end(self, live: Live, state: str, error: str | None = None) -> None:
+    def _end(self, live: LiveTrial, state: str, error: str | None = None) -> None:
         proposal = live.proposal
         self.searcher.ended(proposal.number, state, live.epochs, live.value)
         self.scheduler.ended(proposal.trial_id)
         self.writer.ended(proposal.trial_id, state, error)
         self._count(live, state, error)
-        del self.live[proposal.trial_id]
-        for observer in self.observers:
+        del self._live[proposal.trial_id]
+        for observer in self._observers:
             observer.ended(proposal, state, error)
-        self._give_up_if_hopeless(error if state == "failed" else None)
+        self._stop_if_failures_repeat(error if state == "failed" else None)
 
-    def _give_up_if_hopeless(self, error: str | None) -> None:
-        """Stop when the first trials that end in this run fail, and all of the same cause."""
-        if len(self._first_causes) < ALIKE:
-            self._first_causes.append(error and re.sub(r"\w*\d[\w.]*", "#", error))
-            if self._first_causes == ALIKE * self._first_causes[:1] and error:
-                self.hopeless, self.stopping = error, True
+    def _stop_if_failures_repeat(self, error: str | None) -> None:
+        """Stop if the first trials that end in this run all fail with the same message."""
+        if len(self._first_errors) < REPEATED_FAILURES:
+            self._first_errors.append(error and re.sub(r"\w*\d[\w.]*", "#", error))
+            if self._first_errors == REPEATED_FAILURES * self._first_errors[:1] and error:
+                self._repeated_failure, self._stopping = error, True
 
-    def _count(self, live: Live, state: str, error: str | None) -> None:
+    def _count(self, live: LiveTrial, state: str, error: str | None) -> None:
         progress, settings = self.progress, self.plan.settings
         progress.ended[state] += 1
         progress.last_error = error or progress.last_error
@@ -282,44 +319,43 @@ class Search:
                 progress.best, progress.best_trial = live.value, live.proposal.trial_id
 
     def replay(self, study: Study) -> None:
-        """Show searcher and scheduler an earlier run's record, event by event as it happened.
+        """Repeat an earlier run for searcher and scheduler, event by event from its record.
 
-        Trials that had not ended wait to be given out again, first of all; those whose last
-        epoch paused them go on waiting at their rung. Where a crash came between a trial's last
-        epoch and the line that it ended, that line is written now.
+        Trials that were running are queued; paused ones stay paused at their rung. Where a crash
+        came between a trial's last epoch and the line that it ended, that line is written now.
         """
         decided: dict[str, str] = {}
-        for event in history(study):
-            live = self.live.get(event.trial_id)
+        for event in study_events(study):
+            live = self._live.get(event.trial_id)
             if event.kind == "started":
                 live = self._restore(event.record)
             assert live is not None
-            if event.kind == "again" and live.paused:
+            if event.kind == "restarted" and live.paused:
                 self._wake(live)
             elif event.kind == "result":
-                state = self._learn(live, event.row)
-                decided.pop(event.trial_id, None)  # it went on, whatever was decided before
+                state = self._observe(live, event.row)
+                decided.pop(event.trial_id, None)  # it went on, whatever had been decided
                 if state:
                     decided[event.trial_id] = state
             elif event.kind == "ended":
-                self._forget(live, event.record)
-        for trial_id in [t for t in decided if t in self.live]:
-            self._end(self.live[trial_id], decided[trial_id])
-        self._waiting = [live.proposal for live in self.live.values() if not live.paused]
+                self._restore_end(live, event.record)
+        for trial_id in [t for t in decided if t in self._live]:
+            self._end(self._live[trial_id], decided[trial_id])
+        self._queue = [live.proposal for live in self._live.values() if not live.paused]
         self._settle()
 
-    def _restore(self, record: TrialRecord) -> Live:
-        """Take in a trial that an earlier run began."""
+    def _restore(self, record: TrialRecord) -> LiveTrial:
+        """Take over a trial that an earlier run began."""
         number = int(record.trial_id[1:])
         proposal = Proposal(number, record.config, record.explorer, record.budget)
         self.searcher.restore(proposal)
         self._next_number = max(self._next_number, number + 1)
-        self.live[record.trial_id] = Live(proposal)
-        return self.live[record.trial_id]
+        self._live[record.trial_id] = LiveTrial(proposal)
+        return self._live[record.trial_id]
 
-    def _forget(self, live: Live, record: TrialRecord) -> None:
-        """Take in how a trial ended in an earlier run."""
-        del self.live[record.trial_id]
+    def _restore_end(self, live: LiveTrial, record: TrialRecord) -> None:
+        """Take over how a trial ended in an earlier run."""
+        del self._live[record.trial_id]
         self.searcher.ended(live.proposal.number, record.state, live.epochs, live.value)
         self.scheduler.ended(record.trial_id)
         self._count(live, record.state, record.error)

@@ -1,4 +1,4 @@
-"""The texts of the seam to Ray; what it does is tested on real Ray (tests/faults)."""
+"""The texts of the state to Ray; what it does is tested on real Ray (tests/faults)."""
 
 from types import SimpleNamespace
 
@@ -6,8 +6,8 @@ import pytest
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import OutOfMemoryError, RayActorError
 
-from deepsight.tune.ray_backend.adapter import describe_death
-from deepsight.tune.ray_backend.patches import memory_kills_are_deaths
+from deepsight.tune.ray_backend.adapter import describe_worker_failure
+from deepsight.tune.ray_backend.patches import memory_kills_as_actor_failures
 
 DIED = """The actor died unexpectedly before finishing this task.
 \tclass_name: TrialActor
@@ -23,13 +23,13 @@ Object store memory usage: [- objects spillable: 0
 
 def test_a_death_is_told_with_its_reason_and_sizes_and_without_ids():
     ours = {"optim.batch_size": 512, "data.image_size": None, "optim.lr": 0.1}
-    assert describe_death(DIED, 3, ours) == (
+    assert describe_worker_failure(DIED, 3, ours) == (
         "its process died 3 times (killed, out of memory or crashed) at batch size 512, image size "
         "native: The actor died unexpectedly before finishing this task. The actor is dead because "
         "its worker process has died. Worker exit detail: End of file."
     )
     own = {"x": 0.5, "kind": "fancy", "user.file": "somewhere", "extra": None}
-    text = describe_death(KILLED, 1, own)
+    text = describe_worker_failure(KILLED, 1, own)
     assert text == (
         "its process died once (Ray killed it for want of memory) at x = 0.5: 1 worker(s) were "
         "killed due to the node running low on memory. Memory usage exceeded."
@@ -50,7 +50,7 @@ def test_a_worker_that_ray_kills_for_its_memory_has_died():
     manager = SimpleNamespace(_failed_actor_ids=set(), _cleanup_actor=lambda tracked_actor: None)
     error = OutOfMemoryError("too much")
     before = RayActorManager._actor_task_failed
-    with memory_kills_are_deaths():
+    with memory_kills_as_actor_failures():
         handle = RayActorManager._actor_task_failed
         handle(manager, tracked_actor_task=task, exception=error)
         assert [type(e) for e in heard] == [RayActorError]

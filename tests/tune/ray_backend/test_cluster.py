@@ -86,7 +86,7 @@ def test_a_node_dies_while_it_trains(tmp_path):
         code, out, err = run.wait(120)
         assert code == 0, err
         assert out == "runs/s\n"
-        assert "starts again from its newest checkpoint" in err
+        assert "restarts from its newest checkpoint" in err
         await_nothing(run)
         assert cluster.alive(0)
         assert cluster.alive(1)
@@ -145,7 +145,7 @@ def test_nodes_that_do_not_suit_are_named(tmp_path):
 MEASURE = """
 import json, sys, time
 import ray
-from deepsight.tune.ray_backend.gpu_sharing_probe import measure_packing
+from deepsight.tune.ray_backend.gpu_sharing_probe import measure_gpu_sharing
 from deepsight.tune.preflight import prepare_all, with_hardware
 from deepsight.tune.plan_files import load_space
 from deepsight.tune.plan import resolve_study
@@ -154,13 +154,13 @@ plan = with_hardware(resolve_study("a", *load_space("smoke"), {"data.name": "dig
 prepare_all(plan)
 ray.init(address=sys.argv[1], log_to_driver=False)
 node = ray.nodes()[0]
-packing = measure_packing(plan, node["NodeID"], 2.0, lambda: False, run_s=0.5)
+sharing = measure_gpu_sharing(plan, node["NodeID"], 2.0, lambda: False, run_s=0.5)
 for _ in range(100):  # the workers that measured go, which takes a moment
     free = ray.available_resources().get("GPU")
     if free == 2.0:
         break
     time.sleep(0.1)
-print(json.dumps([packing.gpus_per_trial, packing.measured, free]))
+print(json.dumps([sharing.gpus_per_trial, sharing.measured, free]))
 """
 
 

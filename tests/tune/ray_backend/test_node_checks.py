@@ -21,8 +21,8 @@ from deepsight.tune.ray_backend.node_checks import (
     make_look,
 )
 from deepsight.tune.ray_backend.start import ClusterError
-from deepsight.tune.ray_backend.trial_spec import Order
-from deepsight.tune.ray_backend.worker import run_order
+from deepsight.tune.ray_backend.trial_spec import TrialSpec
+from deepsight.tune.ray_backend.worker import run_trial
 from tests.tune.plans import make_plan
 
 CPU = {"device": "cpu", "precision": "bf16", "memory_format": "channels_last", "threads": 1}
@@ -161,7 +161,7 @@ def test_gpus_of_a_trial(monkeypatch, asked, device, gpus, earlier, expected):
 
 
 def test_a_node_that_joined_late_and_sees_nothing_says_so(tmp_path):
-    order = Order("t0000", str(tmp_path / "absent"), {}, "tests.trainables:curve", 0, 1)
+    spec = TrialSpec("t0000", str(tmp_path / "absent"), {}, "tests.trainables:curve", 0, 1)
     with pytest.raises(StorageError, match="does not see .*absent"):
-        next(run_order(order))
+        next(run_trial(spec))
     assert list(tmp_path.iterdir()) == []

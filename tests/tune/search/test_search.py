@@ -204,7 +204,7 @@ def test_paused_trials_are_promoted_or_stopped_and_started_once(tmp_path, slots)
     rungs = {1: 0, 3: 1, 9: 2}  # each promotion leaves a line
     expected = {r.trial_id: 1 + rungs[r.num_epochs] for r in study.records}
     assert starts == expected | {"t0000": 1}  # the defaults go to the end without a pause
-    assert all(len(r.again) == starts[r.trial_id] - 1 for r in study.records)
+    assert all(len(r.restarts) == starts[r.trial_id] - 1 for r in study.records)
     assert all(t.state.is_finished() for t in search.searcher.optuna_study.trials)
 
 
@@ -213,13 +213,13 @@ def test_a_trial_whose_worker_died_is_handed_out_next(tmp_path):
     first, last = search.next(), search.next()
     assert search.result(first.trial_id, {"epoch": 1, "score": 0.5})
     assert search.exhausted
-    search.again(first.trial_id)
+    search.requeue(first.trial_id)
     assert not search.exhausted
     assert search.next() == first
     assert search.epochs_of(first.trial_id) == 1
     assert search.exhausted
-    search.stopping = True
-    search.again(last.trial_id)  # stays on record as unfinished
+    search.stop()
+    search.requeue(last.trial_id)  # stays on record as unfinished
     assert search.next() is None
     assert search.unfinished
 
@@ -242,7 +242,7 @@ def test_three_first_failures_of_one_cause_end_the_search(errors, gives_up, tmp_
         else:
             search.finished(trial_id)
     assert search.exhausted == gives_up
-    assert (search.hopeless is not None) == gives_up
+    assert (search.repeated_failure is not None) == gives_up
 
 
 def test_a_paused_trial_is_running_on_record_and_gives_its_slot_back(tmp_path):
@@ -262,7 +262,7 @@ def test_a_paused_trial_is_running_on_record_and_gives_its_slot_back(tmp_path):
         def ended(self, proposal, state, error):
             seen.append((state, proposal.number))
 
-    search.observers.append(Watch())
+    search.add_observer(Watch())
     first, second, third, *others = (search.next() for _ in range(6))
     assert search.result(first.trial_id, {"epoch": 1, "score": 0.5})  # the best so far
     assert not search.result(second.trial_id, {"epoch": 1, "score": 0.4})
@@ -349,7 +349,7 @@ def test_stopping_leaves_trials_that_can_be_resumed(tmp_path):
     plan = make_plan(trials=10)
     search = begin(plan, tmp_path / "s")
     proposal = search.next()
-    search.stopping = True
+    search.stop()
     assert search.exhausted
     assert not search.result(proposal.trial_id, {"epoch": 1, "score": 0.1})
     assert search.unfinished
