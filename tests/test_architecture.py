@@ -129,6 +129,10 @@ LIGHT = {
 OPENS_TEST = ("deepsight.confirm", "analysis.diagnosis")
 """Who may open the test split; `deepsight.data.datasets` defines how."""
 
+MAX_MODULES_PER_FOLDER = 14
+MANY_MODULES: dict[str, int] = {}
+"""Folders that hold more, and how many; each with its reason."""
+
 MAX_FILE_LINES = 400
 LONG_FILES = {"deepsight/config.py": 480}  # one table: every hyperparameter in one place
 MAX_FUNCTION_LINES = 50
@@ -364,6 +368,17 @@ def _only_names(node: ast.stmt) -> bool:
     docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     listed = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
     return docstring or listed or isinstance(node, ast.ImportFrom)
+
+
+def test_folders_hold_about_a_dozen_modules():
+    held: dict[str, int] = {}
+    for module in modules().values():
+        assert module.path is not None
+        if module.path.name != "__init__.py" and not within(module.name, "benchmarks"):
+            folder = module.path.parent.as_posix()
+            held[folder] = held.get(folder, 0) + 1
+    too_many = {f: n for f, n in held.items() if n > MANY_MODULES.get(f, MAX_MODULES_PER_FOLDER)}
+    assert too_many == {}
 
 
 def test_files_are_short():

@@ -1,5 +1,6 @@
 """What the documentation shows is run as it stands there."""
 
+import ast
 import os
 import re
 import subprocess
@@ -83,6 +84,47 @@ def test_links_between_documents_lead_somewhere():
         for target in re.findall(r"\]\(([^)#]+)", path.read_text()):
             if not target.startswith("http"):
                 assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+def names_of(tree):
+    """Names that a module or a class defines."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name, node
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            yield from ((target.id, node) for target in targets if isinstance(target, ast.Name))
+
+
+def exists(dotted):
+    """Whether ``package.module.name`` or ``package.module.Class.method`` is in the sources."""
+    parts = dotted.split(".")
+    for cut in range(len(parts), 0, -1):
+        path = ROOT.joinpath(*parts[:cut])
+        if path.is_dir() and cut == len(parts):
+            return True
+        if path.with_suffix(".py").is_file():
+            node = ast.parse(path.with_suffix(".py").read_text())
+            for name in parts[cut:]:
+                node = dict(names_of(node)).get(name)
+                if node is None:
+                    return False
+            return True
+    return False
+
+
+def test_the_architecture_names_what_exists_and_every_package():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    dotted = re.findall(r"`((?:deepsight|analysis|search_spaces)(?:\.\w+)+)`", text)
+    assert len(dotted) > 25
+    assert [name for name in dotted if not exists(name)] == []
+    paths = re.findall(r"\b((?:deepsight|analysis|tests)(?:/\w+)+(?:\.py|/))", text)
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    packages = [f.parent for root in ("deepsight", "analysis")
+                for f in (ROOT / root).glob("*/**/__init__.py")]  # fmt: skip
+    named = [f"{folder.relative_to(ROOT).as_posix()}/" for folder in packages]
+    assert [name for name in named if name not in paths] == []
+    assert not exists("deepsight.space.no_such_name")
 
 
 def test_every_decision_has_a_row_in_the_index():
