@@ -300,8 +300,6 @@ def functions(module: Module) -> Iterator[tuple[str, int]]:
             yield f"{module}.{node.name}", lines
 
 
-# --- the rules ----------------------------------------------------------------------------------
-
 
 def test_units_lean_only_on_what_stands_above_them_in_the_table():
     order = list(UNITS)
@@ -392,8 +390,6 @@ def test_functions_are_short():
     assert {name: n for name, n in lengths.items() if n > MAX_FUNCTION_LINES} == {}
     assert statistics.median(lengths.values()) <= MAX_MEDIAN_FUNCTION_LINES
 
-
-# --- the rules bite -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,13 @@ def test_the_architecture_names_what_exists_and_every_package():
     assert not exists("deepsight.space.no_such_name")
 
 
+def test_the_files_that_pyproject_names_exist():
+    text = (ROOT / "pyproject.toml").read_text()
+    named = re.findall(r"((?:deepsight|analysis|tests|benchmarks)(?:/\w+)+\.py)", text)
+    assert len(named) > 12
+    assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
 def test_every_decision_has_a_row_in_the_index():
     folder = ROOT / "docs" / "decisions"
     index = (folder / "README.md").read_text()

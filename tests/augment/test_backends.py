@@ -38,9 +38,6 @@ def augmented(backend, images, seed=0, mean=LEVELS, std=ONES, **changes):
     return build_augment(config, mean, std)(images, generator(seed)).numpy()
 
 
-# ---- contract -----------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(("count", "side"), [(1, 32), (5, 16), (4, 7), (130, 8)])
 def test_output_is_normalised_channels_last_and_finite(backend, count, side):
@@ -222,9 +219,6 @@ def test_backends_agree_on_each_operation(measure):
     one, two = (measure(backend) for backend in BACKENDS)
     for name in one:
         assert stats.ks_2samp(one[name], two[name]).pvalue > P_VALUE, name
-
-
-# ---- the whole pipeline ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("strength", [0.5, 1.0])

@@ -165,8 +165,6 @@ def test_the_header_is_replaced_whole(study):
     assert not [p for p in study.iterdir() if p.name.startswith(".")]
 
 
-# --- kills, full disks, readers beside a writer ---------------------------------------------------
-
 WRITE_ON = """
 import sys
 from pathlib import Path

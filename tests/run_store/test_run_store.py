@@ -216,8 +216,6 @@ def test_times_rise_whatever_the_clock_does(study):
     assert load_study(study).records[1].ended > times[-1]
 
 
-# --- the incumbent ------------------------------------------------------------------------------
-
 
 def scores_study(tmp_path, trials, **header):
     with create_study(tmp_path / "s", HEADER | header) as writer:
@@ -261,8 +259,6 @@ def test_without_a_full_budget_a_healthy_trial_stands_in(tmp_path):
     with pytest.raises(UserError, match="t0099"):
         loaded.record("t0099")
 
-
-# --- for ever, and at size ----------------------------------------------------------------------
 
 
 def test_version_1_is_read_for_ever():

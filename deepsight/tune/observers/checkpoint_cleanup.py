@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from deepsight.tune.ray_backend.worker import CHECKPOINT
+from deepsight.tune.search.search import Observer
 from deepsight.tune.search.searcher import Proposal
 
 
 @dataclass(frozen=True)
-class CheckpointCleanup:
+class CheckpointCleanup(Observer):
     """An observer that keeps only the checkpoints of trials that completed the full budget."""
 
     directory: Path
     max_epochs: int
-
-    def started(self, proposal: Proposal) -> None:
-        """Nothing to delete."""
-
-    def reported(self, proposal: Proposal, row: Mapping[str, Any]) -> None:
-        """Nothing to delete."""
-
-    def paused(self, proposal: Proposal) -> None:
-        """Nothing to delete: a promoted trial resumes from its checkpoint."""
 
     def ended(self, proposal: Proposal, state: str, error: str | None) -> None:
         """Keep the last checkpoint of a trial that spent the full budget, no other."""

@@ -12,7 +12,7 @@ from rich.live import Live as RichLive
 from rich.text import Text
 
 from deepsight.notebook import Output, block_html, in_notebook, show
-from deepsight.tune.search.search import Search
+from deepsight.tune.search.search import Observer, Search
 from deepsight.tune.search.searcher import Proposal
 
 LINE_EVERY_S = 15.0
@@ -72,7 +72,7 @@ def time_left(search: Search, elapsed_s: float, epochs_before: int = 0) -> float
     return min(left, limit - elapsed_s) if limit else left
 
 
-class TerminalProgress:
+class TerminalProgress(Observer):
     """An observer that shows the state of the search on the terminal."""
 
     def __init__(self, stream: Any = None) -> None:
@@ -104,17 +104,11 @@ class TerminalProgress:
         """Print a line above the live one."""
         self._console.print(text, markup=False)
 
-    def started(self, proposal: Proposal) -> None:
-        """Nothing to print."""
-
     def reported(self, proposal: Proposal, row: Mapping[str, Any]) -> None:
         """A plain line now and then."""
         if self._live is None and time.monotonic() - self._last_line >= LINE_EVERY_S:
             self._last_line = time.monotonic()
             self.say(self._line())
-
-    def paused(self, proposal: Proposal) -> None:
-        """Nothing to print."""
 
     def ended(self, proposal: Proposal, state: str, error: str | None) -> None:
         """Print a failure or a new best score at once."""

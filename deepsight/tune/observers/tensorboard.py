@@ -38,6 +38,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 from deepsight.config import Value
 from deepsight.space import Space
+from deepsight.tune.search.search import Observer
 from deepsight.tune.search.searcher import Proposal
 
 GROUPS = {
@@ -76,7 +77,7 @@ class EventFile:
         self._file.close()
 
 
-class TensorBoard:
+class TensorBoard(Observer):
     """An observer of a search that writes event files."""
 
     def __init__(self, study: Path, space: Space, metric: str) -> None:

@@ -88,13 +88,13 @@ class RaySearcher(Searcher):  # type: ignore[misc]
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Nothing: `RayScheduler` saw the trial's last epoch, `WorkerFailureCallback` its death."""
+        """Do nothing: `RayScheduler` and `WorkerFailureCallback` hear of every end."""
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: the study's record is the state."""
+        """Do nothing: the study's record is the state."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing: the study's record is the state."""
+        """Do nothing: the study's record is the state."""
 
 
 class RayScheduler(TrialScheduler):  # type: ignore[misc]
@@ -134,13 +134,13 @@ class RayScheduler(TrialScheduler):  # type: ignore[misc]
         self._new.append(trial)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        """Nothing: `WorkerFailureCallback` hears of it too, with the error."""
+        """Do nothing: `WorkerFailureCallback` hears of it too, with the error."""
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
-        """Nothing: `on_trial_result` decided it."""
+        """Do nothing: `on_trial_result` decided it."""
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
-        """Nothing: a trial that never ran stays on record as unfinished."""
+        """Do nothing: a trial that never ran stays on record as unfinished."""
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """The oldest pending trial, first of those for which Ray starts no process yet.
@@ -161,10 +161,10 @@ class RayScheduler(TrialScheduler):  # type: ignore[misc]
         return "DeepSight"
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: the study's record is the state."""
+        """Do nothing: the study's record is the state."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing: the study's record is the state."""
+        """Do nothing: the study's record is the state."""
 
 
 class WorkerFailureCallback(Callback):  # type: ignore[misc]

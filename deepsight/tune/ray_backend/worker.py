@@ -63,11 +63,11 @@ class TrialActor(Trainable):  # type: ignore[misc]
             return {"storage" if full else "error": text}
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
-        """Nothing: `run_trial` has saved the epoch already."""
+        """Do nothing: `run_trial` has saved the epoch already."""
         return {}
 
     def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
-        """Nothing: `run_trial` looks for the newest checkpoint itself."""
+        """Do nothing: `run_trial` looks for the newest checkpoint itself."""
 
     def cleanup(self) -> None:
         """Close the trial's generator."""

@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from deepsight.config import Value
 from deepsight.run_store import Study, StudyWriter, TrialRecord
@@ -26,8 +26,11 @@ REPEATED_FAILURES = 3
 """A search stops if so many first trials fail with one message, numbers in it aside."""
 
 
-class Observer(Protocol):
-    """What hears of every event of a search: progress on the terminal, TensorBoard."""
+class Observer:
+    """What follows the events of a search: progress on the terminal, TensorBoard.
+
+    A subclass overrides what it needs; the methods here do nothing.
+    """
 
     def started(self, proposal: Proposal) -> None:
         """A trial was handed out; also when it is resumed, promoted or requeued."""
