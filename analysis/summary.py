@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from analysis.page.formatting import INACTIVE, count, duration, text
 from deepsight.config import UserError, Value
 from deepsight.run_store import STATES, Study, TrialRecord, load_study
 
@@ -147,12 +148,12 @@ def summary_lines(summary: Summary) -> list[str]:
     asked = f" of {summary.trials_asked}" if summary.trials_asked is not None else ""
     training = ""
     if summary.training_s is not None:
-        training = f", {_duration(summary.training_s)} of training"
-    states = [f"{count} {state}" for state, count in summary.states.items() if count]
-    explorers = _count(summary.num_explorers, "explorer")
+        training = f", {duration(summary.training_s)} of training"
+    states = [f"{n} {state}" for state, n in summary.states.items() if n]
+    explorers = count(summary.num_explorers, "explorer", grouped=False)
     lines = [
         f"{summary.name}: {sum(summary.states.values())}{asked} trials, "
-        f"{_count(summary.num_epochs, 'epoch')} in {_duration(summary.elapsed_s)}{training}",
+        f"{_epochs(summary.num_epochs)} in {duration(summary.elapsed_s)}{training}",
         f"trials     {', '.join(states) or 'none yet'}; {explorers}",
     ]
     if summary.first_error:
@@ -199,28 +200,15 @@ def _target_line(summary: Summary) -> str:
 
 def _score(metric: str, trial: TrialScore) -> str:
     value = "none" if trial.score is None else f"{trial.score:.4f}"
-    return f"{metric} {value} after {_count(trial.num_epochs, 'epoch')}"
+    return f"{metric} {value} after {_epochs(trial.num_epochs)}"
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes = round(seconds / 60)
-    if seconds < 3600:
-        return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
+def _epochs(number: int) -> str:
+    return count(number, "epoch", grouped=False)
 
 
 def _value(value: Value) -> str:
-    if value is None:
-        return "inactive"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text(value, INACTIVE, digits=4)
 
 
 def config_table(summary: Summary) -> Table:
@@ -269,8 +257,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for warning in caught:
         sys.stderr.write(f"warning: {warning.message}\n")
     if options.json:
-        text = json.dumps([to_json(s) for s in summaries], indent=2, allow_nan=False)
-        sys.stdout.write(text + "\n")
+        listed = json.dumps([to_json(s) for s in summaries], indent=2, allow_nan=False)
+        sys.stdout.write(listed + "\n")
     else:
         render(summaries, Console())
     return 0

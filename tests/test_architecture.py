@@ -39,6 +39,11 @@ TRAINS = (
     f"{CORE} deepsight.hardware deepsight.metrics deepsight.data deepsight.augment "
     "deepsight.models deepsight.models.weights deepsight.losses deepsight.checkpoint"
 )
+NUMBERS = "analysis.statistics.intervals analysis.page.formatting"
+COMPUTES = (
+    f"{NUMBERS} analysis.summary analysis.statistics analysis.importance "
+    "analysis.importance.indices"
+)
 SCIENCE = "numpy pandas scipy sklearn matplotlib plotly rich yaml jinja2 markupsafe threadpoolctl"
 
 UNITS = {
@@ -89,15 +94,27 @@ UNITS = {
         "ray optuna yaml rich numpy scipy pandas",
     ),
     "deepsight.predict": unit(f"{STUDY} {TRAINS}", "numpy torch PIL"),
-    "analysis.importance.indices": unit("deepsight.notebook"),
+    "analysis.statistics.intervals": unit("", "numpy scipy"),
+    "analysis.page.formatting": unit("deepsight.config analysis.statistics.intervals"),
+    "analysis.summary": unit(f"{STUDY} analysis.page.formatting", "rich"),
+    "analysis.statistics": unit(
+        f"{STUDY} {NUMBERS} analysis.summary deepsight.schedulers", "numpy scipy"
+    ),
+    "analysis.importance.indices": unit("analysis.statistics.intervals deepsight.notebook"),
     # a peer's view
     "analysis.importance.fanova": unit(
-        f"{STUDY} deepsight.optuna_distributions analysis.importance.indices", "optuna"
+        f"{STUDY} {NUMBERS} deepsight.optuna_distributions analysis.importance.indices", "optuna"
     ),
-    "analysis": unit(
-        f"{STUDY} deepsight.metrics analysis.importance.indices analysis.importance.fanova",
-        SCIENCE,
+    "analysis.importance": unit(
+        f"{STUDY} {NUMBERS} analysis.importance.indices analysis.importance.fanova",
+        "numpy scipy sklearn threadpoolctl",
     ),
+    "analysis.figures": unit(f"{COMPUTES} deepsight.config", "numpy matplotlib plotly"),
+    "analysis.page": unit(
+        "analysis.page.formatting analysis.figures", "jinja2 markupsafe matplotlib plotly"
+    ),
+    "analysis.report": unit(f"{STUDY} {COMPUTES} analysis.figures analysis.page", "scipy"),
+    "analysis": unit(f"{STUDY} {COMPUTES} analysis.report deepsight.metrics", SCIENCE),
     "analysis.diagnosis": unit(
         f"{STUDY} {TRAINS} analysis", f"{SCIENCE} torch torchvision captum PIL"
     ),

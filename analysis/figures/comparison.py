@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from analysis.figures.space import shorten
-from analysis.figures.trajectory import SERIES, legend_above, new_figure, time_unit
+from analysis.figures.style import SERIES, legend_above, new_figure
+from analysis.page.formatting import shorten, time_unit
 from analysis.statistics.comparison import Comparison
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures.trajectory import (
+from analysis.figures.style import (
     BLUE,
     FATE_COLOURS,
     FATE_MARKS,
@@ -14,8 +14,8 @@ from analysis.figures.trajectory import (
     fate_handles,
     legend_above,
     new_figure,
-    time_unit,
 )
+from analysis.page.formatting import time_unit
 from analysis.statistics.cost import Cost
 from analysis.statistics.early_stopping import Rungs
 from analysis.statistics.trial_outcomes import FULL

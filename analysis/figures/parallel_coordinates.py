@@ -16,8 +16,8 @@ import matplotlib as mpl
 import plotly.graph_objects as go
 from matplotlib.colors import to_hex
 
-from analysis.figures.space import shorten, two_lines
-from analysis.figures.trajectory import FATE_COLOURS, SCORES
+from analysis.figures.style import FATE_COLOURS, SCORES
+from analysis.page.formatting import name_lines, number, shorten
 from analysis.statistics.coordinates import INACTIVE, Axis, Coordinates, Line
 from analysis.statistics.trial_outcomes import FATES
 
@@ -54,8 +54,8 @@ def _legend(info: Coordinates, lines: Sequence[Line]) -> dict[str, Any]:
     others = {line.fate for line in lines if line.score is None}
     return {
         "colours": steps if scored else [],
-        "low": f"{info.score_low:.4g}",
-        "high": f"{info.score_high:.4g}",
+        "low": number(info.score_low),
+        "high": number(info.score_high),
         "score": info.axes[-1].name,
         "fates": [[f, FATE_COLOURS[f]] for f in FATES if f in others],
         "explorers": any(line.explorer for line in lines),
@@ -187,7 +187,7 @@ def _label(at: int, y: float, text: str, style: str = "normal") -> dict[str, Any
 
 
 def _title(at: int, axis: Axis) -> dict[str, Any]:
-    first, *rest = (html.escape(line) for line in two_lines(axis.name))
+    first, *rest = (html.escape(line) for line in name_lines(axis.name))
     text = "<br>".join([first + (" (log)" if axis.kind == "log" else ""), *rest])
     return {
         "x": at, "y": 1, "yref": "paper", "yshift": 4, "showarrow": False, "xanchor": "left",

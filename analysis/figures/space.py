@@ -14,33 +14,18 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.figures.trajectory import BLUE, FATE_COLOURS, GREY, ORANGE, SCORES, new_figure
+from analysis.figures.style import BLUE, FATE_COLOURS, GREY, ORANGE, SCORES, new_figure
 from analysis.importance.effects import Effect, EffectPoint, Effects, InteractionMap
 from analysis.importance.importance import RANKED, Importance
-from analysis.statistics.coordinates import INACTIVE, Axis, Coordinates, Line, text
+from analysis.page.formatting import name_lines, shorten, text
+from analysis.statistics.coordinates import INACTIVE, Axis, Coordinates, Line
 from analysis.statistics.trial_outcomes import FATES, FULL
 from deepsight.config import Value
 
-LONGEST = 16
-"""Letters of a category's name in a figure."""
 ROW = 12
 """Axes of parallel coordinates side by side, without that of the score."""
 BARS = 14
 """Hyperparameters in a figure of importance; the table has all."""
-
-
-def shorten(label: str, longest: int = LONGEST) -> str:
-    """The label, cut where it is too long for an axis."""
-    return label if len(label) <= longest else label[: longest - 1] + "…"
-
-
-def two_lines(name: str) -> tuple[str, ...]:
-    """A dotted name broken after its first part, a score's before its epochs."""
-    for mark, kept in ((".", "."), (" at ", "")):
-        first, found, rest = name.partition(mark)
-        if found and rest:
-            return shorten(first, 20) + kept, shorten((mark + rest).lstrip(". "), 22)
-    return (shorten(name, 24),)
 
 
 def draw_coordinates(info: Coordinates) -> Figure:
@@ -119,7 +104,7 @@ def _draw_axis(axes: Axes, x: int, axis: Axis) -> None:
         axes.text(x + 0.05, position, label, fontsize=7, va="center", zorder=6, bbox=box,
                   style="italic" if position == INACTIVE else "normal")  # fmt: skip
     suffix = "\n(log)" if axis.kind == "log" else ""
-    name = "\n".join(two_lines(axis.name)) + suffix
+    name = "\n".join(name_lines(axis.name)) + suffix
     axes.text(x, 1.05, name, fontsize=7.5, ha="left", va="bottom", rotation=20,
               rotation_mode="anchor")  # fmt: skip
 
@@ -236,7 +221,7 @@ def draw_interactions(maps: Sequence[InteractionMap], metric: str) -> Figure:
 
 
 def _short(value: Value) -> str:
-    return f"{value:.2g}" if isinstance(value, float) else shorten(text(value), 12)
+    return shorten(text(value, digits=2), 12)
 
 
 def _draw_map(figure: Figure, axes: Axes, found: InteractionMap, metric: str) -> None:

@@ -16,6 +16,7 @@ from scipy.stats import qmc
 from analysis.importance.encoding import Array, Encoding, from_unit
 from analysis.importance.indices import FitQuality
 from analysis.importance.surrogate import NoSurrogate, Surrogate, fit_surrogate
+from analysis.page.formatting import literal
 from deepsight.config import Value
 from deepsight.run_store import Study
 from deepsight.space import Choice
@@ -222,7 +223,7 @@ def _effect(surrogate: Surrogate, name: str, tried: Array, seed: int) -> Effect:
     near = np.bincount(nearest, minlength=len(grid))
     values = [from_unit(domain, float(unit)) for unit in grid]
     points = tuple(
-        _point(value, label(value), mean[i], draws[i], int(near[i]))
+        _point(value, literal(value), mean[i], draws[i], int(near[i]))
         for i, value in enumerate(values)
     )
     inactive = None
@@ -232,13 +233,6 @@ def _effect(surrogate: Surrogate, name: str, tried: Array, seed: int) -> Effect:
     best = _best(surrogate.sign, name, domain, values, mean[:num], draws[:num])
     kind, log = ("choice", False) if isinstance(domain, Choice) else ("number", domain.log)
     return Effect(name, kind, log, points, inactive, best)
-
-
-def label(value: Value) -> str:
-    """A value as a reader sees it."""
-    if isinstance(value, bool) or not isinstance(value, float):
-        return str(value)
-    return f"{value:.3g}"
 
 
 def _point(value: Value, text: str, mean: float, draws: Array, num_near: int) -> EffectPoint:
@@ -263,12 +257,12 @@ def _best(
     if isinstance(domain, Choice):
         often = np.bincount(places, minlength=len(values)) / len(places)
         candidates = tuple(v for i, v in enumerate(values) if i == first or often[i] >= PLAUSIBLE)
-        where = " or ".join(label(value) for value in candidates)
+        where = " or ".join(literal(value) for value in candidates)
     else:
         ends = np.percentile(np.append(places, first), INTERVAL)
         low = values[min(int(ends[0]), first)]
         high = values[max(int(np.ceil(ends[1])), first)]
-        where = label(low) if low == high else f"between {label(low)} and {label(high)}"
+        where = literal(low) if low == high else f"between {literal(low)} and {literal(high)}"
     if gain_low > 0:
         text = f"{name} is best {'at ' if low == high else ''}{where}: "
         text += f"{gain:.3g} [{gain_low:.3g}, {gain_high:.3g}] better than its average."

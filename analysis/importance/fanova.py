@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 
-from analysis.importance.indices import TOO_FEW, Estimate, Importance, Share
+from analysis.importance.indices import TOO_FEW, Importance, Share
+from analysis.statistics.intervals import Interval
 from deepsight.optuna_distributions import to_distribution
 from deepsight.run_store import Study, TrialRecord
 
@@ -59,7 +60,7 @@ def _shares(
     ordered = sorted(found.items(), key=lambda item: -item[1])
     return tuple(
         Share(
-            name=name, main=Estimate(v, v, v), total=Estimate(v, v, v), above_floor=False,
+            name=name, main=Interval(v, v, v), total=Interval(v, v, v), above_floor=False,
             rank_low=place, rank_high=place, text=f"{name}: {100 * v:.0f} % by fANOVA.",
         )
         for place, (name, v) in enumerate(ordered, start=1)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from analysis.statistics.intervals import Interval
 from deepsight.notebook import block_html, table_html
 
+Estimate = Interval
 RANKED = "ranked"
 TOO_FEW = "too few trials to say"
 
@@ -39,22 +41,13 @@ class FitQuality:
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A number and its 95 % interval over trials."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
 class Share:
     """What part of the variance over the declared space is one hyperparameter's."""
 
     name: str
-    main: Estimate
+    main: Interval
     """By itself: the variance of the mean score given this hyperparameter (Sobol 2001)."""
-    total: Estimate
+    total: Interval
     """With all that it interacts in: what would remain if all others were known."""
     above_floor: bool
     """Whether the total is clearly above what a column of random numbers gets."""
@@ -72,7 +65,7 @@ class Pair:
 
     a: str
     b: str
-    share: Estimate
+    share: Interval
 
 
 @dataclass(frozen=True)

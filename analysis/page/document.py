@@ -1,6 +1,7 @@
 """What a report consists of, before it is HTML or Markdown.
 
-`analysis.report` fills these, `analysis.page.files` writes them out: two renderers of one list.
+`analysis.report` fills these; `analysis.page.html` and `analysis.page.markdown` render them, and
+`analysis.page.files` writes them out.
 """
 
 from __future__ import annotations
@@ -11,6 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from matplotlib.figure import Figure
+
+from analysis.page.formatting import INACTIVE
+
+FIGURES, DATA = "figures", "data"
+"""Folders of a report."""
 
 Cell = str | int | float | None
 
@@ -120,32 +126,27 @@ class Document:
     footer: Sequence[str]
 
 
-def number(value: float | None, digits: int = 4) -> str:
-    """A number as sentences and tables show it."""
-    if value is None:
-        return "none"
-    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+def links(section: Section) -> list[str]:
+    """Names of the files that hold the section's numbers."""
+    tables = [f"{b.name}.csv" for b in section.blocks if isinstance(b, Table)]
+    return tables + [f"{name}.json" for name in section.data]
 
 
-def interval(value: float, low: float, high: float) -> str:
-    """A number with its 95 % interval: ``0.794 [0.768, 0.818]``, two digits of its half."""
-    half = (high - low) / 2
-    if not half > 0:
-        return f"{value:.4g} [{low:.4g}, {high:.4g}]"
-    decimals = min(12, max(0, 1 - math.floor(math.log10(half))))
-    return f"{value:.{decimals}f} [{low:.{decimals}f}, {high:.{decimals}f}]"
+def numeric(table: Table) -> list[bool]:
+    """Which columns hold numbers, also beside cells that are empty or say inactive."""
+    kinds = []
+    for column in range(len(table.columns)):
+        found = {type(row[column]) for row in table.rows if row[column] not in (None, INACTIVE)}
+        kinds.append(bool(found) and found <= {int, float})
+    return kinds
 
 
-def count(n: int, noun: str) -> str:
-    """``1 trial``, ``2 trials``."""
-    return f"{n:,} {noun}" + ("" if n == 1 else "s")
-
-
-def duration(seconds: float) -> str:
-    """A time span with one or two units."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    if seconds < 3600:
-        return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60:02d} min"
+def plain(value: Any) -> Any:
+    """As JSON holds it: no tuples, nothing that is not a finite number."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(v) for v in value]
+    return value if value is None or isinstance(value, bool | int | str) else str(value)

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.figures.trajectory import style
+from analysis.figures.style import style
 from analysis.page.document import Document
 from analysis.page.files import write_report
 from analysis.report.comparison_sections import comparison_document

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from analysis.figures import comparison
 from analysis.page.document import (
@@ -16,13 +15,20 @@ from analysis.page.document import (
     Picture,
     Section,
     Table,
+)
+from analysis.page.formatting import (
+    INACTIVE,
+    bounds,
     count,
     duration,
     interval,
     number,
+    percent,
+    percent_interval,
+    text,
 )
+from analysis.report.data import as_data
 from analysis.statistics.comparison import Comparison, Contrast, Side
-from analysis.statistics.coordinates import text
 
 
 def comparison_document(info: Comparison, warnings: Sequence[str] = ()) -> Document:
@@ -45,7 +51,7 @@ def _card(side: Side) -> Card:
     if best is None:
         return Card(side.label, "none", f"no score, {trials}")
     sure = side.standing.incumbent
-    span = f"95 %: {sure.low:.3f} to {sure.high:.3f}, " if sure else ""
+    span = f"{bounds(sure)}, " if sure else ""
     return Card(side.label, number(best.score), f"{span}{trials}")
 
 
@@ -56,13 +62,13 @@ def _sentence(contrast: Contrast) -> str:
     gain = contrast.gain
     if gain is None:
         return f"{pair}: the bests cannot be compared with an interval."
-    told = interval(abs(gain.value), *sorted((abs(gain.low), abs(gain.high))))
+    told = interval(gain.magnitude)
     if gain.low > 0:
         return f"{pair}: its best is better by {told} on {count(gain.n, 'validation image')}."
     if gain.high < 0:
         return f"{pair}: its best is worse by {told} on {count(gain.n, 'validation image')}."
     return (
-        f"{pair}: their bests differ by {interval(gain.value, gain.low, gain.high)}; "
+        f"{pair}: their bests differ by {interval(gain)}; "
         f"{count(gain.n, 'validation image')} are too few to tell them apart."
     )
 
@@ -81,7 +87,7 @@ def _results(info: Comparison) -> Section:
     if found:
         blocks.append(Findings(found))
     lead = "Where the trials of full budget ended, and how much that depends on the config."
-    return Section("results", "Results", lead, tuple(blocks), {"comparison": asdict(info)})
+    return Section("results", "Results", lead, tuple(blocks), {"comparison": as_data(info)})
 
 
 def _row(side: Side) -> tuple[Cell, ...]:
@@ -92,10 +98,10 @@ def _row(side: Side) -> tuple[Cell, ...]:
         side.label,
         sum(side.summary.states.values()),
         len(side.scores),
-        interval(sure.value, sure.low, sure.high) if sure else score,
+        interval(sure) if sure else score,
         side.quartiles[1] if side.quartiles else None,
-        interval(side.spread.value, side.spread.low, side.spread.high) if side.spread else None,
-        f"{lost.value:.0%} [{lost.low:.0%}, {lost.high:.0%}]" if lost else None,
+        interval(side.spread) if side.spread else None,
+        percent_interval(lost) if lost else None,
         side.summary.num_epochs,
         duration(side.summary.elapsed_s),
     )
@@ -107,7 +113,7 @@ def _superiority(contrast: Contrast) -> Finding:
     who = "explorer" if contrast.by_explorers else "trial"
     told = (
         f"A random {who} of full budget of {contrast.label} beats one of {contrast.against} "
-        f"{won.value:.0%} of the time."
+        f"{percent(won.value)} of the time."
     )
     if won.low <= 0.5 <= won.high:
         told += " That may be chance."
@@ -135,7 +141,7 @@ def _best(info: Comparison) -> Section:
     configs = [s.summary.incumbent.config if s.summary.incumbent else {} for s in info.sides]
     names = dict.fromkeys(name for config in configs for name in config)
     rows = tuple(
-        (name, *(text(c[name], "inactive") if name in c else "not searched" for c in configs))
+        (name, *(text(c[name], INACTIVE) if name in c else "not searched" for c in configs))
         for name in names
     )
     table = Table("best_configs", ("hyperparameter", *(s.label for s in info.sides)), rows)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from scipy import stats
 
 from analysis.importance.sensitivity import told_shares
-from analysis.page.document import count
+from analysis.page.formatting import count, percent, text
 from analysis.report.study_results import Conclusions
-from analysis.statistics.coordinates import INACTIVE, Coordinates, text
+from analysis.statistics.coordinates import INACTIVE, Coordinates
 from analysis.statistics.intervals import (
     LEVEL,
     Interval,
@@ -88,8 +88,8 @@ def _importance(said: Conclusions) -> Iterator[Observation]:
     info = said.explained.importance
     for share in told_shares(info)[:MOST]:
         told = (
-            f"{share.name} decides {share.total.value:.0%} of how {info.what} at {info.epoch} "
-            "epochs varies over the space, interactions included."
+            f"{share.name} decides {percent(share.total.value)} of how {info.what} at "
+            f"{info.epoch} epochs varies over the space, interactions included."
         )
         number = Interval(share.total.value, share.total.low, share.total.high, info.num_trials)
         yield _observe("importance", told, number, "share of the variance")
@@ -135,7 +135,7 @@ def _cost(said: Conclusions) -> Iterator[Observation]:
         clear = told_shares(info)
         if clear:
             total = clear[0].total
-            told = f"{clear[0].name} decides {total.value:.0%} of how long an epoch takes."
+            told = f"{clear[0].name} decides {percent(total.value)} of how long an epoch takes."
             number = Interval(total.value, total.low, total.high, info.num_trials)
             yield _observe("cost", told, number, "share of the variance")
 

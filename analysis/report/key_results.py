@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from analysis.importance.importance import RANKED
 from analysis.importance.sensitivity import told_shares
-from analysis.page.document import Card, count, duration, interval, number
+from analysis.page.document import Card
+from analysis.page.formatting import (
+    bounds,
+    count,
+    duration,
+    interval,
+    number,
+    percent,
+    percent_interval,
+)
 from analysis.report.study_results import Conclusions
-from analysis.statistics.intervals import Interval
 
 
 def headline(said: Conclusions) -> tuple[str, ...]:
@@ -22,7 +30,7 @@ def headline(said: Conclusions) -> tuple[str, ...]:
             f"{count(best.num_epochs, 'epoch')}.",
             *_troubles(said),
         )
-    score = shown(standing.incumbent) if standing.incumbent else number(best.score)
+    score = interval(standing.incumbent) if standing.incumbent else number(best.score)
     sentences = [
         f"Best {summary.metric}: {score} after {count(summary.max_epochs, 'epoch')} "
         f"(trial {best.trial_id}).",
@@ -34,11 +42,6 @@ def headline(said: Conclusions) -> tuple[str, ...]:
         *_troubles(said),
     ]
     return tuple(s for s in sentences if s)
-
-
-def shown(value: Interval) -> str:
-    """An interval in a sentence."""
-    return interval(value.value, value.low, value.high)
 
 
 def _against_defaults(said: Conclusions) -> str:
@@ -53,7 +56,7 @@ def _against_defaults(said: Conclusions) -> str:
     ahead = abs(best.score - base.score)
     if gain is None:
         return f"That is {number(ahead)} better than the defaults ({number(base.score)})."
-    told = f"The defaults reach {number(base.score)}; the difference is {shown(gain)}"
+    told = f"The defaults reach {number(base.score)}; the difference is {interval(gain)}"
     on = f" on {count(gain.n, 'validation image')}"
     if gain.low > 0:
         return f"{told}{on}, more than chance in these images explains."
@@ -80,9 +83,7 @@ def _importance(said: Conclusions) -> str:
     clear = told_shares(info)
     if not clear:
         return "No hyperparameter's share in the score is known well enough to be told."
-    named = ", ".join(
-        f"{s.name} {s.total.value:.0%} [{s.total.low:.0%}, {s.total.high:.0%}]" for s in clear[:3]
-    )
+    named = ", ".join(f"{s.name} {percent_interval(s.total)}" for s in clear[:3])
     return f"What decides the score at full budget, by share of its variance: {named}."
 
 
@@ -95,7 +96,7 @@ def _troubles(said: Conclusions) -> list[str]:
         share = said.standing.lost
         told.append(
             f"{count(lost, 'trial')} of {share.n} failed or diverged "
-            f"({share.value:.0%} [{share.low:.0%}, {share.high:.0%}])."
+            f"({percent_interval(share)})."
         )
     if summary.first_error:
         told.append(f"First failure: {summary.first_error.splitlines()[0][:300]}")
@@ -113,13 +114,13 @@ def cards(said: Conclusions) -> tuple[Card, ...]:
         score = number(best.score)
         detail = f"after {count(best.num_epochs, 'epoch')}, {best.trial_id}"
         if standing.incumbent:
-            detail = f"95 %: {standing.incumbent.low:.3f} to {standing.incumbent.high:.3f}"
+            detail = bounds(standing.incumbent)
     states = ", ".join(f"{n} {state}" for state, n in summary.states.items() if n) or "none yet"
     found = [
         Card(f"best {summary.metric}", score, detail),
         Card("trials", f"{sum(summary.states.values()):,}", states),
         Card("epochs", f"{summary.num_epochs:,}",
-             f"{said.rungs.saved_share:.0%} saved by stopping" if said.rungs.epochs_saved
+             f"{percent(said.rungs.saved_share)} saved by stopping" if said.rungs.epochs_saved
              else "none saved by stopping"),
         Card("time", duration(summary.elapsed_s),
              f"{duration(summary.training_s)} of training" if summary.training_s else "elapsed"),

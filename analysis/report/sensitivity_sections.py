@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from analysis.figures import space
 from analysis.importance.effects import BestRegion, Effect
-from analysis.importance.importance import RANKED, Estimate, Importance
+from analysis.importance.importance import RANKED, Importance
 from analysis.importance.sensitivity import Explained, told_shares
 from analysis.page.document import Block, Cell, Note, Picture, Section, Table
+from analysis.page.formatting import text, variance_share
+from analysis.report.data import as_data
 from analysis.report.study_results import Conclusions
-from analysis.statistics.coordinates import text
+from analysis.statistics.intervals import Interval
 
 PAIRS = 10
 """Interactions in the table."""
 DRAWN = 12
 """Effects in the figure, the most important first; the table has all."""
-
-
-def percent(estimate: Estimate) -> str:
-    """A share with its interval: ``62 % [50, 71]``."""
-    low, high = (100 * x for x in (estimate.low, estimate.high))
-    return f"{100 * estimate.value:.0f} % [{low:.0f}, {high:.0f}]"
 
 
 def importance_section(said: Conclusions) -> Section:
@@ -30,7 +26,7 @@ def importance_section(said: Conclusions) -> Section:
     assert told is not None
     info = told.importance
     title = "What decides the score"
-    data = {"importance": asdict(info), "importance_views": [asdict(v) for _, v in told.views]}
+    data = {"importance": as_data(info), "importance_views": [as_data(v) for _, v in told.views]}
     if not info.shares:
         lead = f"{info.verdict.capitalize()}: {info.reason}"
         return Section("importance", title, lead, (), data)
@@ -65,8 +61,8 @@ def _importance_lead(info: Importance) -> str:
         )
     top = clear[0]
     return (
-        f"{top.name} decides {percent(top.total)} of how {info.what} at {info.epoch} epochs varies "
-        f"over the space. {info.reason}"
+        f"{top.name} decides {variance_share(top.total)} of how {info.what} at {info.epoch} epochs "
+        f"varies over the space. {info.reason}"
     )
 
 
@@ -90,7 +86,7 @@ def _shares_table(info: Importance) -> Table:
     return Table("importance", columns, rows, caption, marked=bold, folded=True)
 
 
-def _numbers(estimate: Estimate) -> tuple[float, float, float]:
+def _numbers(estimate: Interval) -> tuple[float, float, float]:
     return round(estimate.value, 3), round(estimate.low, 3), round(estimate.high, 3)
 
 
@@ -102,7 +98,10 @@ def _views_table(told: Explained) -> Table:
     """Every question's total shares, a column each."""
     columns = ("hyperparameter", "at full budget", *(name for name, _ in told.views))
     everything = (told.importance, *(view for _, view in told.views))
-    totals = [{s.name: _told(view, s.total) for s in view.shares} for view in everything]
+    totals = [
+        {s.name: variance_share(s.total, view.has_intervals) for s in view.shares}
+        for view in everything
+    ]
     names = dict.fromkeys(name for found in totals for name in found)
     rows: list[tuple[Cell, ...]] = [
         (name, *(found.get(name) for found in totals))
@@ -119,10 +118,6 @@ def _questions_table(told: Explained) -> Table:
     return Table("importance_questions", ("question", "verdict", "why", "method"), rows)
 
 
-def _told(view: Importance, estimate: Estimate) -> str:
-    return percent(estimate) if view.has_intervals else f"{estimate.value:.0%}".replace("%", " %")
-
-
 def _pairs_table(info: Importance) -> Table:
     rows = tuple((p.a, p.b, *_numbers(p.share)) for p in info.pairs[:PAIRS])
     columns = ("one", "other", "share of the variance", "low", "high")
@@ -134,7 +129,7 @@ def effects_section(said: Conclusions) -> Section:
     """How the score moves along each hyperparameter, and over pairs."""
     assert said.explained is not None
     info, maps = said.explained.effects, said.explained.maps
-    title, data = "Effects", {"effects": asdict(info), "maps": [asdict(m) for m in maps]}
+    title, data = "Effects", {"effects": as_data(info), "maps": [as_data(m) for m in maps]}
     if not info.effects:
         return Section("effects", title, f"Nothing can be told: {info.reason}", (), data)
     lead = (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from analysis.figures import cost, space, trajectory
 from analysis.figures.parallel_coordinates import draw_interactive, shown_lines
 from analysis.importance.importance import RANKED
@@ -17,16 +15,25 @@ from analysis.page.document import (
     Picture,
     Section,
     Table,
+)
+from analysis.page.formatting import (
+    INACTIVE,
     count,
     duration,
     interval,
+    key_values,
     number,
+    percent,
+    percent_bounds,
+    percent_interval,
+    text,
 )
+from analysis.report.data import as_data
 from analysis.report.findings import compute_observations
 from analysis.report.sensitivity_sections import effects_section, importance_section
 from analysis.report.study_results import Conclusions
-from analysis.statistics.coordinates import text
 from analysis.statistics.incumbent import data_of
+from analysis.statistics.intervals import Interval
 from analysis.statistics.trial_outcomes import FATE_TEXTS, FATES
 from deepsight.config import Value
 
@@ -34,12 +41,12 @@ from deepsight.config import Value
 def findings_section(said: Conclusions) -> Section:
     """What can be said in words."""
     found = compute_observations(said)
-    title, data = "Findings", {"observations": [asdict(o) for o in found]}
+    title, data = "Findings", {"observations": [as_data(o) for o in found]}
     if not found:
         lead = "The data carry no sentence whose direction is beyond doubt: more trials are needed."
         return Section("findings", title, lead, (), data)
     items = tuple(
-        Finding(o.text, f"{interval(o.effect, o.low, o.high)}, n = {o.n:,}; {o.unit}")
+        Finding(o.text, f"{interval(Interval(o.effect, o.low, o.high))}, n = {o.n:,}; {o.unit}")
         for o in found
     )
     lead = "Every sentence has its effect, its 95 % interval and n; what is in doubt is left out."
@@ -54,7 +61,7 @@ def best_section(said: Conclusions) -> Section:
         reason = "No trial has a score yet, so there is no best configuration."
         return Section("best", "Best configuration", reason)
     names = list(best.config)
-    rows = tuple((n, text(best.config[n], "inactive"), text(defaults.config[n], "inactive"))
+    rows = tuple((n, text(best.config[n], INACTIVE), text(defaults.config[n], INACTIVE))
                  for n in names)  # fmt: skip
     marked = frozenset(i for i, name in enumerate(names) if name in summary.changed)
     changed = count(len(summary.changed), "hyperparameter")
@@ -63,7 +70,7 @@ def best_section(said: Conclusions) -> Section:
         lead = "The defaults themselves are the best so far."
     columns = ("hyperparameter", f"best ({best.trial_id})", f"defaults ({defaults.trial_id})")
     table = Table("best_config", columns, rows, marked=marked)
-    return Section("best", "Best configuration", lead, (table,), {"summary": asdict(summary)})
+    return Section("best", "Best configuration", lead, (table,), {"summary": as_data(summary)})
 
 
 def course_section(said: Conclusions) -> Section:
@@ -83,7 +90,7 @@ def course_section(said: Conclusions) -> Section:
                      for s in info.steps)  # fmt: skip
         blocks.append(Table("incumbent", columns, rows, "Each new best at full budget"))
     return Section("course", "Course of the study", _course_lead(said), tuple(blocks),
-                   {"trajectory": asdict(info)})  # fmt: skip
+                   {"trajectory": as_data(info)})  # fmt: skip
 
 
 def _course_lead(said: Conclusions) -> str:
@@ -98,8 +105,8 @@ def _course_lead(said: Conclusions) -> str:
     share = last.num_epochs / info.num_epochs
     return (
         f"{total}. The best score stands since trial {last.trial_id} finished, after "
-        f"{share:.0%} of all epochs. Scores of trials that ended early are shown where they ended "
-        "and are not compared with those at full budget."
+        f"{percent(share)} of all epochs. Scores of trials that ended early are shown where they "
+        "ended and are not compared with those at full budget."
     )
 
 
@@ -119,7 +126,7 @@ def trials_section(said: Conclusions) -> Section:
     plot = Interactive(draw_interactive(info, _ranking(said)), picture)
     table = _trial_table(said)
     meaning = "; ".join(f"{f}: {FATE_TEXTS[f]}" for f in FATES if f in fates)
-    data = {"coordinates": asdict(info)}
+    data = {"coordinates": as_data(info)}
     return Section("trials", "All trials", lead, (plot, table, Note(f"{meaning}.")), data)
 
 
@@ -156,14 +163,14 @@ def _trial_table(said: Conclusions) -> Table:
 
 def _cell(value: Value) -> Cell:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else (
-        text(value, "inactive")
+        text(value, INACTIVE)
     )  # fmt: skip
 
 
 def rungs_section(said: Conclusions) -> Section:
     """Survivors, what stopping saved, what it may have cost."""
     info = said.rungs
-    title, data = "What stopping early did", {"rungs": asdict(info)}
+    title, data = "What stopping early did", {"rungs": as_data(info)}
     if not any(r.reached or r.explorers for r in info.rungs):
         return Section("rungs", title, "No trial has reached a rung yet.", (), data)
     lead = _saved_text(said)
@@ -190,7 +197,7 @@ def _saved_text(said: Conclusions) -> str:
     seconds = f", about {duration(info.seconds_saved)} of training" if info.seconds_saved else ""
     return (
         f"Stopping saved {count(info.epochs_saved, 'epoch')}{seconds}: "
-        f"{info.saved_share:.0%} of what the same trials would have trained without it."
+        f"{percent(info.saved_share)} of what the same trials would have trained without it."
     )
 
 
@@ -207,13 +214,13 @@ def _missed_text(said: Conclusions) -> str:
     top = len(info.top_explorers)
     anywhere = info.missed[-1].share
     by_rung = ", ".join(
-        f"{len(m.trials)} at epoch {m.epoch} [{m.share.low:.0%}, {m.share.high:.0%}]"
+        f"{len(m.trials)} at epoch {m.epoch} {percent_bounds(m.share)}"
         for m in info.missed[:-1]
     )
     return (
         f"What it may have cost: of the {top} best of {info.num_full_explorers} explorers of full "
         f"budget, {len(info.missed[-1].trials)} would have been stopped on the way, "
-        f"{anywhere.value:.0%} [{anywhere.low:.0%}, {anywhere.high:.0%}]; by rung {by_rung}. "
+        f"{percent_interval(anywhere)}; by rung {by_rung}. "
         "Explorers are never stopped on their score, so they show what the scheduler would have "
         "missed; the intervals are exact (Clopper and Pearson)."
     )
@@ -222,7 +229,7 @@ def _missed_text(said: Conclusions) -> str:
 def cost_section(said: Conclusions) -> Section:
     """Accuracy against seconds, and the front."""
     info = said.cost
-    title, data = "Accuracy against cost", {"cost": asdict(info)}
+    title, data = "Accuracy against cost", {"cost": as_data(info)}
     if info.reason:
         return Section("cost", title, f"Nothing to show: {info.reason}.", (), data)
     by_id = {t.trial_id: t for t in info.trials}
@@ -257,12 +264,12 @@ def about_section(said: Conclusions) -> Section:
         ("searcher", header.get("searcher")), ("scheduler", header.get("scheduler")),
         ("rungs", ", ".join(map(str, said.study.rungs))),
         ("explorers, share asked for", header.get("explore")),
-        ("seeds", _pairs(header.get("seeds"))),
+        ("seeds", key_values(header.get("seeds"))),
         ("data", data.get("name")), ("classes", len(data.get("classes") or ()) or None),
         ("validation images", said.standing.num_val),
         ("data fingerprint", data.get("fingerprint")),
-        ("hardware", _pairs(header.get("hardware"))), ("code", _pairs(header.get("git"))),
-        ("versions", _pairs(header.get("versions"))),
+        ("hardware", key_values(header.get("hardware"))), ("code", key_values(header.get("git"))),
+        ("versions", key_values(header.get("versions"))),
     ]  # fmt: skip
     rows = tuple((k, v if isinstance(v, int | float) else str(v)) for k, v in asked if v)
     fixed = tuple((k, text(v)) for k, v in said.study.fixed.items())
@@ -272,12 +279,6 @@ def about_section(said: Conclusions) -> Section:
               folded=True),
     )
     return Section("about", "About this study", "What was asked, and with what.", blocks)
-
-
-def _pairs(value: object) -> str | None:
-    if not isinstance(value, dict):
-        return None
-    return ", ".join(f"{k} {v}" for k, v in value.items() if v is not None)
 
 
 SECTIONS = (

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from analysis.page.formatting import text
 from analysis.statistics.trial_outcomes import FULL, fate
 from deepsight.config import Value
 from deepsight.run_store import Study, TrialRecord
@@ -179,12 +180,3 @@ def _round_values(domain: Float | Int) -> list[float]:
 def _round_step(rough: float) -> float:
     power = 10.0 ** math.floor(math.log10(rough))
     return next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= rough * 0.999)
-
-
-def text(value: Value, none: str = "none") -> str:
-    """A value as axes and tables show it; `none` stands for None."""
-    if value is None:
-        return none
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

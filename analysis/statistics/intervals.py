@@ -20,12 +20,19 @@ class Interval:
     value: float
     low: float
     high: float
-    n: int
+    n: int = 0
+    """0 where it is stated elsewhere, as `Importance.num_trials`."""
 
     @property
     def excludes_zero(self) -> bool:
         """Whether zero lies outside the interval."""
         return self.low > 0 or self.high < 0
+
+    @property
+    def magnitude(self) -> Interval:
+        """How far from zero it is, of an interval that excludes zero."""
+        low, high = sorted((abs(self.low), abs(self.high)))
+        return Interval(abs(self.value), low, high, self.n)
 
 
 def share_interval(count: int, total: int) -> Interval:
