@@ -7,21 +7,21 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.style import (
     BLUE,
-    FATE_COLOURS,
-    FATE_MARKS,
     ORANGE,
+    OUTCOME_COLOURS,
+    OUTCOME_MARKS,
     draw_rings,
-    fate_handles,
     legend_above,
     new_figure,
+    outcome_handles,
 )
 from analysis.page.formatting import time_unit
 from analysis.statistics.cost import Cost
-from analysis.statistics.early_stopping import Rungs
+from analysis.statistics.early_stopping import EarlyStopping
 from analysis.statistics.trial_outcomes import FULL
 
 
-def draw_rungs(info: Rungs) -> Figure:
+def draw_rungs(info: EarlyStopping) -> Figure:
     """How many trials reached each rung, and what became of them there."""
     figure = new_figure(height=max(2.3, 1.2 + 0.42 * len(info.rungs)))
     axes = figure.subplots()
@@ -31,7 +31,7 @@ def draw_rungs(info: Rungs) -> Figure:
         ("went_on", "went on, or completed", BLUE),
         ("stopped", "stopped here", "#c3c8cf"),
         ("waiting", "waiting or running", "#E69F00"),
-        ("lost", "diverged or failed", ORANGE),
+        ("failed_or_diverged", "diverged or failed", ORANGE),
     ):
         counts = [getattr(rung, field) for rung in info.rungs]
         if any(counts):
@@ -58,12 +58,12 @@ def draw_cost(info: Cost) -> Figure:
             if t.score is not None}  # fmt: skip
     unit, name = time_unit(max((seconds for seconds, _, _ in full.values()), default=0.0))
     axes.plot([seconds / unit for seconds, _, _ in full.values()],
-              [score for _, score, _ in full.values()], FATE_MARKS[FULL],
-              color=FATE_COLOURS[FULL], markersize=5, alpha=0.8, zorder=3)  # fmt: skip
+              [score for _, score, _ in full.values()], OUTCOME_MARKS[FULL],
+              color=OUTCOME_COLOURS[FULL], markersize=5, alpha=0.8, zorder=3)  # fmt: skip
     explorers = [(seconds / unit, score) for seconds, score, explorer in full.values() if explorer]
     draw_rings(axes, [x for x, _ in explorers], [y for _, y in explorers])
     front = [full[trial_id] for trial_id in info.front]
-    handles = fate_handles([FULL], bool(explorers))
+    handles = outcome_handles([FULL], bool(explorers))
     if front:
         x, y = [seconds / unit for seconds, _, _ in front], [score for _, score, _ in front]
         handles += axes.plot(x, y, color=ORANGE, drawstyle="steps-post", linewidth=1.3, zorder=2,

@@ -16,10 +16,10 @@ import matplotlib as mpl
 import plotly.graph_objects as go
 from matplotlib.colors import to_hex
 
-from analysis.figures.style import FATE_COLOURS, SCORES
+from analysis.figures.style import OUTCOME_COLOURS, SCORES
 from analysis.page.formatting import name_lines, number, shorten
 from analysis.statistics.coordinates import INACTIVE, Axis, Coordinates, Line
-from analysis.statistics.trial_outcomes import FATES
+from analysis.statistics.trial_outcomes import OUTCOMES
 
 BINS = 12
 """Colours of scores."""
@@ -51,13 +51,13 @@ def _legend(info: Coordinates, lines: Sequence[Line]) -> dict[str, Any]:
     """What colours, dashes and diamonds mean; the page's script draws it."""
     scored = any(line.score is not None for line in lines)
     steps = [to_hex(mpl.colormaps[SCORES]((i + 0.5) / BINS)) for i in range(BINS)]
-    others = {line.fate for line in lines if line.score is None}
+    others = {line.outcome for line in lines if line.score is None}
     return {
         "colours": steps if scored else [],
         "low": number(info.score_low),
         "high": number(info.score_high),
-        "score": info.axes[-1].name,
-        "fates": [[f, FATE_COLOURS[f]] for f in FATES if f in others],
+        "score": info.axes[info.score_index].name,
+        "fates": [[f, OUTCOME_COLOURS[f]] for f in OUTCOMES if f in others],
         "explorers": any(line.explorer for line in lines),
     }
 
@@ -74,10 +74,9 @@ def shown_lines(info: Coordinates) -> list[Line]:
 
 def _order(info: Coordinates, first: Sequence[str]) -> list[int]:
     """The score, then `first`, then all others as declared."""
-    last = len(info.axes) - 1
-    names = [axis.name for axis in info.axes[:-2]]
-    leading = [names.index(name) for name in first if name in names]
-    return [last, *leading, *(i for i in range(last) if i not in leading)]
+    places = {info.axes[i].name: i for i in info.searched}
+    leading = [info.score_index, *(places[name] for name in first if name in places)]
+    return [*leading, *(i for i in range(len(info.axes)) if i not in leading)]
 
 
 def _axis(axis: Axis) -> dict[str, Any]:
@@ -121,7 +120,7 @@ def _traces(info: Coordinates, order: Sequence[int]) -> list[go.Scatter]:
 def _colour(info: Coordinates, line: Line) -> tuple[str, int]:
     """The colour of a line and its depth, larger in front; below zero without a score."""
     if line.score is None:
-        return FATE_COLOURS[line.fate], -1 - FATES.index(line.fate)
+        return OUTCOME_COLOURS[line.outcome], -1 - OUTCOMES.index(line.outcome)
     span = info.score_high - info.score_low
     share = (line.score - info.score_low) / span if span else 1.0
     step = min(int(share * BINS), BINS - 1)

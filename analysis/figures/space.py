@@ -14,12 +14,12 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.figures.style import BLUE, FATE_COLOURS, GREY, ORANGE, SCORES, new_figure
+from analysis.figures.style import BLUE, GREY, ORANGE, OUTCOME_COLOURS, SCORES, new_figure
 from analysis.importance.effects import Effect, EffectPoint, Effects, InteractionMap
 from analysis.importance.importance import RANKED, Importance
 from analysis.page.formatting import name_lines, shorten, text
 from analysis.statistics.coordinates import INACTIVE, Axis, Coordinates, Line
-from analysis.statistics.trial_outcomes import FATES, FULL
+from analysis.statistics.trial_outcomes import FULL, OUTCOMES
 from deepsight.config import Value
 
 ROW = 12
@@ -33,7 +33,7 @@ def draw_coordinates(info: Coordinates) -> Figure:
 
     More than `ROW` axes are broken into rows; each ends with the axis of the score.
     """
-    rows = _rows_of_axes(len(info.axes))
+    rows = _rows_of_axes(info)
     figure = new_figure(width=1.6 + 0.95 * max(map(len, rows)), height=0.5 + 3.7 * len(rows))
     norm = Normalize(info.score_low, info.score_high)
     panels = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
@@ -48,12 +48,12 @@ def draw_coordinates(info: Coordinates) -> Figure:
     return figure
 
 
-def _rows_of_axes(count: int) -> list[list[int]]:
-    """Indices of axes by row, equally many in each, the last axis at the end of all."""
-    others = list(range(count - 1))
+def _rows_of_axes(info: Coordinates) -> list[list[int]]:
+    """Indices of axes by row, equally many in each, the score's at the end of all."""
+    others = [i for i in range(len(info.axes)) if i != info.score_index]
     num_rows = max(1, math.ceil(len(others) / ROW))
     size = math.ceil(len(others) / num_rows)
-    return [[*others[i : i + size], count - 1] for i in range(0, len(others), size)]
+    return [[*others[i : i + size], info.score_index] for i in range(0, len(others), size)]
 
 
 def _draw_row(axes: Axes, info: Coordinates, shown: Sequence[int], norm: Normalize) -> None:
@@ -61,7 +61,7 @@ def _draw_row(axes: Axes, info: Coordinates, shown: Sequence[int], norm: Normali
     best_last = sorted(info.lines, key=lambda x: sign * (x.score or 0.0))
     colours = mpl.colormaps[SCORES]
     others = [line for line in best_last if line.score is None]
-    _draw_bundle(axes, others, shown, [FATE_COLOURS[x.fate] for x in others], faint=True)
+    _draw_bundle(axes, others, shown, [OUTCOME_COLOURS[x.outcome] for x in others], faint=True)
     full = [line for line in best_last if line.score is not None]
     shades = [colours(norm(x.score or 0.0)) for x in full]
     _draw_bundle(axes, full, shown, shades, faint=False)
@@ -110,14 +110,14 @@ def _draw_axis(axes: Axes, x: int, axis: Axis) -> None:
 
 
 def _line_handles(lines: Sequence[Line]) -> list[Line2D]:
-    seen = {line.fate for line in lines}
+    seen = {line.outcome for line in lines}
     handles = []
     if FULL in seen:
         colour = mpl.colormaps[SCORES](0.6)
         handles.append(Line2D([], [], color=colour, linewidth=1.5, label="full budget, by score"))
     handles += [
-        Line2D([], [], color=FATE_COLOURS[f], linewidth=1.0, linestyle=(0, (4, 2)), label=f)
-        for f in FATES
+        Line2D([], [], color=OUTCOME_COLOURS[f], linewidth=1.0, linestyle=(0, (4, 2)), label=f)
+        for f in OUTCOMES
         if f in seen and f != FULL
     ]
     if any(line.explorer for line in lines):

@@ -19,8 +19,8 @@ from matplotlib.lines import Line2D
 from analysis.statistics.trial_outcomes import (
     DIVERGED,
     FAILED,
-    FATES,
     FULL,
+    OUTCOMES,
     RUNNING,
     SHORT,
     STOPPED,
@@ -34,7 +34,7 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8a8f98"
 SERIES = (BLUE, "#E69F00", GREEN, "#CC79A7", "#56B4E9", ORANGE)
 """Colours of Okabe and Ito, for things of equal rank."""
 
-FATE_COLOURS = {
+OUTCOME_COLOURS = {
     FULL: BLUE,
     STOPPED: GREY,
     SHORT: "#56B4E9",
@@ -42,7 +42,7 @@ FATE_COLOURS = {
     DIVERGED: ORANGE,
     FAILED: "#CC79A7",
 }
-FATE_MARKS = {FULL: "o", STOPPED: "x", SHORT: "^", RUNNING: "o", DIVERGED: "v", FAILED: "s"}
+OUTCOME_MARKS = {FULL: "o", STOPPED: "x", SHORT: "^", RUNNING: "o", DIVERGED: "v", FAILED: "s"}
 
 STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
@@ -90,12 +90,12 @@ def legend_above(axes: Axes, handles: Sequence[Any] | None = None, columns: int 
         )  # fmt: skip
 
 
-def fate_handles(fates: Sequence[str], explorers: bool) -> list[Line2D]:
+def outcome_handles(outcomes: Sequence[str], explorers: bool) -> list[Line2D]:
     """What the marks of trials mean."""
     handles = [
-        Line2D([], [], marker=FATE_MARKS[f], color=FATE_COLOURS[f], linestyle="", label=f)
-        for f in FATES
-        if f in fates
+        Line2D([], [], marker=OUTCOME_MARKS[f], color=OUTCOME_COLOURS[f], linestyle="", label=f)
+        for f in OUTCOMES
+        if f in outcomes
     ]
     if explorers:
         ring = Line2D([], [], marker="o", color="none", markeredgecolor="#22262b", markersize=9,

@@ -16,19 +16,19 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.style import (
     BLUE,
-    FATE_COLOURS,
-    FATE_MARKS,
     GREY,
     ORANGE,
+    OUTCOME_COLOURS,
+    OUTCOME_MARKS,
     SCORES,
     draw_rings,
-    fate_handles,
     legend_above,
     new_figure,
+    outcome_handles,
 )
 from analysis.page.formatting import time_unit
 from analysis.statistics.trajectory import Curve, Trajectory
-from analysis.statistics.trial_outcomes import FATES, FULL
+from analysis.statistics.trial_outcomes import FULL, OUTCOMES
 
 
 def draw_created(info: Trajectory) -> Figure:
@@ -37,17 +37,17 @@ def draw_created(info: Trajectory) -> Figure:
     axes = figure.subplots()
     unit, name = time_unit(max((c.created_s for c in info.curves), default=0.0))
     shown = [c for c in info.curves if c.scores]
-    fates = [f for f in FATES if any(c.fate == f for c in shown)]
-    for name_ in fates:
-        some = [c for c in shown if c.fate == name_]
+    outcomes = [f for f in OUTCOMES if any(c.outcome == f for c in shown)]
+    for name_ in outcomes:
+        some = [c for c in shown if c.outcome == name_]
         axes.plot([c.created_s / unit for c in some], [c.scores[-1] for c in some],
-                  FATE_MARKS[name_], color=FATE_COLOURS[name_], markersize=5, alpha=0.85,
+                  OUTCOME_MARKS[name_], color=OUTCOME_COLOURS[name_], markersize=5, alpha=0.85,
                   zorder=3)  # fmt: skip
     explorers = [c for c in shown if c.explorer]
     draw_rings(axes, [c.created_s / unit for c in explorers], [c.scores[-1] for c in explorers])
     axes.set_xlabel(f"created, {name} after the first trial")
     axes.set_ylabel(f"{info.metric}, last epoch of each trial")
-    legend_above(axes, fate_handles(fates, bool(explorers)), columns=4)
+    legend_above(axes, outcome_handles(outcomes, bool(explorers)), columns=4)
     return figure
 
 
@@ -55,13 +55,13 @@ def draw_curves(info: Trajectory) -> Figure:
     """The learning curves of all trials, those of full budget by their final score."""
     figure = new_figure()
     axes = figure.subplots()
-    finals = [c.scores[-1] for c in info.curves if c.fate == FULL and c.scores]
+    finals = [c.scores[-1] for c in info.curves if c.outcome == FULL and c.scores]
     norm = Normalize(min(finals, default=0.0), max(finals, default=1.0))
     colours = mpl.colormaps[SCORES]
-    for name in (f for f in reversed(FATES) if f != FULL):
-        some = [c for c in info.curves if c.fate == name and c.scores]
-        _draw_bundle(axes, some, [FATE_COLOURS[name]] * len(some), faint=True)
-    full = [c for c in info.curves if c.fate == FULL and c.scores]
+    for name in (f for f in reversed(OUTCOMES) if f != FULL):
+        some = [c for c in info.curves if c.outcome == name and c.scores]
+        _draw_bundle(axes, some, [OUTCOME_COLOURS[name]] * len(some), faint=True)
+    full = [c for c in info.curves if c.outcome == FULL and c.scores]
     _draw_bundle(axes, full, [colours(norm(c.scores[-1])) for c in full], faint=False)
     axes.set_xlabel("epoch")
     axes.set_ylabel(info.metric)
@@ -85,21 +85,21 @@ def _draw_bundle(
     )  # fmt: skip
     axes.add_collection(lines)
     for explorer in (False, True):
-        ends = [(c.epochs[-1], c.scores[-1], colour, c.fate)
+        ends = [(c.epochs[-1], c.scores[-1], colour, c.outcome)
                 for c, colour in zip(curves, colours, strict=True)
                 if c.explorer == explorer]  # fmt: skip
         if ends:
-            x, y, shades, fates = zip(*ends, strict=True)
-            mark = "D" if explorer else FATE_MARKS[fates[0]]
+            x, y, shades, outcomes = zip(*ends, strict=True)
+            mark = "D" if explorer else OUTCOME_MARKS[outcomes[0]]
             axes.scatter(x, y, c=list(shades), marker=mark, s=14, linewidths=1.0, zorder=4)
 
 
 def _curve_handles(curves: Sequence[Curve]) -> list[Line2D]:
-    seen = {c.fate for c in curves if c.scores}
+    seen = {c.outcome for c in curves if c.scores}
     handles = [
-        Line2D([], [], color=FATE_COLOURS[f], linestyle=(0, (3, 2)), linewidth=1.0,
-               marker=FATE_MARKS[f], markersize=4, label=f)
-        for f in FATES
+        Line2D([], [], color=OUTCOME_COLOURS[f], linestyle=(0, (3, 2)), linewidth=1.0,
+               marker=OUTCOME_MARKS[f], markersize=4, label=f)
+        for f in OUTCOMES
         if f in seen and f != FULL
     ]  # fmt: skip
     if any(c.explorer for c in curves if c.scores):

@@ -1,7 +1,8 @@
-"""What decides the score: all views of importance, effects and interactions of one study."""
+"""Sensitivity of the score: all views of importance, effects and interactions of one study."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from threadpoolctl import threadpool_limits
@@ -25,10 +26,13 @@ from analysis.importance.importance import (
 from analysis.importance.surrogate import NoSurrogate, fit_surrogate
 from deepsight.run_store import Study, TrialRecord
 
-SMALLEST_TOLD = 0.02
-"""Lower end of a share's interval from which sentences speak of it."""
-WIDEST_TOLD = 3
-"""Width of the interval over its lower end, beyond which a share is shown but not spoken of."""
+BEST_QUARTER, SURVIVAL = "best_quarter", "survival"
+EPOCH_SECONDS, FANOVA = "epoch_seconds", "fanova"
+"""Keys of the views."""
+SMALLEST_REPORTABLE = 0.02
+"""Lower end of a share's interval from which a sentence may report it."""
+WIDEST_REPORTABLE = 3
+"""Width of the interval over its lower end, up to which a sentence may report it."""
 MAPS = 4
 """Interactions that are drawn at most."""
 SMALLEST_MAP = 0.01
@@ -36,45 +40,45 @@ SMALLEST_MAP = 0.01
 
 
 @dataclass(frozen=True)
-class Explained:
-    """What one study says of its hyperparameters."""
+class Sensitivity:
+    """How the score of one study depends on its hyperparameters."""
 
     importance: Importance
     """Of the score at full budget, over the declared space."""
-    views: tuple[tuple[str, Importance], ...]
-    """Other questions, by what a column of a table calls them."""
+    views: Mapping[str, Importance]
+    """Other questions: `BEST_QUARTER`, `SURVIVAL`, `EPOCH_SECONDS` and `FANOVA`."""
     effects: Effects
     maps: tuple[InteractionMap, ...]
-    """Of the strongest interactions; empty while importance is not told."""
+    """Of the strongest interactions; empty while importance is not ranked."""
 
 
-def explain(study: Study, seed: int = 0) -> Explained:
+def compute_sensitivity(study: Study, seed: int = 0) -> Sensitivity:
     """Fit the surrogate once and ask it everything, of the trials that the space allows.
 
     On one thread: its many small matrices gain nothing from a second one, which on a busy machine
     costs twice the time.
     """
     with threadpool_limits(1):
-        return _explain(_sound(study), seed)
+        return _compute_sensitivity(_sound(study), seed)
 
 
-def _explain(study: Study, seed: int) -> Explained:
+def _compute_sensitivity(study: Study, seed: int) -> Sensitivity:
     surrogate = fit_surrogate(study, seed)
     importance = compute_importance(study, seed, surrogate=surrogate)
-    views = (
-        ("among the best quarter", compute_importance(study, seed, "good", surrogate)),
-        ("survival", compute_survival_importance(study, seed)),
-        ("seconds per epoch", compute_cost_importance(study, seed)),
-        ("Optuna's fANOVA", compute_fanova(study, seed)),
-    )
+    views = {
+        BEST_QUARTER: compute_importance(study, seed, "good", surrogate),
+        SURVIVAL: compute_survival_importance(study, seed),
+        EPOCH_SECONDS: compute_cost_importance(study, seed),
+        FANOVA: compute_fanova(study, seed),
+    }
     effects = compute_effects(study, seed, surrogate)
     if isinstance(surrogate, NoSurrogate):
-        return Explained(importance, views, effects, maps=())
+        return Sensitivity(importance, views, effects, maps=())
     maps = [
         compute_interaction_map(study, pair.a, pair.b, seed, surrogate)
         for pair in strongest(importance)
     ]
-    return Explained(importance, views, effects, tuple(maps))
+    return Sensitivity(importance, views, effects, tuple(maps))
 
 
 def _sound(study: Study) -> Study:
@@ -87,16 +91,16 @@ def _sound(study: Study) -> Study:
     return replace(study, records=[r for r in study.records if allowed(r)])
 
 
-def told_shares(importance: Importance) -> list[Share]:
-    """The shares that sentences may speak of: clear of chance, not tiny, and known well enough."""
+def reportable_shares(importance: Importance) -> list[Share]:
+    """The shares that a sentence may report: clear of chance, not tiny, and known well enough."""
     if importance.verdict != RANKED:
         return []
     return [
         share
         for share in importance.shares
         if share.above_floor
-        and share.total.low >= SMALLEST_TOLD
-        and share.total.low >= (share.total.high - share.total.low) / WIDEST_TOLD
+        and share.total.low >= SMALLEST_REPORTABLE
+        and share.total.low >= (share.total.high - share.total.low) / WIDEST_REPORTABLE
     ]
 
 

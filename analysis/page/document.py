@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from matplotlib.figure import Figure
 
@@ -25,6 +25,7 @@ Cell = str | int | float | None
 class Picture:
     """A static figure."""
 
+    kind: ClassVar[str] = "picture"
     name: str
     """Of its file, without an ending; ours, never a user's text."""
     figure: Figure
@@ -39,6 +40,7 @@ class Picture:
 class Interactive:
     """The parallel coordinates one can brush; filters the trial table of the same page."""
 
+    kind: ClassVar[str] = "interactive"
     figure: Mapping[str, Any]
     """A plotly figure as JSON holds it."""
     fallback: Picture
@@ -48,6 +50,7 @@ class Interactive:
 class Table:
     """A table; numbers are aligned to the right."""
 
+    kind: ClassVar[str] = "table"
     name: str
     """Of its CSV file, without an ending."""
     columns: tuple[str, ...]
@@ -65,12 +68,13 @@ class Table:
 class Note:
     """A paragraph; `warning` ones stand out."""
 
+    kind: ClassVar[str] = "note"
     text: str
     warning: bool = False
 
 
 @dataclass(frozen=True)
-class Finding:
+class Statement:
     """A statement in words with its number."""
 
     text: str
@@ -79,13 +83,14 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Findings:
+class Statements:
     """A list of them."""
 
-    items: tuple[Finding, ...]
+    kind: ClassVar[str] = "statements"
+    items: tuple[Statement, ...]
 
 
-Block = Picture | Interactive | Table | Note | Findings
+Block = Picture | Interactive | Table | Note | Statements
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Card:
-    """One number of the headline."""
+    """One number of the key results."""
 
     label: str
     value: str
@@ -117,7 +122,7 @@ class Document:
 
     title: str
     subtitle: str
-    headline: tuple[str, ...]
+    key_results: tuple[str, ...]
     """What was found, a sentence each; the first is the largest."""
     cards: tuple[Card, ...]
     sections: tuple[Section, ...]

@@ -40,7 +40,6 @@ def to_html(document: Document, figures: Path) -> str:
         css=Markup(css),
         scripts=[Markup(s) for s in scripts],
         own_styles=_style_ids(scripts[0]) if plot else [],
-        kind=lambda block: type(block).__name__.lower(),
         image=lambda picture: _data_uri(figures / f"{picture.name}.png"),
         figure_json=lambda block: Markup(_script_json(block.figure)),
         cell=cell,

@@ -8,10 +8,10 @@ from analysis.page.document import (
     DATA,
     FIGURES,
     Document,
-    Findings,
     Interactive,
     Note,
     Picture,
+    Statements,
     Table,
     links,
     numeric,
@@ -25,7 +25,7 @@ MARKDOWN_ROWS = 60
 def to_markdown(document: Document) -> str:
     """The same report as Markdown, its figures beside it."""
     parts = [f"# {_md(document.title)}", _md(document.subtitle)]
-    parts += [f"**{_md(document.headline[0])}**", *map(_md, document.headline[1:])]
+    parts += [f"**{_md(document.key_results[0])}**", *map(_md, document.key_results[1:])]
     parts += [f"> Warning: {_md(w)}" for w in document.warnings]
     parts.append("\n".join(f"- {_md(c.label)}: **{_md(c.value)}** ({_md(c.detail)})"
                            for c in document.cards))  # fmt: skip
@@ -46,7 +46,7 @@ def _md_block(block: object) -> list[str]:
         return [f"![{_md(block.alt)}]({FIGURES}/{block.name}.png)", _md(block.caption)]
     if isinstance(block, Table):
         return [_md(block.caption), _md_table(block)]
-    if isinstance(block, Findings):
+    if isinstance(block, Statements):
         return ["\n".join(f"- {_md(f.text)} ({_md(f.detail)})" for f in block.items)]
     assert isinstance(block, Note)
     return [f"> {_md(block.text)}" if block.warning else _md(block.text)]

@@ -17,8 +17,8 @@ from analysis.figures.style import style
 from analysis.page.document import Document
 from analysis.page.files import write_report
 from analysis.report.comparison_sections import comparison_document
-from analysis.report.key_results import cards, headline
-from analysis.report.study_results import conclude
+from analysis.report.key_results import cards, key_results
+from analysis.report.study_results import compute_study_results
 from analysis.report.study_sections import SECTIONS
 from analysis.statistics.comparison import compute_comparison
 from analysis.statistics.incumbent import data_of
@@ -69,16 +69,16 @@ def read(path: Path) -> tuple[Study, list[str]]:
 
 def study_document(study: Study, troubles: Sequence[str]) -> Document:
     """The report of one study, before it is written."""
-    said = conclude(study)
+    results = compute_study_results(study)
     with style():
-        sections = tuple(section(said) for section in SECTIONS)
+        sections = tuple(section(results) for section in SECTIONS)
     created = str(study.header.get("created") or "")[:10]
     about = [f"DeepSight study report, {study.metric}", data_of(study).get("name"), created]
     return Document(
         title=f"Study {study.header['name']}",
         subtitle=" · ".join(str(part) for part in about if part),
-        headline=headline(said),
-        cards=cards(said),
+        key_results=key_results(results),
+        cards=cards(results),
         sections=sections,
         warnings=tuple(troubles),
         footer=(

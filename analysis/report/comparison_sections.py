@@ -10,10 +10,10 @@ from analysis.page.document import (
     Card,
     Cell,
     Document,
-    Finding,
-    Findings,
     Picture,
     Section,
+    Statement,
+    Statements,
     Table,
 )
 from analysis.page.formatting import (
@@ -28,7 +28,7 @@ from analysis.page.formatting import (
     text,
 )
 from analysis.report.data import as_data
-from analysis.statistics.comparison import Comparison, Contrast, Side
+from analysis.statistics.comparison import Comparison, PairwiseComparison, StudySide
 
 
 def comparison_document(info: Comparison, warnings: Sequence[str] = ()) -> Document:
@@ -37,7 +37,7 @@ def comparison_document(info: Comparison, warnings: Sequence[str] = ()) -> Docum
     return Document(
         title=f"Comparison of {labels}",
         subtitle=f"DeepSight comparison, {info.metric}",
-        headline=tuple(_sentence(contrast) for contrast in info.contrasts),
+        key_results=tuple(_sentence(pair) for pair in info.pairs),
         cards=tuple(_card(side) for side in info.sides),
         sections=(_results(info), _trajectories(info), _best(info)),
         warnings=tuple(warnings),
@@ -45,30 +45,30 @@ def comparison_document(info: Comparison, warnings: Sequence[str] = ()) -> Docum
     )
 
 
-def _card(side: Side) -> Card:
+def _card(side: StudySide) -> Card:
     best = side.summary.incumbent
     trials = count(sum(side.summary.states.values()), "trial")
     if best is None:
         return Card(side.label, "none", f"no score, {trials}")
-    sure = side.standing.incumbent
-    span = f"{bounds(sure)}, " if sure else ""
+    score = side.incumbent.score
+    span = f"{bounds(score)}, " if score else ""
     return Card(side.label, number(best.score), f"{span}{trials}")
 
 
-def _sentence(contrast: Contrast) -> str:
-    pair = f"{contrast.label} against {contrast.against}"
-    if contrast.obstacles:
-        return f"{pair}: scores cannot be compared, because {' and '.join(contrast.obstacles)}."
-    gain = contrast.gain
+def _sentence(pair: PairwiseComparison) -> str:
+    labels = f"{pair.label} against {pair.against}"
+    if pair.obstacles:
+        return f"{labels}: scores cannot be compared, because {' and '.join(pair.obstacles)}."
+    gain = pair.gain
     if gain is None:
-        return f"{pair}: the bests cannot be compared with an interval."
-    told = interval(gain.magnitude)
+        return f"{labels}: the bests cannot be compared with an interval."
+    size = interval(gain.magnitude)
     if gain.low > 0:
-        return f"{pair}: its best is better by {told} on {count(gain.n, 'validation image')}."
+        return f"{labels}: its best is better by {size} on {count(gain.n, 'validation image')}."
     if gain.high < 0:
-        return f"{pair}: its best is worse by {told} on {count(gain.n, 'validation image')}."
+        return f"{labels}: its best is worse by {size} on {count(gain.n, 'validation image')}."
     return (
-        f"{pair}: their bests differ by {interval(gain)}; "
+        f"{labels}: their bests differ by {interval(gain)}; "
         f"{count(gain.n, 'validation image')} are too few to tell them apart."
     )
 
@@ -83,22 +83,22 @@ def _results(info: Comparison) -> Section:
         blocks.append(Picture("distributions", picture, "Scores at full budget of every study"))
     blocks.append(Table("comparison", columns, rows,
                         "Spread is the range between quartiles, with its interval"))  # fmt: skip
-    found = tuple(_superiority(c) for c in info.contrasts if c.superiority)
+    found = tuple(_superiority(c) for c in info.pairs if c.superiority)
     if found:
-        blocks.append(Findings(found))
+        blocks.append(Statements(found))
     lead = "Where the trials of full budget ended, and how much that depends on the config."
     return Section("results", "Results", lead, tuple(blocks), {"comparison": as_data(info)})
 
 
-def _row(side: Side) -> tuple[Cell, ...]:
-    sure, lost = side.standing.incumbent, side.standing.lost
+def _row(side: StudySide) -> tuple[Cell, ...]:
+    score, lost = side.incumbent.score, side.incumbent.failed_or_diverged
     best = side.summary.incumbent
-    score = number(best.score) if best else "none"
+    alone = number(best.score) if best else "none"
     return (
         side.label,
         sum(side.summary.states.values()),
         len(side.scores),
-        interval(sure) if sure else score,
+        interval(score) if score else alone,
         side.quartiles[1] if side.quartiles else None,
         interval(side.spread) if side.spread else None,
         percent_interval(lost) if lost else None,
@@ -107,18 +107,19 @@ def _row(side: Side) -> tuple[Cell, ...]:
     )
 
 
-def _superiority(contrast: Contrast) -> Finding:
-    won = contrast.superiority
+def _superiority(pair: PairwiseComparison) -> Statement:
+    won = pair.superiority
     assert won is not None
-    who = "explorer" if contrast.by_explorers else "trial"
-    told = (
-        f"A random {who} of full budget of {contrast.label} beats one of {contrast.against} "
+    who = "explorer" if pair.by_explorers else "trial"
+    sentence = (
+        f"A random {who} of full budget of {pair.label} beats one of {pair.against} "
         f"{percent(won.value)} of the time."
     )
     if won.low <= 0.5 <= won.high:
-        told += " That may be chance."
-    caveat = "" if contrast.by_explorers else "; both searchers chose what they tried"
-    return Finding(told, f"{won.value:.2f} [{won.low:.2f}, {won.high:.2f}], n = {won.n}{caveat}")
+        sentence += " That may be chance."
+    caveat = "" if pair.by_explorers else "; both searchers chose what they tried"
+    effect = f"{won.value:.2f} [{won.low:.2f}, {won.high:.2f}]"
+    return Statement(sentence, f"{effect}, n = {won.n}{caveat}")
 
 
 def _trajectories(info: Comparison) -> Section:

@@ -6,7 +6,25 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from analysis.report.findings import Finding
+from analysis.statistics.comparison import Comparison, StudySide
+from analysis.statistics.coordinates import Line
+from analysis.statistics.cost import TrialCost
+from analysis.statistics.early_stopping import Rung
+from analysis.statistics.incumbent import Incumbent
 from analysis.statistics.intervals import Interval
+from analysis.statistics.trajectory import Curve
+
+KEYS: dict[type, dict[str, str]] = {
+    Curve: {"outcome": "fate"},
+    Line: {"outcome": "fate"},
+    TrialCost: {"outcome": "fate"},
+    Rung: {"failed_or_diverged": "lost"},
+    Incumbent: {"score": "incumbent", "failed_or_diverged": "lost"},
+    StudySide: {"incumbent": "standing"},
+    Comparison: {"pairs": "contrasts"},
+}
+"""Names in the files that differ from those in the code: files keep the names they had."""
 
 
 def as_data(value: Any) -> Any:
@@ -15,10 +33,16 @@ def as_data(value: Any) -> Any:
     The n of an interval is left out where it is stated elsewhere.
     """
     if is_dataclass(value) and not isinstance(value, type):
-        names = [f.name for f in fields(value)]
+        if isinstance(value, Finding):  # the interval's numbers stand beside the text
+            data = {"kind": value.kind, "text": value.text} | as_data(value.effect)
+            return {{"value": "effect"}.get(k, k): v for k, v in data.items()} | {
+                "unit": value.unit
+            }
+        keys = KEYS.get(type(value), {})
+        data = {keys.get(f.name, f.name): as_data(getattr(value, f.name)) for f in fields(value)}
         if isinstance(value, Interval) and not value.n:
-            names.remove("n")
-        return {name: as_data(getattr(value, name)) for name in names}
+            del data["n"]
+        return data
     if isinstance(value, Mapping):
         return {key: as_data(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -7,26 +7,44 @@ from dataclasses import replace
 from analysis.figures import space
 from analysis.importance.effects import BestRegion, Effect
 from analysis.importance.importance import RANKED, Importance
-from analysis.importance.sensitivity import Explained, told_shares
+from analysis.importance.sensitivity import (
+    BEST_QUARTER,
+    EPOCH_SECONDS,
+    FANOVA,
+    SURVIVAL,
+    Sensitivity,
+    reportable_shares,
+)
 from analysis.page.document import Block, Cell, Note, Picture, Section, Table
 from analysis.page.formatting import text, variance_share
 from analysis.report.data import as_data
-from analysis.report.study_results import Conclusions
+from analysis.report.study_results import StudyResults
 from analysis.statistics.intervals import Interval
 
+VIEW_TITLES = {
+    BEST_QUARTER: "among the best quarter",
+    SURVIVAL: "survival",
+    EPOCH_SECONDS: "seconds per epoch",
+    FANOVA: "Optuna's fANOVA",
+}
+"""What columns and captions call a view."""
+VIEW_FIGURES = {
+    BEST_QUARTER: "importance_1", SURVIVAL: "importance_2", EPOCH_SECONDS: "importance_3",
+}  # fmt: skip
+"""Figures of views by their file's name; the peer's view is in the table only."""
 PAIRS = 10
 """Interactions in the table."""
 DRAWN = 12
 """Effects in the figure, the most important first; the table has all."""
 
 
-def importance_section(said: Conclusions) -> Section:
+def importance_section(results: StudyResults) -> Section:
     """What decides the score at full budget, and beside it the other questions."""
-    told = said.explained
-    assert told is not None
-    info = told.importance
+    sensitivity = results.sensitivity
+    info = sensitivity.importance
     title = "What decides the score"
-    data = {"importance": as_data(info), "importance_views": [as_data(v) for _, v in told.views]}
+    views = [as_data(view) for view in sensitivity.views.values()]
+    data = {"importance": as_data(info), "importance_views": views}
     if not info.shares:
         lead = f"{info.verdict.capitalize()}: {info.reason}"
         return Section("importance", title, lead, (), data)
@@ -35,14 +53,16 @@ def importance_section(said: Conclusions) -> Section:
         Picture("importance", space.draw_importance(info),
                 f"Importance for {caption}", caption=caption),
     ]  # fmt: skip
-    for number_, (name, view) in enumerate(told.views, start=1):
-        if view.shares and number_ < len(told.views):  # the peer's view is in the table
-            caption = f"{view.what} {name}" if view.region == "good" else name
-            told_as = f"{caption} ({view.verdict})" if view.verdict != RANKED else caption
+    for key, name in VIEW_FIGURES.items():
+        view = sensitivity.views[key]
+        if view.shares:
+            what = f"{view.what} " if view.region == "good" else ""
+            asked = what + VIEW_TITLES[key]
+            caption = f"{asked} ({view.verdict})" if view.verdict != RANKED else asked
             picture = space.draw_importance(view)
-            blocks.append(Picture(f"importance_{number_}", picture, f"Importance, {caption}",
-                                  caption=told_as))  # fmt: skip
-    blocks += [Note(_trust(info)), _views_table(told), _questions_table(told), _shares_table(info)]
+            blocks.append(Picture(name, picture, f"Importance, {asked}", caption=caption))
+    blocks += [Note(_trust(info)), _views_table(sensitivity), _questions_table(sensitivity),
+               _shares_table(info)]  # fmt: skip
     if info.pairs:
         blocks.append(_pairs_table(info))
     return Section("importance", title, _importance_lead(info), tuple(blocks), data)
@@ -54,7 +74,7 @@ def _importance_lead(info: Importance) -> str:
             f"{info.verdict.capitalize()}: {info.reason} The bars are shown with their intervals; "
             "their order means nothing."
         )
-    clear = told_shares(info)
+    clear = reportable_shares(info)
     if not clear:
         return (
             f"{info.reason} No share is known well enough to be told in words: read the intervals."
@@ -94,10 +114,10 @@ def _place(low: int, high: int) -> str:
     return str(low) if low == high else f"{low}–{high}"
 
 
-def _views_table(told: Explained) -> Table:
+def _views_table(sensitivity: Sensitivity) -> Table:
     """Every question's total shares, a column each."""
-    columns = ("hyperparameter", "at full budget", *(name for name, _ in told.views))
-    everything = (told.importance, *(view for _, view in told.views))
+    columns = ("hyperparameter", "at full budget", *(VIEW_TITLES[key] for key in sensitivity.views))
+    everything = (sensitivity.importance, *sensitivity.views.values())
     totals = [
         {s.name: variance_share(s.total, view.has_intervals) for s in view.shares}
         for view in everything
@@ -111,10 +131,11 @@ def _views_table(told: Explained) -> Table:
     return Table("importance_views", columns, tuple(rows), caption)
 
 
-def _questions_table(told: Explained) -> Table:
+def _questions_table(sensitivity: Sensitivity) -> Table:
     """Every question with its verdict, why, and how it was answered."""
-    everything = (("at full budget", told.importance), *told.views)
-    rows = tuple((name, v.verdict, v.reason, v.method) for name, v in everything)
+    views = {VIEW_TITLES[key]: view for key, view in sensitivity.views.items()}
+    everything = {"at full budget": sensitivity.importance} | views
+    rows = tuple((name, v.verdict, v.reason, v.method) for name, v in everything.items())
     return Table("importance_questions", ("question", "verdict", "why", "method"), rows)
 
 
@@ -125,10 +146,9 @@ def _pairs_table(info: Importance) -> Table:
     return Table("interactions", columns, rows, caption, folded=True)
 
 
-def effects_section(said: Conclusions) -> Section:
+def effects_section(results: StudyResults) -> Section:
     """How the score moves along each hyperparameter, and over pairs."""
-    assert said.explained is not None
-    info, maps = said.explained.effects, said.explained.maps
+    info, maps = results.sensitivity.effects, results.sensitivity.maps
     title, data = "Effects", {"effects": as_data(info), "maps": [as_data(m) for m in maps]}
     if not info.effects:
         return Section("effects", title, f"Nothing can be told: {info.reason}", (), data)
@@ -136,7 +156,7 @@ def effects_section(said: Conclusions) -> Section:
         f"Predicted {info.metric} at {info.epoch} epochs along each hyperparameter, averaged over "
         f"the others; bands are 95 % intervals of that average. {info.reason}"
     )
-    places = {s.name: i for i, s in enumerate(said.explained.importance.shares)}
+    places = {s.name: i for i, s in enumerate(results.sensitivity.importance.shares)}
     ordered = sorted(info.effects, key=lambda effect: places.get(effect.name, len(places)))
     alt = "Predicted score along each hyperparameter"
     picture = space.draw_effects(replace(info, effects=tuple(ordered[:DRAWN])))

@@ -4,46 +4,44 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analysis.importance.sensitivity import Explained, explain
+from analysis.importance.sensitivity import Sensitivity, compute_sensitivity
 from analysis.statistics.coordinates import Coordinates, compute_coordinates
 from analysis.statistics.cost import Cost, compute_cost
-from analysis.statistics.early_stopping import Rungs, compute_rungs
-from analysis.statistics.incumbent import Standing, compute_standing
+from analysis.statistics.early_stopping import EarlyStopping, compute_early_stopping
+from analysis.statistics.incumbent import Incumbent, compute_incumbent
 from analysis.statistics.trajectory import Trajectory, compute_trajectory
 from analysis.summary import Summary, compute_summary
 from deepsight.run_store import Study
 
 
 @dataclass(frozen=True)
-class Conclusions:
-    """What one study says."""
+class StudyResults:
+    """The numbers of one study."""
 
     study: Study
     summary: Summary
-    standing: Standing
+    incumbent: Incumbent
     trajectory: Trajectory
     coordinates: Coordinates
-    rungs: Rungs
+    early_stopping: EarlyStopping
     cost: Cost
-    explained: Explained | None
-    """None where it was not asked for."""
+    sensitivity: Sensitivity
 
 
-def conclude(study: Study, seed: int = 0, model: bool = True) -> Conclusions:
+def compute_study_results(study: Study, seed: int = 0) -> StudyResults:
     """Compute everything a report shows.
 
     Args:
         study: What `load_study` returned.
         seed: Of resampling and of the surrogate.
-        model: Whether to fit the surrogate, which takes most of the time.
     """
-    return Conclusions(
+    return StudyResults(
         study=study,
         summary=compute_summary(study),
-        standing=compute_standing(study),
+        incumbent=compute_incumbent(study),
         trajectory=compute_trajectory(study),
         coordinates=compute_coordinates(study),
-        rungs=compute_rungs(study),
+        early_stopping=compute_early_stopping(study),
         cost=compute_cost(study),
-        explained=explain(study, seed) if model else None,
+        sensitivity=compute_sensitivity(study, seed),
     )

@@ -1,4 +1,4 @@
-"""The sections of a study's report, from its conclusions."""
+"""The sections of a study's report, from its results."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from analysis.importance.importance import RANKED
 from analysis.page.document import (
     Block,
     Cell,
-    Finding,
-    Findings,
     Interactive,
     Note,
     Picture,
     Section,
+    Statement,
+    Statements,
     Table,
 )
 from analysis.page.formatting import (
@@ -29,33 +29,31 @@ from analysis.page.formatting import (
     text,
 )
 from analysis.report.data import as_data
-from analysis.report.findings import compute_observations
+from analysis.report.findings import compute_findings
 from analysis.report.sensitivity_sections import effects_section, importance_section
-from analysis.report.study_results import Conclusions
+from analysis.report.study_results import StudyResults
 from analysis.statistics.incumbent import data_of
-from analysis.statistics.intervals import Interval
-from analysis.statistics.trial_outcomes import FATE_TEXTS, FATES
+from analysis.statistics.trial_outcomes import OUTCOME_TEXTS, OUTCOMES
 from deepsight.config import Value
 
 
-def findings_section(said: Conclusions) -> Section:
-    """What can be said in words."""
-    found = compute_observations(said)
-    title, data = "Findings", {"observations": [as_data(o) for o in found]}
+def findings_section(results: StudyResults) -> Section:
+    """Sentences on what is sure."""
+    found = compute_findings(results)
+    title, data = "Findings", {"observations": [as_data(f) for f in found]}
     if not found:
         lead = "The data carry no sentence whose direction is beyond doubt: more trials are needed."
         return Section("findings", title, lead, (), data)
     items = tuple(
-        Finding(o.text, f"{interval(Interval(o.effect, o.low, o.high))}, n = {o.n:,}; {o.unit}")
-        for o in found
+        Statement(f.text, f"{interval(f.effect)}, n = {f.effect.n:,}; {f.unit}") for f in found
     )
     lead = "Every sentence has its effect, its 95 % interval and n; what is in doubt is left out."
-    return Section("findings", title, lead, (Findings(items),), data)
+    return Section("findings", title, lead, (Statements(items),), data)
 
 
-def best_section(said: Conclusions) -> Section:
+def best_section(results: StudyResults) -> Section:
     """The incumbent's hyperparameters beside the defaults."""
-    summary = said.summary
+    summary = results.summary
     best, defaults = summary.incumbent, summary.baseline
     if best is None or defaults is None:
         reason = "No trial has a score yet, so there is no best configuration."
@@ -73,9 +71,9 @@ def best_section(said: Conclusions) -> Section:
     return Section("best", "Best configuration", lead, (table,), {"summary": as_data(summary)})
 
 
-def course_section(said: Conclusions) -> Section:
+def course_section(results: StudyResults) -> Section:
     """Scores against creation time, learning curves, the incumbent."""
-    info = said.trajectory
+    info = results.trajectory
     blocks: list[Block] = []
     if any(curve.scores for curve in info.curves):
         blocks.append(Picture("created", trajectory.draw_created(info),
@@ -89,12 +87,12 @@ def course_section(said: Conclusions) -> Section:
         rows = tuple((s.trial_id, s.score, s.num_trials, s.num_epochs, round(s.elapsed_s, 1))
                      for s in info.steps)  # fmt: skip
         blocks.append(Table("incumbent", columns, rows, "Each new best at full budget"))
-    return Section("course", "Course of the study", _course_lead(said), tuple(blocks),
+    return Section("course", "Course of the study", _course_lead(results), tuple(blocks),
                    {"trajectory": as_data(info)})  # fmt: skip
 
 
-def _course_lead(said: Conclusions) -> str:
-    info = said.trajectory
+def _course_lead(results: StudyResults) -> str:
+    info = results.trajectory
     total = (
         f"{count(info.num_trials, 'trial')} trained {count(info.num_epochs, 'epoch')} "
         f"in {duration(info.elapsed_s)}"
@@ -110,36 +108,36 @@ def _course_lead(said: Conclusions) -> str:
     )
 
 
-def trials_section(said: Conclusions) -> Section:
+def trials_section(results: StudyResults) -> Section:
     """Parallel coordinates and the table of all trials."""
-    info = said.coordinates
+    info = results.coordinates
     if not info.lines:
         return Section("trials", "All trials", "No trial has begun.")
-    fates = [line.fate for line in info.lines]
-    parts = [f"{fates.count(f)} {f}" for f in FATES if f in fates]
+    outcomes = [line.outcome for line in info.lines]
+    parts = [f"{outcomes.count(f)} {f}" for f in OUTCOMES if f in outcomes]
     lead = (
         f"{count(len(info.lines), 'trial')} ({', '.join(parts)}). Drag over an axis to keep the "
         "trials in that range; the table follows."
     )
     picture = Picture("parallel_coordinates", space.draw_coordinates(info),
                       "Parallel coordinates: one line a trial over all hyperparameters", wide=True)
-    plot = Interactive(draw_interactive(info, _ranking(said)), picture)
-    table = _trial_table(said)
-    meaning = "; ".join(f"{f}: {FATE_TEXTS[f]}" for f in FATES if f in fates)
+    plot = Interactive(draw_interactive(info, _ranking(results)), picture)
+    table = _trial_table(results)
+    meaning = "; ".join(f"{f}: {OUTCOME_TEXTS[f]}" for f in OUTCOMES if f in outcomes)
     data = {"coordinates": as_data(info)}
     return Section("trials", "All trials", lead, (plot, table, Note(f"{meaning}.")), data)
 
 
-def _ranking(said: Conclusions) -> tuple[str, ...]:
+def _ranking(results: StudyResults) -> tuple[str, ...]:
     """Hyperparameters by importance; nothing while it is not known."""
-    if said.explained is None or said.explained.importance.verdict != RANKED:
+    if results.sensitivity.importance.verdict != RANKED:
         return ()
-    return tuple(share.name for share in said.explained.importance.shares)
+    return tuple(share.name for share in results.sensitivity.importance.shares)
 
 
-def _trial_table(said: Conclusions) -> Table:
-    info, study = said.coordinates, said.study
-    seconds = {t.trial_id: t.seconds for t in said.cost.trials}
+def _trial_table(results: StudyResults) -> Table:
+    info, study = results.coordinates, results.study
+    seconds = {t.trial_id: t.seconds for t in results.cost.trials}
     first = ("trial", "fate", "drawn by", "epochs", f"{info.metric} at {info.max_epochs} epochs",
              "at its last epoch", "seconds")  # fmt: skip
     records = {r.trial_id: r for r in study.records}
@@ -148,7 +146,7 @@ def _trial_table(said: Conclusions) -> Table:
     for line in lines:
         spent = seconds.get(line.trial_id)
         rows.append((
-            line.trial_id, line.fate, "explorer" if line.explorer else "searcher",
+            line.trial_id, line.outcome, "explorer" if line.explorer else "searcher",
             line.num_epochs, line.score, study.score(records[line.trial_id]),
             None if spent is None else round(spent, 1),
             *(_cell(value) for value in line.values),
@@ -167,21 +165,21 @@ def _cell(value: Value) -> Cell:
     )  # fmt: skip
 
 
-def rungs_section(said: Conclusions) -> Section:
+def early_stopping_section(results: StudyResults) -> Section:
     """Survivors, what stopping saved, what it may have cost."""
-    info = said.rungs
+    info = results.early_stopping
     title, data = "What stopping early did", {"rungs": as_data(info)}
     if not any(r.reached or r.explorers for r in info.rungs):
         return Section("rungs", title, "No trial has reached a rung yet.", (), data)
-    lead = _saved_text(said)
+    lead = _saved_text(results)
     blocks: list[Block] = [
         Picture("rungs", cost.draw_rungs(info), "Trials that went on at each rung"),
-        Note(_missed_text(said)),
+        Note(_missed_text(results)),
     ]
     columns = ("epoch", "reached", "went on", "stopped", "waiting", "lost", "explorers",
                "worst that went on", "best that was stopped")  # fmt: skip
-    rows = tuple((r.epoch, r.reached, r.went_on, r.stopped, r.waiting, r.lost, r.explorers,
-                  r.lowest_kept, r.best_stopped) for r in info.rungs)  # fmt: skip
+    rows = tuple((r.epoch, r.reached, r.went_on, r.stopped, r.waiting, r.failed_or_diverged,
+                  r.explorers, r.lowest_kept, r.best_stopped) for r in info.rungs)  # fmt: skip
     caption = (
         f"Trials that {info.scheduler} decides on, without the defaults, by rung; scores are "
         f"{info.metric} there"
@@ -190,8 +188,8 @@ def rungs_section(said: Conclusions) -> Section:
     return Section("rungs", title, lead, tuple(blocks), data)
 
 
-def _saved_text(said: Conclusions) -> str:
-    info = said.rungs
+def _saved_text(results: StudyResults) -> str:
+    info = results.early_stopping
     if not info.epochs_saved:
         return f"No trial was stopped early; {count(info.epochs_trained, 'epoch')} were trained."
     seconds = f", about {duration(info.seconds_saved)} of training" if info.seconds_saved else ""
@@ -201,34 +199,35 @@ def _saved_text(said: Conclusions) -> str:
     )
 
 
-def _missed_text(said: Conclusions) -> str:
-    info = said.rungs
+def _missed_text(results: StudyResults) -> str:
+    info = results.early_stopping
     if info.scheduler == "fifo":
         return "The scheduler fifo stops no trial for its score, so that nothing could be missed."
-    if not info.missed:
+    missed = info.missed_anywhere
+    if missed is None:
         return (
             "What stopping may have cost cannot be told: only explorers trained to the end would "
             f"show it, whatever they score, and {info.num_full_explorers or 'none'} "
             f"{'have' if info.num_full_explorers > 1 else 'has'} a score at full budget."
         )
     top = len(info.top_explorers)
-    anywhere = info.missed[-1].share
     by_rung = ", ".join(
         f"{len(m.trials)} at epoch {m.epoch} {percent_bounds(m.share)}"
-        for m in info.missed[:-1]
+        for m in info.missed
+        if m is not missed
     )
     return (
         f"What it may have cost: of the {top} best of {info.num_full_explorers} explorers of full "
-        f"budget, {len(info.missed[-1].trials)} would have been stopped on the way, "
-        f"{percent_interval(anywhere)}; by rung {by_rung}. "
+        f"budget, {len(missed.trials)} would have been stopped on the way, "
+        f"{percent_interval(missed.share)}; by rung {by_rung}. "
         "Explorers are never stopped on their score, so they show what the scheduler would have "
         "missed; the intervals are exact (Clopper and Pearson)."
     )
 
 
-def cost_section(said: Conclusions) -> Section:
+def cost_section(results: StudyResults) -> Section:
     """Accuracy against seconds, and the front."""
-    info = said.cost
+    info = results.cost
     title, data = "Accuracy against cost", {"cost": as_data(info)}
     if info.reason:
         return Section("cost", title, f"Nothing to show: {info.reason}.", (), data)
@@ -236,7 +235,7 @@ def cost_section(said: Conclusions) -> Section:
     front = [by_id[name] for name in info.front]
     cheap, best = front[0], front[-1]
     lead = (
-        f"Of {count(said.standing.num_full, 'trial')} of full budget, "
+        f"Of {count(results.incumbent.num_full, 'trial')} of full budget, "
         f"{len(front)} cannot be beaten at its price."
     )
     if len(front) > 1:
@@ -255,24 +254,24 @@ def cost_section(said: Conclusions) -> Section:
     return Section("cost", title, lead, blocks, data)
 
 
-def about_section(said: Conclusions) -> Section:
+def about_section(results: StudyResults) -> Section:
     """What was asked, on what data, with which versions."""
-    header = said.study.header
-    data = data_of(said.study)
+    header = results.study.header
+    data = data_of(results.study)
     asked = [
         ("study", header["name"]), ("created", header.get("created")),
         ("searcher", header.get("searcher")), ("scheduler", header.get("scheduler")),
-        ("rungs", ", ".join(map(str, said.study.rungs))),
+        ("rungs", ", ".join(map(str, results.study.rungs))),
         ("explorers, share asked for", header.get("explore")),
         ("seeds", key_values(header.get("seeds"))),
         ("data", data.get("name")), ("classes", len(data.get("classes") or ()) or None),
-        ("validation images", said.standing.num_val),
+        ("validation images", results.incumbent.num_val),
         ("data fingerprint", data.get("fingerprint")),
         ("hardware", key_values(header.get("hardware"))), ("code", key_values(header.get("git"))),
         ("versions", key_values(header.get("versions"))),
     ]  # fmt: skip
     rows = tuple((k, v if isinstance(v, int | float) else str(v)) for k, v in asked if v)
-    fixed = tuple((k, text(v)) for k, v in said.study.fixed.items())
+    fixed = tuple((k, text(v)) for k, v in results.study.fixed.items())
     blocks = (
         Table("study", ("", "value"), rows),
         Table("fixed", ("held fixed", "value"), fixed, "Hyperparameters that were not searched",
@@ -283,6 +282,6 @@ def about_section(said: Conclusions) -> Section:
 
 SECTIONS = (
     findings_section, best_section, importance_section, effects_section, course_section,
-    trials_section, rungs_section, cost_section, about_section,
+    trials_section, early_stopping_section, cost_section, about_section,
 )  # fmt: skip
 """In the order of the report."""

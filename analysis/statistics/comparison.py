@@ -1,4 +1,4 @@
-"""Two or more studies side by side: what each reached, how surely, and at what price."""
+"""Two or more studies side by side: what each reached, how surely, and at what cost."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.statistics.incumbent import Standing, compute_standing, data_of
+from analysis.statistics.incumbent import Incumbent, compute_incumbent, data_of
 from analysis.statistics.intervals import (
     Interval,
     bootstrap,
@@ -24,13 +24,13 @@ FEWEST = 5
 
 
 @dataclass(frozen=True)
-class Side:
+class StudySide:
     """One of the studies."""
 
     label: str
     """Its name; numbered where two have the same."""
     summary: Summary
-    standing: Standing
+    incumbent: Incumbent
     trajectory: Trajectory
     scores: tuple[float, ...]
     """At full budget, in the order of the trials."""
@@ -43,7 +43,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Contrast:
+class PairwiseComparison:
     """One study against the first."""
 
     label: str
@@ -63,8 +63,8 @@ class Comparison:
     """The numbers of a comparison."""
 
     metric: str
-    sides: tuple[Side, ...]
-    contrasts: tuple[Contrast, ...]
+    sides: tuple[StudySide, ...]
+    pairs: tuple[PairwiseComparison, ...]
     """Every study but the first, against the first."""
 
 
@@ -77,11 +77,11 @@ def compute_comparison(studies: Sequence[Study]) -> Comparison:
     assert len(studies) > 1
     sides = [_side(s, label) for s, label in zip(studies, _labels(studies), strict=True)]
     first = sides[0]
-    contrasts = [
-        _contrast(studies[0], first, study, side)
+    pairs = [
+        _compare(studies[0], first, study, side)
         for study, side in zip(studies[1:], sides[1:], strict=True)
     ]
-    return Comparison(studies[0].metric, tuple(sides), tuple(contrasts))
+    return Comparison(studies[0].metric, tuple(sides), tuple(pairs))
 
 
 def _labels(studies: Sequence[Study]) -> list[str]:
@@ -92,17 +92,17 @@ def _labels(studies: Sequence[Study]) -> list[str]:
     ]
 
 
-def _side(study: Study, label: str) -> Side:
+def _side(study: Study, label: str) -> StudySide:
     full = scored(study)
     scores = [score for _, score in full]
     quartiles = None
     if scores:
         low, middle, high = np.quantile(scores, [0.25, 0.5, 0.75])
         quartiles = (float(low), float(middle), float(high))
-    return Side(
+    return StudySide(
         label=label,
         summary=compute_summary(study),
-        standing=compute_standing(study),
+        incumbent=compute_incumbent(study),
         trajectory=compute_trajectory(study),
         scores=tuple(scores),
         explorers=tuple(score for record, score in full if record.explorer),
@@ -116,7 +116,7 @@ def _range(scores: np.ndarray) -> np.ndarray:
     return np.asarray(high - low)
 
 
-def _contrast(first: Study, ours: Side, study: Study, side: Side) -> Contrast:
+def _compare(first: Study, ours: StudySide, study: Study, side: StudySide) -> PairwiseComparison:
     obstacles = _obstacles(first, study)
     gain = superiority = None
     by_explorers = min(len(ours.explorers), len(side.explorers)) >= FEWEST
@@ -126,11 +126,11 @@ def _contrast(first: Study, ours: Side, study: Study, side: Side) -> Contrast:
         if min(len(a), len(b)) >= FEWEST:
             sign = 1.0 if first.mode == "max" else -1.0
             superiority = superiority_interval([sign * s for s in a], [sign * s for s in b])
-    return Contrast(side.label, ours.label, obstacles, gain, superiority, by_explorers)
+    return PairwiseComparison(side.label, ours.label, obstacles, gain, superiority, by_explorers)
 
 
-def _gain(ours: Side, side: Side) -> Interval | None:
-    best, other = side.standing.incumbent, ours.standing.incumbent
+def _gain(ours: StudySide, side: StudySide) -> Interval | None:
+    best, other = side.incumbent.score, ours.incumbent.score
     if best is None or other is None:
         return None
     return difference_interval(best.value, other.value, min(best.n, other.n))

@@ -11,13 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.page.formatting import text
-from analysis.statistics.trial_outcomes import FULL, fate
+from analysis.statistics.trial_outcomes import FULL, outcome_of
 from deepsight.config import Value
 from deepsight.run_store import Study, TrialRecord
 from deepsight.space import Choice, Domain, Float, Int
 
 INACTIVE = -0.16
 """The place of what is inactive, and of trials without a score at full budget on its axis."""
+EPOCHS, SCORE = "epochs", "score"
+"""Kinds of the axes that are no hyperparameters."""
 NEAR = 0.075
 """Ticks closer than this would overlap."""
 
@@ -36,7 +38,7 @@ class Axis:
 
     name: str
     kind: str
-    """``linear``, ``log``, ``choice``, ``epochs`` or ``score``."""
+    """``linear``, ``log`` or ``choice`` of a hyperparameter; `EPOCHS`, `SCORE`."""
     ticks: tuple[Tick, ...]
     has_inactive: bool
     """Whether there is a place for trials without a value, below the others."""
@@ -48,7 +50,7 @@ class Line:
     """One trial."""
 
     trial_id: str
-    fate: str
+    outcome: str
     explorer: bool
     num_epochs: int
     score: float | None
@@ -72,6 +74,16 @@ class Coordinates:
     score_high: float
     """The range of the scores at full budget, for their colours; 0 and 1 without any."""
 
+    @property
+    def searched(self) -> tuple[int, ...]:
+        """Indices of the axes of hyperparameters."""
+        return tuple(i for i, a in enumerate(self.axes) if a.kind not in (EPOCHS, SCORE))
+
+    @property
+    def score_index(self) -> int:
+        """The index of the axis of the score at full budget."""
+        return next(i for i, axis in enumerate(self.axes) if axis.kind == SCORE)
+
 
 def compute_coordinates(study: Study) -> Coordinates:
     """Axes from the stored space, lines from the trials."""
@@ -81,10 +93,10 @@ def compute_coordinates(study: Study) -> Coordinates:
     epochs_axis = Int(0, study.max_epochs)
     short = any(_full_score(study, r) is None for r in study.records)
     axes = [_axis(n, domain, _inactive_seen(study, n)) for n, domain in study.space.items()]
-    axes.append(Axis("epochs trained", "epochs", _ticks(epochs_axis), False))
+    axes.append(Axis("epochs trained", EPOCHS, _ticks(epochs_axis), False))
     name = f"{study.metric} at {study.max_epochs} epochs"
     ticks = _ticks(score_axis) if scores else ()
-    axes.append(Axis(name, "score", ticks, short or not scores, "not trained that far"))
+    axes.append(Axis(name, SCORE, ticks, short or not scores, "not trained that far"))
     return Coordinates(
         metric=study.metric,
         mode=study.mode,
@@ -97,7 +109,7 @@ def compute_coordinates(study: Study) -> Coordinates:
 
 
 def _full_score(study: Study, record: TrialRecord) -> float | None:
-    return study.score(record) if fate(study, record) == FULL else None
+    return study.score(record) if outcome_of(study, record) == FULL else None
 
 
 def _inactive_seen(study: Study, name: str) -> bool:
@@ -108,21 +120,20 @@ def _inactive_seen(study: Study, name: str) -> bool:
 def _line(study: Study, record: TrialRecord, score_axis: Float, epochs_axis: Int) -> Line:
     score = _full_score(study, record)
     values = tuple(record.config.get(name) for name in study.space)
-    places = [place(domain, v) for domain, v in zip(study.space.values(), values, strict=True)]
-    places.append(place(epochs_axis, record.num_epochs))
-    places.append(place(score_axis, score))
+    domains = [*study.space.values(), epochs_axis, score_axis]
+    placed = zip(domains, [*values, record.num_epochs, score], strict=True)
     return Line(
         trial_id=record.trial_id,
-        fate=fate(study, record),
+        outcome=outcome_of(study, record),
         explorer=record.explorer,
         num_epochs=record.num_epochs,
         score=score,
-        positions=tuple(places),
+        positions=tuple(position_on_axis(domain, value) for domain, value in placed),
         values=values,
     )
 
 
-def place(domain: Domain, value: Value) -> float | None:
+def position_on_axis(domain: Domain, value: Value) -> float | None:
     """Where `value` lies on the axis of `domain`.
 
     `INACTIVE` where it is None; None where the domain does not know it.
@@ -155,7 +166,7 @@ def _ticks(domain: Domain) -> tuple[Tick, ...]:
         values = (domain.low,)
     else:
         values = _round_values(domain)
-    ticks = [(place(domain, v), text(v)) for v in values]
+    ticks = [(position_on_axis(domain, v), text(v)) for v in values]
     return tuple(Tick(position, label) for position, label in ticks if position is not None)
 
 
@@ -173,7 +184,8 @@ def _round_values(domain: Float | Int) -> list[float]:
         if isinstance(domain, Int):
             step = max(1.0, math.ceil(step))
         inner = [step * k for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
-    clear = [v for v in inner if low < v < high and NEAR < (place(domain, v) or 0.0) < 1 - NEAR]
+    inside = [v for v in inner if low < v < high]
+    clear = [v for v in inside if NEAR < (position_on_axis(domain, v) or 0.0) < 1 - NEAR]
     return [low, *clear, high]
 
 

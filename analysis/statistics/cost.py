@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from analysis.statistics.trial_outcomes import better, fate, scored
+from analysis.statistics.trial_outcomes import better, outcome_of, scored
 from deepsight.run_store import Study, TrialRecord
 
 
@@ -16,7 +16,7 @@ class TrialCost:
     """One trial's time and score."""
 
     trial_id: str
-    fate: str
+    outcome: str
     explorer: bool
     seconds: float
     """Of training and validation, over all of its epochs."""
@@ -57,7 +57,7 @@ def compute_cost(study: Study) -> Cost:
     trials = tuple(
         TrialCost(
             trial_id=r.trial_id,
-            fate=fate(study, r),
+            outcome=outcome_of(study, r),
             explorer=r.explorer,
             seconds=math.fsum(seconds[r.trial_id]),
             epoch_s=statistics.median(seconds[r.trial_id]),

@@ -19,6 +19,8 @@ FEWEST = 8
 """Explorers of full budget from which a correlation is told."""
 FEWEST_TOP = 2
 """Best explorers from which it is told whether stopping would have missed them."""
+ANYWHERE = 0
+"""Stands for the epoch in what was missed at any rung."""
 DEFAULT_REDUCTION = 3
 """Where the header does not state a reduction factor."""
 
@@ -36,7 +38,7 @@ class Rung:
     """Of these, stopped here."""
     waiting: int
     """Of these, paused here or running."""
-    lost: int
+    failed_or_diverged: int
     """Of these, diverged or failed before another epoch."""
     explorers: int
     """Explorers with a result at this epoch; like the defaults no part of the other numbers."""
@@ -64,7 +66,7 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Rungs:
+class EarlyStopping:
     """The numbers of the figure on rungs and of what stopping saved and cost."""
 
     metric: str
@@ -82,9 +84,14 @@ class Rungs:
     top_explorers: tuple[str, ...]
     """The best ``1 / reduction_factor`` of these."""
     missed: tuple[Missed, ...]
-    """One a rung, and last, with `epoch` 0, at any rung; empty with fewer than `FEWEST_TOP`."""
+    """One a rung, and one for any rung (`ANYWHERE`); empty with fewer than `FEWEST_TOP`."""
     agreements: tuple[Agreement, ...]
     """One a rung below the full budget; empty with fewer than `FEWEST` explorers of it."""
+
+    @property
+    def missed_anywhere(self) -> Missed | None:
+        """Of `missed`, at any rung."""
+        return next((m for m in self.missed if m.epoch == ANYWHERE), None)
 
     @property
     def saved_share(self) -> float:
@@ -93,14 +100,14 @@ class Rungs:
         return self.epochs_saved / everything if everything else 0.0
 
 
-def compute_rungs(study: Study) -> Rungs:
+def compute_early_stopping(study: Study) -> EarlyStopping:
     """Survivors, savings and what explorers say of the cost."""
     stated = study.header.get("reduction_factor")
     factor = stated if isinstance(stated, int) and stated > 1 else DEFAULT_REDUCTION
     stopped = [r for r in study.records if r.state == "stopped"]
     full = [(r, s) for r, s in scored(study) if r.explorer]
     top = study.ranked(r for r, _ in full)[: math.ceil(len(full) / factor)]
-    return Rungs(
+    return EarlyStopping(
         metric=study.metric,
         max_epochs=study.max_epochs,
         scheduler=str(study.header.get("scheduler", "unknown")),
@@ -157,7 +164,7 @@ def _rung(study: Study, epoch: int) -> Rung:
         went_on=len(on),
         stopped=len(ended),
         waiting=sum(r.state == "running" for r in rest),
-        lost=sum(r.state in ("diverged", "failed") for r in rest),
+        failed_or_diverged=sum(r.state in ("diverged", "failed") for r in rest),
         explorers=sum(r.explorer for r in here),
         lowest_kept=min(kept, key=lambda s: sign * s, default=None),
         best_stopped=max(dropped, key=lambda s: sign * s, default=None),
@@ -169,10 +176,10 @@ def _missed(study: Study, top: Sequence[TrialRecord], factor: int) -> tuple[Miss
         return ()
     stopped_at: dict[int, list[str]] = {}
     for epoch in study.rungs[:-1]:
-        fates = _judged(study, epoch, factor)
-        stopped_at[epoch] = [r.trial_id for r in top if fates.get(r.trial_id)]
+        judged = _judged(study, epoch, factor)
+        stopped_at[epoch] = [r.trial_id for r in top if judged.get(r.trial_id)]
     anywhere = sorted({name for names in stopped_at.values() for name in names})
-    found = [*stopped_at.items(), (0, anywhere)]
+    found = [*stopped_at.items(), (ANYWHERE, anywhere)]
     return tuple(Missed(e, share_interval(len(t), len(top)), tuple(t)) for e, t in found)
 
 

@@ -18,14 +18,14 @@ from deepsight.run_store import Study, TrialRecord
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Where the incumbent stands; None where the data do not carry the number."""
+class Incumbent:
+    """How good the incumbent is, and how surely; None where the data do not carry the number."""
 
     num_full: int
     """Trials with a score at full budget."""
     num_val: int | None
     """Images of the validation split; None if the metric is no accuracy on it."""
-    incumbent: Interval | None
+    score: Interval | None
     """The incumbent's score, by the number of validation images."""
     gain: Interval | None
     """By how much the incumbent beats the defaults, positive when better."""
@@ -35,11 +35,11 @@ class Standing:
     """Mean score at full budget of the searcher's trials over that of explorers."""
     search_counts: tuple[int, int]
     """Trials of full budget by the searcher, the defaults not counted, and by explorers."""
-    lost: Interval | None
+    failed_or_diverged: Interval | None
     """Share of ended trials that diverged or failed; None without any ended."""
 
 
-def compute_standing(study: Study) -> Standing:
+def compute_incumbent(study: Study) -> Incumbent:
     """The intervals around a study's best score."""
     full = scored(study)
     num_val = validation_images(study)
@@ -51,15 +51,15 @@ def compute_standing(study: Study) -> Standing:
     explored = [s for r, s in full if r.explorer]
     ended = [r for r in study.records if r.state != "running"]
     lost = sum(r.state in ("diverged", "failed") for r in ended)
-    return Standing(
+    return Incumbent(
         num_full=len(full),
         num_val=num_val,
-        incumbent=accuracy_interval(top, num_val) if top is not None and num_val else None,
+        score=accuracy_interval(top, num_val) if top is not None and num_val else None,
         gain=_gain(top, scores.get(first), num_val),
         contenders=_contenders(study, full, num_val),
         search_gain=_search_gain(study, searched, explored),
         search_counts=(len(searched), len(explored)),
-        lost=share_interval(lost, len(ended)) if ended else None,
+        failed_or_diverged=share_interval(lost, len(ended)) if ended else None,
     )
 
 

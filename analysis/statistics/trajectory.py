@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from analysis.statistics.trial_outcomes import better, fate
+from analysis.statistics.trial_outcomes import better, outcome_of
 from deepsight.run_store import Study, TrialRecord
 
 
@@ -14,7 +14,7 @@ class Curve:
     """One trial's scores over its epochs."""
 
     trial_id: str
-    fate: str
+    outcome: str
     explorer: bool
     created_s: float
     """When the trial began, in seconds after the first one."""
@@ -82,7 +82,7 @@ def _curve(study: Study, record: TrialRecord, start: float) -> Curve:
     ]
     return Curve(
         trial_id=record.trial_id,
-        fate=fate(study, record),
+        outcome=outcome_of(study, record),
         explorer=record.explorer,
         created_s=record.started - start,
         epochs=tuple(epoch for epoch, _ in pairs),

@@ -15,10 +15,10 @@ DIVERGED = "diverged"
 FAILED = "failed"
 RUNNING = "running"
 
-FATES = (FULL, STOPPED, SHORT, RUNNING, DIVERGED, FAILED)
+OUTCOMES = (FULL, STOPPED, SHORT, RUNNING, DIVERGED, FAILED)
 """All of them, as legends list them."""
 
-FATE_TEXTS = {
+OUTCOME_TEXTS = {
     FULL: "trained for the full budget; only these scores are compared with each other",
     STOPPED: "stopped by the scheduler at a rung",
     SHORT: "completed a budget below the full one, as explorers do",
@@ -28,8 +28,8 @@ FATE_TEXTS = {
 }
 
 
-def fate(study: Study, record: TrialRecord) -> str:
-    """One of `FATES`."""
+def outcome_of(study: Study, record: TrialRecord) -> str:
+    """One of `OUTCOMES`."""
     if study.has_full_budget(record):
         return FULL
     return SHORT if record.state == "completed" else record.state

@@ -7,18 +7,20 @@ import pytest
 
 from analysis.importance.effects import BestRegion, Effect, EffectPoint, Effects
 from analysis.importance.importance import RANKED, TOO_FEW, Estimate, Importance, Share
-from analysis.importance.sensitivity import Explained
-from analysis.report.findings import compute_observations
-from analysis.report.study_results import conclude
+from analysis.importance.sensitivity import EPOCH_SECONDS, Sensitivity
+from analysis.report.findings import compute_findings
+from analysis.report.study_results import compute_study_results
 from analysis.statistics.intervals import rank_correlation
 from tests.analysis.studies import SMALL, hand_study, ramp, trial
 
 DATA = {"counts": {"val": {"a": 500, "b": 500}}}
 
 
-def kinds(study, explained=None):
-    said = replace(conclude(study, model=False), explained=explained)
-    return {o.kind: o for o in compute_observations(said)}
+def kinds(study, sensitivity=None):
+    results = compute_study_results(study)
+    if sensitivity:
+        results = replace(results, sensitivity=sensitivity)
+    return {o.kind: o for o in compute_findings(results)}
 
 
 def test_a_small_study_says_little(tmp_path):
@@ -28,16 +30,16 @@ def test_a_small_study_says_little(tmp_path):
 
 def test_the_gain_over_the_defaults_has_its_interval(tmp_path):
     gain = kinds(hand_study(tmp_path / "s", SMALL, data=DATA))["gain"]
-    assert gain.effect == pytest.approx(0.3)
-    assert 0.25 < gain.low < gain.effect < gain.high < 0.35
-    assert gain.n == 1000
+    assert gain.effect.value == pytest.approx(0.3)
+    assert 0.25 < gain.effect.low < gain.effect.value < gain.effect.high < 0.35
+    assert gain.effect.n == 1000
     tiny = hand_study(tmp_path / "tiny", [trial(ramp(0.60)), trial(ramp(0.61))], data=DATA)
     assert "gain" not in kinds(tiny)
 
 
 def test_no_sentence_on_equal_things(tmp_path):
     """Scores, states and configs drawn without any relation: 20 studies, hardly a sentence."""
-    said = 0
+    sentences = 0
     for seed in range(20):
         rng = random.Random(seed)
         trials = [
@@ -48,8 +50,8 @@ def test_no_sentence_on_equal_things(tmp_path):
             for k in range(40)
         ]  # fmt: skip
         found = kinds(hand_study(tmp_path / str(seed), trials))
-        said += len(set(found) - {"ranks", "stopping"})  # ramps do foretell their end
-    assert said <= 3
+        sentences += len(set(found) - {"ranks", "stopping"})  # ramps do foretell their end
+    assert sentences <= 3
 
 
 def test_what_was_lost_names_the_hyperparameter(tmp_path):
@@ -57,8 +59,8 @@ def test_what_was_lost_names_the_hyperparameter(tmp_path):
     trials += [trial(ramp(0.5), config={"optim.lr": 0.001 * (k + 1)}) for k in range(12)]
     loss = kinds(hand_study(tmp_path / "lr", trials))["losses"]
     assert loss.text == "Trials that failed or diverged had larger optim.lr than the others."
-    assert (loss.effect, loss.n) == (1.0, 20)
-    assert loss.low > 0.7
+    assert (loss.effect.value, loss.effect.n) == (1.0, 20)
+    assert loss.effect.low > 0.7
     sgd = {"optim.name": "sgd", "optim.momentum": 0.5}
     trials = [trial([0.1], "failed", config=sgd)] * 8 + [trial(ramp(0.5))] * 12
     loss = kinds(hand_study(tmp_path / "sgd", trials))["losses"]
@@ -70,11 +72,11 @@ def test_the_searchers_gain_over_explorers(tmp_path):
     trials += [trial(ramp(0.8 + 0.01 * k)) for k in range(5)]
     trials += [trial(ramp(0.4 + 0.02 * k), explorer=True) for k in range(6)]
     found = kinds(hand_study(tmp_path / "s", trials))["search"]
-    assert found.effect == pytest.approx(0.82 - 0.45)
+    assert found.effect.value == pytest.approx(0.82 - 0.45)
     assert "5 trials are better by 0.370" in found.text
 
 
-def explained(verdict):
+def sensitivity_of(verdict):
     share = Share("optim.lr", Estimate(0.6, 0.5, 0.7), Estimate(0.7, 0.6, 0.8), True, 1, 1, "clear")
     stated = {
         "what": "val_accuracy", "method": "m", "region": "all", "epoch": 9, "shares": (share,),
@@ -87,16 +89,16 @@ def explained(verdict):
     point = EffectPoint(0.003, "0.003", 0.8, 0.75, 0.85, 9)
     effect = Effect("optim.lr", "number", True, (point,), None, best)
     effects = Effects("val_accuracy", "max", 9, (effect,), "", None)
-    return Explained(importance, (("seconds per epoch", importance),), effects, ())
+    return Sensitivity(importance, {EPOCH_SECONDS: importance}, effects, ())
 
 
 def test_importance_is_told_only_when_it_is_ranked(tmp_path):
     study = hand_study(tmp_path / "s", SMALL)
-    assert kinds(study, explained(TOO_FEW)) == {}
-    found = kinds(study, explained(RANKED))
-    assert (found["importance"].effect, found["importance"].low) == (0.7, 0.6)
+    assert kinds(study, sensitivity_of(TOO_FEW)) == {}
+    found = kinds(study, sensitivity_of(RANKED))
+    assert (found["importance"].effect.value, found["importance"].effect.low) == (0.7, 0.6)
     assert found["effect"].text == "optim.lr is best around 0.003."
-    assert found["cost"].n == 40
+    assert found["cost"].effect.n == 40
 
 
 def test_a_perfect_correlation_of_few_is_not_certain():

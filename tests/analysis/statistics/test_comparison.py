@@ -36,7 +36,7 @@ def pair(tmp_path):
 
 def test_the_better_study_is_told_with_intervals(pair):
     info = compute_comparison(pair)
-    (contrast,) = info.contrasts
+    (contrast,) = info.pairs
     assert (contrast.label, contrast.against, contrast.obstacles) == ("strong", "weak", ())
     assert contrast.gain.value == pytest.approx(0.3)
     assert contrast.gain.low > 0.25
@@ -56,7 +56,7 @@ def test_the_better_study_is_told_with_intervals(pair):
 )
 def test_what_cannot_be_compared_is_not(tmp_path, pair, header, obstacle):
     other = hand_study(tmp_path / "other", finals([0.9] * 6), **header)
-    (contrast,) = compute_comparison([pair[0], other]).contrasts
+    (contrast,) = compute_comparison([pair[0], other]).pairs
     assert obstacle in contrast.obstacles[0]
     assert contrast.gain is None
     assert contrast.superiority is None

@@ -2,12 +2,12 @@
 
 import pytest
 
-from analysis.statistics.coordinates import INACTIVE, compute_coordinates, place
+from analysis.statistics.coordinates import INACTIVE, compute_coordinates, position_on_axis
 from analysis.statistics.cost import compute_cost
-from analysis.statistics.early_stopping import compute_rungs
-from analysis.statistics.incumbent import compute_standing
+from analysis.statistics.early_stopping import compute_early_stopping
+from analysis.statistics.incumbent import compute_incumbent
 from analysis.statistics.trajectory import compute_trajectory
-from analysis.statistics.trial_outcomes import FATES, fate
+from analysis.statistics.trial_outcomes import OUTCOMES, outcome_of
 from deepsight.space import Choice, Float, Int
 from tests.analysis.studies import SMALL, hand_study, ramp, trial
 
@@ -17,12 +17,12 @@ def small(tmp_path):
     return hand_study(tmp_path / "small", SMALL)
 
 
-def test_every_fate_has_its_name(small):
-    assert [fate(small, r) for r in small.records] == [
+def test_every_outcome_has_its_name(small):
+    assert [outcome_of(small, r) for r in small.records] == [
         "full budget", "full budget", "stopped", "stopped", "full budget", "full budget",
         "shorter budget", "diverged", "failed", "full budget",
     ]  # fmt: skip
-    assert set(FATES) > {fate(small, r) for r in small.records}
+    assert set(OUTCOMES) > {outcome_of(small, r) for r in small.records}
 
 
 def test_the_incumbent_rises_among_trials_of_full_budget_only(small):
@@ -39,14 +39,14 @@ def test_less_may_be_better(tmp_path):
     study = hand_study(tmp_path / "s", [trial(ramp(f)) for f in (0.5, 0.7, 0.4)], mode="min")
     assert [s.score for s in compute_trajectory(study).steps] == [0.5, 0.4]
     assert compute_cost(study).front == ("t0002",)
-    assert compute_rungs(study).rungs[0].lowest_kept == ramp(0.7)[0]
+    assert compute_early_stopping(study).rungs[0].lowest_kept == ramp(0.7)[0]
 
 
 def test_rungs_count_the_trials_that_the_scheduler_decides_on(small):
     """Neither explorers nor the defaults, t0000, which it lets go on whatever they score."""
-    info = compute_rungs(small)
-    counts = [(r.epoch, r.reached, r.went_on, r.stopped, r.waiting, r.lost, r.explorers)
-              for r in info.rungs]  # fmt: skip
+    info = compute_early_stopping(small)
+    counts = [(r.epoch, r.reached, r.went_on, r.stopped, r.waiting, r.failed_or_diverged,
+               r.explorers) for r in info.rungs]  # fmt: skip
     assert counts == [
         (1, 6, 4, 1, 0, 1, 3),  # the trial that failed after its first epoch is lost
         (3, 3, 2, 1, 0, 0, 3),
@@ -63,7 +63,7 @@ def test_explorers_tell_what_stopping_would_have_missed(tmp_path):
     late = [0.05, 0.06, 0.07, 0.1, 0.3, 0.6, 0.8, 0.9, 0.99]
     curves = [ramp(0.9), ramp(0.8), ramp(0.7), ramp(0.6), late, ramp(0.5)]
     study = hand_study(tmp_path / "s", [trial(c, explorer=True) for c in curves])
-    info = compute_rungs(study)
+    info = compute_early_stopping(study)
     assert info.top_explorers == ("t0004", "t0000")
     assert [(m.epoch, m.trials) for m in info.missed] == [
         (1, ("t0004",)), (3, ("t0004",)), (0, ("t0004",)),
@@ -99,7 +99,7 @@ def test_the_front_holds_what_nothing_cheaper_beats(small):
 def test_a_study_without_seconds_has_no_front(tmp_path):
     study = hand_study(tmp_path / "s", [trial(ramp(0.9), wall_s=None)])
     assert "wall_s" in compute_cost(study).reason
-    assert compute_rungs(study).seconds_saved == 0.0
+    assert compute_early_stopping(study).seconds_saved == 0.0
 
 
 def test_positions_follow_the_declared_scale(small):
@@ -132,26 +132,26 @@ def test_positions_follow_the_declared_scale(small):
     ],
 )
 def test_a_place_on_an_axis(domain, value, position):
-    assert place(domain, value) == pytest.approx(position)
+    assert position_on_axis(domain, value) == pytest.approx(position)
 
 
 def test_intervals_around_the_best(tmp_path):
     data = {"counts": {"val": {"cat": 500, "dog": 500}}}
     study = hand_study(tmp_path / "s", SMALL, data=data)
-    info = compute_standing(study)
+    info = compute_incumbent(study)
     assert info.num_val == 1000
-    assert (info.incumbent.low, info.incumbent.high) == pytest.approx((0.8798, 0.9171), abs=1e-4)
+    assert (info.score.low, info.score.high) == pytest.approx((0.8798, 0.9171), abs=1e-4)
     assert info.gain.value == pytest.approx(0.3)
     assert info.gain.low > 0.25
     assert info.contenders == ()
-    assert info.lost.value == pytest.approx(0.2)
+    assert info.failed_or_diverged.value == pytest.approx(0.2)
     assert info.search_counts == (2, 2)
     assert info.search_gain.value == pytest.approx(0.25)
     few = hand_study(tmp_path / "few", SMALL, data={"counts": {"val": {"cat": 40}}})
-    assert compute_standing(few).contenders == ("t0009", "t0005")
+    assert compute_incumbent(few).contenders == ("t0009", "t0005")
 
 
 def test_one_explorer_at_the_end_tells_nothing_of_what_was_missed(tmp_path):
     curves = [trial(ramp(0.5)), trial(ramp(0.9)), trial(ramp(0.4), explorer=True)]
-    info = compute_rungs(hand_study(tmp_path / "s", curves))
+    info = compute_early_stopping(hand_study(tmp_path / "s", curves))
     assert (info.num_full_explorers, info.missed) == (1, ())

@@ -1,0 +1,133 @@
+"""The header of a study, ``study.json``, checked and parsed once.
+
+`docs/run_format.md` describes its fields for people. A required field that is missing or wrong
+makes the study unreadable; an optional one that is absent, or of another type than the format
+says, is not stated: None, or empty. No reader guesses a value in its place.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from deepsight.config import UserError, Value
+from deepsight.run_store.format import SCHEMA_VERSION, TRIAL_COLUMNS, StudyFormatError, damaged
+from deepsight.space import Domain, from_json
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class StudyHeader:
+    """What was asked of a study; the fields of ``study.json`` under their own names."""
+
+    name: str
+    metric: str
+    mode: str
+    """``max`` or ``min``."""
+    max_epochs: int
+    rungs: tuple[int, ...]
+    fixed: Mapping[str, Value]
+    space: Mapping[str, Domain]
+    schema_version: int = SCHEMA_VERSION
+    created: str | None = None
+    target: float | None = None
+    trials: int | None = None
+    reduction_factor: int | None = None
+    searcher: str | None = None
+    scheduler: str | None = None
+    explore: float | None = None
+    seeds: Json = field(default_factory=dict)
+    settings: Json = field(default_factory=dict)
+    pinned: tuple[str, ...] | None = None
+    data: Json = field(default_factory=dict)
+    earlier_data: tuple[Json, ...] = ()
+    resources: Json = field(default_factory=dict)
+    device: str | None = None
+    hardware: Json = field(default_factory=dict)
+    git: Json = field(default_factory=dict)
+    versions: Json = field(default_factory=dict)
+    extra: Json = field(default_factory=dict)
+    """Fields that this version does not know."""
+    stored: Json = field(default_factory=dict, repr=False)
+    """All of it as JSON holds it, to be written again."""
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Of the data; equal fingerprints, equal data."""
+        return self.data.get("fingerprint")
+
+    def num_images(self, split: str) -> int | None:
+        """Images of a split, over all classes; None where it is not stated."""
+        counts = self.data.get("counts")
+        classes = counts.get(split) if isinstance(counts, Mapping) else None
+        if not isinstance(classes, Mapping):
+            return None
+        return sum(n for n in classes.values() if isinstance(n, int)) or None
+
+
+_REQUIRED: dict[str, type] = {
+    "schema_version": int, "name": str, "metric": str, "mode": str, "max_epochs": int,
+    "rungs": list, "fixed": dict, "space": dict,
+}  # fmt: skip
+_OPTIONAL: dict[str, type | tuple[type, ...]] = {
+    "created": str, "target": (int, float), "trials": int, "reduction_factor": int,
+    "searcher": str, "scheduler": str, "explore": (int, float), "seeds": dict, "settings": dict,
+    "pinned": list, "data": dict, "earlier_data": list, "resources": dict, "device": str,
+    "hardware": dict, "git": dict, "versions": dict,
+}  # fmt: skip
+
+
+def parse_header(stored: Json, where: str) -> StudyHeader:
+    """The header that `stored`, the object of ``study.json``, states.
+
+    Raises:
+        StudyFormatError: If a required field is missing or wrong; the cause begins with `where`.
+    """
+    space = _check(stored, where)
+    stated: dict[str, Any] = {name: stored[name] for name in _REQUIRED}
+    stated |= {"rungs": tuple(stored["rungs"]), "space": space}
+    for name, kinds in _OPTIONAL.items():
+        value = stored.get(name)
+        if isinstance(value, kinds) and not isinstance(value, bool):
+            stated[name] = tuple(value) if isinstance(value, list) else value
+    extra = {name: stored[name] for name in stored if name not in {*_REQUIRED, *_OPTIONAL}}
+    return StudyHeader(**stated, extra=extra, stored=stored)
+
+
+def header_fields() -> list[str]:
+    """Names of the fields of ``study.json`` that are known."""
+    own = {"extra", "stored"}
+    return [f.name for f in dataclasses.fields(StudyHeader) if f.name not in own]
+
+
+def _check(stored: Json, where: str) -> dict[str, Domain]:
+    """Refuse a header without the fields that reading depends on; returns the space."""
+    version = stored.get("schema_version")
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise StudyFormatError(
+            f"{where}: schema_version {version} is newer than {SCHEMA_VERSION}, "
+            "the newest that this deepsight reads.",
+            "Read it with the version of deepsight that wrote it (in its field versions), or a "
+            "newer one.",
+        )
+    for name, kind in _REQUIRED.items():
+        if type(stored.get(name)) is not kind:
+            damaged(where, f"{name} must be of type {kind.__name__}, got {stored.get(name)!r}")
+    if not all(type(rung) is int for rung in stored["rungs"]):
+        damaged(where, f"rungs must be whole numbers of epochs, got {stored['rungs']!r}")
+    if stored["mode"] not in ("max", "min"):
+        damaged(where, f"mode must be max or min, got {stored['mode']!r}")
+    try:
+        space = from_json(stored["space"])
+    except UserError as error:
+        damaged(where, error.cause.rstrip("."))
+    taken = sorted(set(space) & set(TRIAL_COLUMNS))
+    if taken:
+        raise StudyFormatError(
+            f"{where}: a hyperparameter cannot be named {' or '.join(taken)}.",
+            "Name it otherwise, as in user.state.",
+        )
+    return space
