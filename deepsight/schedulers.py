@@ -8,7 +8,8 @@ replay of the stored results rebuilds the scheduler.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import ClassVar
@@ -206,3 +207,27 @@ def build_scheduler(
         return build(rungs, reduction_factor)
     parts = [build(rungs[s:], reduction_factor) for s in range(brackets)]
     return Brackets(parts, reduction_factor, seed)
+
+STOPPING = ("asha", "asha_stop")
+"""Names of those that stop trials on their score."""
+
+
+def would_have_stopped(
+    name: str, reduction_factor: int, arrivals: Sequence[tuple[str, float]]
+) -> Mapping[str, bool]:
+    """Whether each trial would have been stopped at a rung, by id, had none been exempt.
+
+    Args:
+        name: Of the scheduler. ``fifo`` and unknown ones stop nobody.
+        reduction_factor: One in this many goes on.
+        arrivals: Trials with their scores (higher is better), in the order in which they came.
+    """
+    if name == "asha":  # a trial waits, so that its place among all that ever came decides
+        places = max(1, len(arrivals) // reduction_factor)
+        scores = sorted(score for _, score in arrivals)
+        better = {t: len(scores) - bisect_right(scores, score) for t, score in arrivals}
+        return {trial_id: number >= places for trial_id, number in better.items()}
+    if name != "asha_stop":
+        return {trial_id: False for trial_id, _ in arrivals}
+    stopping = AshaStop((1, 2), reduction_factor)
+    return {t: stopping.judge(t, 1, score) is Verdict.STOP for t, score in arrivals}

@@ -12,6 +12,7 @@ from deepsight.schedulers import (
     Decision,
     Scheduler,
     build_scheduler,
+    would_have_stopped,
 )
 from deepsight.tune.plan import make_rungs
 
@@ -163,3 +164,22 @@ def test_brackets_draw_alike_and_in_proportion():
 
 def test_fifo_stops_nobody():
     assert all(goes_on(Scheduler(), str(i), 1, -i) for i in range(9))
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_what_would_have_stopped_is_what_the_scheduler_says(factor):
+    """Of `AshaStop` on arrival; under `Asha`, of those who have no place once all have come."""
+    rng = random.Random(0)
+    arrivals = [(f"t{k:04d}", round(rng.random(), 2)) for k in range(60)]
+    stopping = AshaStop([1, 3, 9], factor)
+    said = {name: stopping.judge(name, 1, score) is Verdict.STOP for name, score in arrivals}
+    assert would_have_stopped("asha_stop", factor, arrivals) == said
+    distinct = [(name, float(k)) for k, (name, _) in enumerate(arrivals)]
+    rng.shuffle(distinct)
+    pausing = Asha([1, 3, 9], factor)
+    for name, score in distinct:
+        pausing.judge(name, 1, score)
+    stopped = {t for t, stops in would_have_stopped("asha", factor, distinct).items() if stops}
+    assert stopped == set(pausing.hopeless(0))
+    for name in ("fifo", "somebody's"):
+        assert not any(would_have_stopped(name, factor, arrivals).values())
