@@ -21,12 +21,12 @@ from rich.text import Text
 
 from analysis.page.formatting import INACTIVE, count, duration, text
 from deepsight.config import UserError, Value
-from deepsight.run_store import STATES, Study, TrialRecord, load_study
+from deepsight.run_store import STATES, Objective, Study, TrialRecord, load_study
 
 
 @dataclass(frozen=True)
 class TrialScore:
-    """One trial's standing."""
+    """One trial and its last score."""
 
     trial_id: str
     state: str
@@ -85,17 +85,17 @@ def compute_summary(study: Study) -> Summary:
     best = study.incumbent()
     incumbent = _trial_score(study, best) if best else None
     baseline = _trial_score(study, study.records[0]) if study.records else None
-    target = study.header.get("target")
+    target = study.header.target
     rows = [row for record in study.records for row in record.rows]
     walls = [row["wall_s"] for row in rows if isinstance(row.get("wall_s"), int | float)]
     failed = [r for r in study.records if r.state == "failed"]
     return Summary(
-        name=study.header["name"],
+        name=study.header.name,
         directory=str(study.directory),
         metric=study.metric,
         mode=study.mode,
         max_epochs=study.max_epochs,
-        trials_asked=study.header.get("trials"),
+        trials_asked=study.header.trials,
         states={s: sum(r.state == s for r in study.records) for s in STATES},
         num_explorers=sum(r.explorer for r in study.records),
         num_epochs=len(rows),
@@ -105,7 +105,7 @@ def compute_summary(study: Study) -> Summary:
         baseline=baseline,
         changed=_changed(incumbent, baseline),
         target=target,
-        target_gap=_beyond(study.mode, incumbent.score if incumbent else None, target),
+        target_gap=_beyond(study.objective, incumbent.score if incumbent else None, target),
         first_error=f"{failed[0].trial_id}: {failed[0].error}" if failed else None,
     )
 
@@ -136,11 +136,11 @@ def _changed(incumbent: TrialScore | None, baseline: TrialScore | None) -> list[
     return [n for n, value in incumbent.config.items() if value != baseline.config[n]]
 
 
-def _beyond(mode: str, value: float | None, reference: float | None) -> float | None:
+def _beyond(objective: Objective, value: float | None, reference: float | None) -> float | None:
     """How much better `value` is than `reference`, in the metric's unit."""
     if value is None or reference is None:
         return None
-    return value - reference if mode == "max" else reference - value
+    return objective.gain(value, reference)
 
 
 def summary_lines(summary: Summary) -> list[str]:
@@ -183,7 +183,7 @@ def _baseline_line(summary: Summary) -> str:
     best = summary.incumbent
     if best is None or trial.trial_id == best.trial_id:
         return line + (" (they are the incumbent)" if best else "")
-    gain = _beyond(summary.mode, best.score, trial.score)
+    gain = _beyond(Objective(summary.metric, summary.mode), best.score, trial.score)
     if gain is None or trial.num_epochs != best.num_epochs:
         return line + f" ({trial.state}; not comparable with the incumbent)"
     return line + f" (the incumbent is better by {gain:.4g})"

@@ -19,7 +19,7 @@ from scipy.stats import qmc
 
 from benchmarks.planted import BEST, CHANCE, PROBLEMS, Config, Problem, bowl, rising, unit
 from benchmarks.simulator import Ours, simulate
-from deepsight.run_store.study import Study, TrialRecord
+from deepsight.run_store import Study, StudyHeader, TrialRecord
 from deepsight.space import Choice, Domain, Int, Space, choice, decide, loguniform, uniform
 from deepsight.tune.plan import StudyPlan, resolve_study
 from deepsight.tune.search.search import Search
@@ -245,11 +245,11 @@ def make_study(
 
 def as_study(problem: Problem, records: list[TrialRecord], rungs: tuple[int, ...]) -> Study:
     """The study that `load_study` would return."""
-    return Study(
-        directory=Path(problem.name), header={"name": problem.name}, space=dict(problem.space),
-        fixed={}, metric="score", mode="max", max_epochs=problem.max_epochs, rungs=tuple(rungs),
-        records=records,
+    header = StudyHeader(
+        name=problem.name, metric="score", mode="max", max_epochs=problem.max_epochs,
+        rungs=tuple(rungs), fixed={}, space=dict(problem.space),
     )  # fmt: skip
+    return Study(directory=Path(problem.name), header=header, records=records)
 
 
 def cached_study(cache: Path, name: str, *asked: Any) -> tuple[Study, float]:

@@ -73,7 +73,7 @@ def run_ours(args: argparse.Namespace, seed: int, cache: str | None = None) -> d
     seen = watch(command, folder, environment)
     study = load_study(folder / "runs" / "bench")
     rows = [row for record in study.records for row in record.rows]
-    images = sum(study.header["data"]["counts"]["train"].values())
+    images = sum(study.header.data["counts"]["train"].values())
     best = study.incumbent()
     return {
         "who": "ours", "seed": seed, "trials": len(study.records), "epochs": len(rows),

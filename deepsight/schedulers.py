@@ -230,4 +230,4 @@ def would_have_stopped(
     if name != "asha_stop":
         return {trial_id: False for trial_id, _ in arrivals}
     stopping = AshaStop((1, 2), reduction_factor)
-    return {t: stopping.judge(t, 1, score) is Verdict.STOP for t, score in arrivals}
+    return {t: stopping.judge(t, 1, score) is Decision.STOP for t, score in arrivals}

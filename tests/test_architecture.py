@@ -53,14 +53,20 @@ UNITS = {
     "deepsight.overrides": unit("deepsight.config"),
     "deepsight.space": unit("deepsight.config"),
     "deepsight.space_checks": unit("deepsight.config deepsight.space"),
-    "deepsight.run_store.format": unit("deepsight.config deepsight.space"),
+    "deepsight.run_store.format": unit("deepsight.config"),
+    "deepsight.run_store.objective": unit(),
+    "deepsight.run_store.header": unit(
+        "deepsight.config deepsight.space deepsight.run_store.format"
+    ),
     "deepsight.run_store.study": unit(
-        "deepsight.config deepsight.notebook deepsight.space deepsight.run_store.format", "pandas"
+        "deepsight.config deepsight.notebook deepsight.space deepsight.run_store.format "
+        "deepsight.run_store.header deepsight.run_store.objective",
+        "pandas",
     ),
     "deepsight.run_store.lock": unit("deepsight.config", "psutil"),
     "deepsight.run_store": unit(
-        "deepsight.config deepsight.space deepsight.run_store.format deepsight.run_store.study "
-        "deepsight.run_store.lock"
+        "deepsight.config deepsight.space deepsight.run_store.format deepsight.run_store.header "
+        "deepsight.run_store.objective deepsight.run_store.study deepsight.run_store.lock"
     ),
     "deepsight.schedulers": unit(),
     "deepsight.optuna_distributions": unit("deepsight.space", "optuna"),

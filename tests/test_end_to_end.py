@@ -55,8 +55,8 @@ def test_the_search_learns(digits):
     assert best.num_epochs == 9
     assert best.rows[-1]["val_accuracy"] > 0.6
     assert study.records[0].config["optim.lr"] == DEFAULTS["optim.lr"]
-    assert sum(study.header["data"]["counts"]["train"].values()) > 1000
-    assert study.header["hardware"]["device"] in ("cpu", "cuda")
+    assert sum(study.header.data["counts"]["train"].values()) > 1000
+    assert study.header.hardware["device"] in ("cpu", "cuda")
 
 
 def test_every_row_has_every_metric(digits):
@@ -140,7 +140,7 @@ def test_a_folder_of_real_files(tmp_path):
     )  # fmt: skip
     assert code == 0, err
     study = load_study(tmp_path / "runs" / "f")
-    assert study.header["data"]["classes"] == ["blue", "red"]
+    assert study.header.data["classes"] == ["blue", "red"]
     assert study.incumbent().rows[-1]["val_accuracy"] > 0.9
 
 

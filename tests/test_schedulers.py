@@ -172,7 +172,7 @@ def test_what_would_have_stopped_is_what_the_scheduler_says(factor):
     rng = random.Random(0)
     arrivals = [(f"t{k:04d}", round(rng.random(), 2)) for k in range(60)]
     stopping = AshaStop([1, 3, 9], factor)
-    said = {name: stopping.judge(name, 1, score) is Verdict.STOP for name, score in arrivals}
+    said = {name: stopping.judge(name, 1, score) is Decision.STOP for name, score in arrivals}
     assert would_have_stopped("asha_stop", factor, arrivals) == said
     distinct = [(name, float(k)) for k, (name, _) in enumerate(arrivals)]
     rng.shuffle(distinct)

@@ -64,10 +64,9 @@ def _legend(info: Coordinates, lines: Sequence[Line]) -> dict[str, Any]:
 
 def shown_lines(info: Coordinates) -> list[Line]:
     """The lines on the page, the best of full budget first."""
-    sign = -1.0 if info.mode == "max" else 1.0
 
     def rank(line: Line) -> tuple[bool, float]:
-        return line.score is None, sign * (line.score or 0.0)
+        return line.score is None, info.objective.sort_key(line.score or 0.0)
 
     return sorted(info.lines, key=rank)[:MOST]
 
@@ -124,7 +123,7 @@ def _colour(info: Coordinates, line: Line) -> tuple[str, int]:
     span = info.score_high - info.score_low
     share = (line.score - info.score_low) / span if span else 1.0
     step = min(int(share * BINS), BINS - 1)
-    depth = step if info.mode == "max" else BINS - 1 - step
+    depth = step if info.objective.maximizes else BINS - 1 - step
     return to_hex(mpl.colormaps[SCORES]((step + 0.5) / BINS)), depth
 
 

@@ -57,8 +57,8 @@ def _rows_of_axes(info: Coordinates) -> list[list[int]]:
 
 
 def _draw_row(axes: Axes, info: Coordinates, shown: Sequence[int], norm: Normalize) -> None:
-    sign = -1.0 if info.mode == "min" else 1.0
-    best_last = sorted(info.lines, key=lambda x: sign * (x.score or 0.0))
+    sign = info.objective.sign
+    best_last = sorted(info.lines, key=lambda line: sign * (line.score or 0.0))
     colours = mpl.colormaps[SCORES]
     others = [line for line in best_last if line.score is None]
     _draw_bundle(axes, others, shown, [OUTCOME_COLOURS[x.outcome] for x in others], faint=True)

@@ -45,7 +45,7 @@ def _shares(
 
     distributions = {name: to_distribution(study.space[name]) for name in names}
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    told = optuna.create_study(direction="maximize" if study.mode == "max" else "minimize")
+    told = optuna.create_study(direction="maximize" if study.objective.maximizes else "minimize")
     for record in records:
         params = {name: record.config[name] for name in names}
         told.add_trial(

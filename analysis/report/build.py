@@ -21,7 +21,6 @@ from analysis.report.key_results import cards, key_results
 from analysis.report.study_results import compute_study_results
 from analysis.report.study_sections import SECTIONS
 from analysis.statistics.comparison import compute_comparison
-from analysis.statistics.incumbent import data_of
 from deepsight.config import UserError
 from deepsight.run_store import Study, load_study, storage_error
 
@@ -72,10 +71,10 @@ def study_document(study: Study, troubles: Sequence[str]) -> Document:
     results = compute_study_results(study)
     with style():
         sections = tuple(section(results) for section in SECTIONS)
-    created = str(study.header.get("created") or "")[:10]
-    about = [f"DeepSight study report, {study.metric}", data_of(study).get("name"), created]
+    created = (study.header.created or "")[:10]
+    about = [f"DeepSight study report, {study.metric}", study.header.data.get("name"), created]
     return Document(
-        title=f"Study {study.header['name']}",
+        title=f"Study {study.header.name}",
         subtitle=" · ".join(str(part) for part in about if part),
         key_results=key_results(results),
         cards=cards(results),

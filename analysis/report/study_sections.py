@@ -32,7 +32,6 @@ from analysis.report.data import as_data
 from analysis.report.findings import compute_findings
 from analysis.report.sensitivity_sections import effects_section, importance_section
 from analysis.report.study_results import StudyResults
-from analysis.statistics.incumbent import data_of
 from analysis.statistics.trial_outcomes import OUTCOME_TEXTS, OUTCOMES
 from deepsight.config import Value
 
@@ -201,8 +200,16 @@ def _saved_text(results: StudyResults) -> str:
 
 def _missed_text(results: StudyResults) -> str:
     info = results.early_stopping
-    if info.scheduler == "fifo":
-        return "The scheduler fifo stops no trial for its score, so that nothing could be missed."
+    if info.never_stops:
+        return (
+            f"The scheduler {info.scheduler} stops no trial for its score, so that nothing could "
+            "be missed."
+        )
+    if not info.rule_known:
+        return (
+            "What stopping may have cost cannot be told: the study does not state its scheduler "
+            "and reduction factor."
+        )
     missed = info.missed_anywhere
     if missed is None:
         return (
@@ -257,18 +264,18 @@ def cost_section(results: StudyResults) -> Section:
 def about_section(results: StudyResults) -> Section:
     """What was asked, on what data, with which versions."""
     header = results.study.header
-    data = data_of(results.study)
+    data = header.data
     asked = [
-        ("study", header["name"]), ("created", header.get("created")),
-        ("searcher", header.get("searcher")), ("scheduler", header.get("scheduler")),
+        ("study", header.name), ("created", header.created),
+        ("searcher", header.searcher), ("scheduler", header.scheduler),
         ("rungs", ", ".join(map(str, results.study.rungs))),
-        ("explorers, share asked for", header.get("explore")),
-        ("seeds", key_values(header.get("seeds"))),
+        ("explorers, share asked for", header.explore),
+        ("seeds", key_values(header.seeds)),
         ("data", data.get("name")), ("classes", len(data.get("classes") or ()) or None),
         ("validation images", results.incumbent.num_val),
         ("data fingerprint", data.get("fingerprint")),
-        ("hardware", key_values(header.get("hardware"))), ("code", key_values(header.get("git"))),
-        ("versions", key_values(header.get("versions"))),
+        ("hardware", key_values(header.hardware)), ("code", key_values(header.git)),
+        ("versions", key_values(header.versions)),
     ]  # fmt: skip
     rows = tuple((k, v if isinstance(v, int | float) else str(v)) for k, v in asked if v)
     fixed = tuple((k, text(v)) for k, v in results.study.fixed.items())

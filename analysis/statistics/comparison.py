@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.statistics.incumbent import Incumbent, compute_incumbent, data_of
+from analysis.statistics.incumbent import Incumbent, compute_incumbent
 from analysis.statistics.intervals import (
     Interval,
     bootstrap,
@@ -85,7 +85,7 @@ def compute_comparison(studies: Sequence[Study]) -> Comparison:
 
 
 def _labels(studies: Sequence[Study]) -> list[str]:
-    names = [str(study.header["name"]) for study in studies]
+    names = [study.header.name for study in studies]
     return [
         f"{name} ({names[: i + 1].count(name)})" if names.count(name) > 1 else name
         for i, name in enumerate(names)
@@ -124,7 +124,7 @@ def _compare(first: Study, ours: StudySide, study: Study, side: StudySide) -> Pa
     if not obstacles:
         gain = _gain(ours, side)
         if min(len(a), len(b)) >= FEWEST:
-            sign = 1.0 if first.mode == "max" else -1.0
+            sign = first.objective.sign
             superiority = superiority_interval([sign * s for s in a], [sign * s for s in b])
     return PairwiseComparison(side.label, ours.label, obstacles, gain, superiority, by_explorers)
 
@@ -143,7 +143,6 @@ def _obstacles(a: Study, b: Study) -> tuple[str, ...]:
         found.append(f"they maximise or minimise different metrics ({a.metric}, {b.metric})")
     if a.max_epochs != b.max_epochs:
         found.append(f"full budget is {a.max_epochs} epochs in one and {b.max_epochs} in the other")
-    ours, theirs = (data_of(study).get("fingerprint") for study in (a, b))
-    if ours != theirs:
+    if a.header.fingerprint != b.header.fingerprint:
         found.append("their data or splits differ")
     return tuple(found)

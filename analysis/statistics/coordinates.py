@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from analysis.page.formatting import text
 from analysis.statistics.trial_outcomes import FULL, outcome_of
 from deepsight.config import Value
-from deepsight.run_store import Study, TrialRecord
+from deepsight.run_store import Objective, Study, TrialRecord
 from deepsight.space import Choice, Domain, Float, Int
 
 INACTIVE = -0.16
@@ -73,6 +73,11 @@ class Coordinates:
     score_low: float
     score_high: float
     """The range of the scores at full budget, for their colours; 0 and 1 without any."""
+
+    @property
+    def objective(self) -> Objective:
+        """Which of two scores is better."""
+        return Objective(self.metric, self.mode)
 
     @property
     def searched(self) -> tuple[int, ...]:

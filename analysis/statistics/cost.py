@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from analysis.statistics.trial_outcomes import better, outcome_of, scored
+from analysis.statistics.trial_outcomes import outcome_of, scored
 from deepsight.run_store import Study, TrialRecord
 
 
@@ -87,11 +87,11 @@ def _walls(record: TrialRecord) -> list[float]:
 
 
 def _front(study: Study, priced: Iterable[tuple[float, float, str]]) -> list[str]:
-    sign = -1.0 if study.mode == "max" else 1.0
+    objective = study.objective
     front: list[str] = []
     best: float | None = None
-    for _, score, name in sorted(priced, key=lambda p: (p[0], sign * p[1])):
-        if best is None or better(study, score, best):
+    for _, score, name in sorted(priced, key=lambda p: (p[0], objective.sort_key(p[1]))):
+        if best is None or objective.better(score, best):
             front.append(name)
             best = score
     return front

@@ -7,13 +7,13 @@ scheduler stops: each is judged here as the scheduler would have judged it when 
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.statistics.intervals import Interval, rank_correlation, share_interval
 from analysis.statistics.trial_outcomes import scored
 from deepsight.run_store import Study, TrialRecord
+from deepsight.schedulers import SCHEDULERS, STOPPING, would_have_stopped
 
 FEWEST = 8
 """Explorers of full budget from which a correlation is told."""
@@ -21,8 +21,6 @@ FEWEST_TOP = 2
 """Best explorers from which it is told whether stopping would have missed them."""
 ANYWHERE = 0
 """Stands for the epoch in what was missed at any rung."""
-DEFAULT_REDUCTION = 3
-"""Where the header does not state a reduction factor."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,8 @@ class EarlyStopping:
     metric: str
     max_epochs: int
     scheduler: str
-    reduction_factor: int
+    reduction_factor: int | None
+    """None where the study does not state it."""
     rungs: tuple[Rung, ...]
     epochs_trained: int
     epochs_saved: int
@@ -82,11 +81,21 @@ class EarlyStopping:
     num_full_explorers: int
     """Explorers with a score at full budget."""
     top_explorers: tuple[str, ...]
-    """The best ``1 / reduction_factor`` of these."""
+    """The best ``1 / reduction_factor`` of these; empty where it is not stated."""
     missed: tuple[Missed, ...]
     """One a rung, and one for any rung (`ANYWHERE`); empty with fewer than `FEWEST_TOP`."""
     agreements: tuple[Agreement, ...]
     """One a rung below the full budget; empty with fewer than `FEWEST` explorers of it."""
+
+    @property
+    def never_stops(self) -> bool:
+        """Whether the scheduler stops no trial on its score."""
+        return self.scheduler in SCHEDULERS and self.scheduler not in STOPPING
+
+    @property
+    def rule_known(self) -> bool:
+        """Whether the study states by which rule trials were stopped."""
+        return self.scheduler in SCHEDULERS and self.reduction_factor is not None
 
     @property
     def missed_anywhere(self) -> Missed | None:
@@ -102,15 +111,15 @@ class EarlyStopping:
 
 def compute_early_stopping(study: Study) -> EarlyStopping:
     """Survivors, savings and what explorers say of the cost."""
-    stated = study.header.get("reduction_factor")
-    factor = stated if isinstance(stated, int) and stated > 1 else DEFAULT_REDUCTION
+    stated = study.header.reduction_factor
+    factor = stated if stated is not None and stated > 1 else None
     stopped = [r for r in study.records if r.state == "stopped"]
     full = [(r, s) for r, s in scored(study) if r.explorer]
-    top = study.ranked(r for r, _ in full)[: math.ceil(len(full) / factor)]
+    top = study.ranked(r for r, _ in full)[: math.ceil(len(full) / factor)] if factor else []
     return EarlyStopping(
         metric=study.metric,
         max_epochs=study.max_epochs,
-        scheduler=str(study.header.get("scheduler", "unknown")),
+        scheduler=study.header.scheduler or "unknown",
         reduction_factor=factor,
         rungs=tuple(_rung(study, epoch) for epoch in study.rungs),
         epochs_trained=sum(len(r.rows) for r in study.records),
@@ -157,7 +166,6 @@ def _rung(study: Study, epoch: int) -> Rung:
     kept = [s for r in on if (s := _score_at(study, r, epoch)) is not None]
     ended = [r for r in rest if r.state == "stopped"]
     dropped = [s for r in ended if (s := _score_at(study, r, epoch)) is not None]
-    sign = 1.0 if study.mode == "max" else -1.0
     return Rung(
         epoch=epoch,
         reached=len(judged),
@@ -166,17 +174,17 @@ def _rung(study: Study, epoch: int) -> Rung:
         waiting=sum(r.state == "running" for r in rest),
         failed_or_diverged=sum(r.state in ("diverged", "failed") for r in rest),
         explorers=sum(r.explorer for r in here),
-        lowest_kept=min(kept, key=lambda s: sign * s, default=None),
-        best_stopped=max(dropped, key=lambda s: sign * s, default=None),
+        lowest_kept=study.objective.worst(kept),
+        best_stopped=study.objective.best(dropped),
     )
 
 
-def _missed(study: Study, top: Sequence[TrialRecord], factor: int) -> tuple[Missed, ...]:
-    if len(top) < FEWEST_TOP or study.header.get("scheduler") == "fifo":
+def _missed(study: Study, top: Sequence[TrialRecord], factor: int | None) -> tuple[Missed, ...]:
+    if factor is None or len(top) < FEWEST_TOP or study.header.scheduler not in STOPPING:
         return ()
     stopped_at: dict[int, list[str]] = {}
     for epoch in study.rungs[:-1]:
-        judged = _judged(study, epoch, factor)
+        judged = _stopped_at(study, epoch, factor)
         stopped_at[epoch] = [r.trial_id for r in top if judged.get(r.trial_id)]
     anywhere = sorted({name for names in stopped_at.values() for name in names})
     found = [*stopped_at.items(), (ANYWHERE, anywhere)]
@@ -193,27 +201,13 @@ def _agreements(
             yield Agreement(epoch, rank_correlation(pairs))
 
 
-def _judged(study: Study, epoch: int, factor: int) -> Mapping[str, bool]:
-    """Whether each trial would have been stopped at this rung, by id.
-
-    The stopping rule asks on arrival whether a trial is among the best ``1 / factor`` seen so far;
-    under ``asha`` a trial waits, so that its place among all that ever came decides.
-    """
-    sign = -1.0 if study.mode == "max" else 1.0
+def _stopped_at(study: Study, epoch: int, factor: int) -> Mapping[str, bool]:
+    """Whether the study's scheduler would have stopped each trial at this rung, by id."""
     arrivals = []
     for record in study.records:
         for row in record.rows:
             value = row.get(study.metric)
             if row["epoch"] == epoch and isinstance(value, int | float):
-                arrivals.append((row["time"], record.trial_id, sign * value))
-    arrivals.sort()
-    everybody = sorted(loss for _, _, loss in arrivals)
-    waits = study.header.get("scheduler") == "asha"
-    seen: list[float] = []
-    verdicts = {}
-    for _, name, loss in arrivals:
-        insort(seen, loss)
-        field = everybody if waits else seen
-        better = bisect_left(field, loss)
-        verdicts[name] = better >= max(1, len(field) // factor)
-    return verdicts
+                arrivals.append((row["time"], record.trial_id, study.objective.sign * value))
+    scores = [(trial_id, score) for _, trial_id, score in sorted(arrivals, key=lambda a: a[:2])]
+    return would_have_stopped(study.header.scheduler or "", factor, scores)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from analysis.statistics.intervals import (
     Interval,
@@ -63,20 +62,11 @@ def compute_incumbent(study: Study) -> Incumbent:
     )
 
 
-def data_of(study: Study) -> dict[str, Any]:
-    """What the header says of the data; empty where it says nothing."""
-    data = study.header.get("data")
-    return data if isinstance(data, dict) else {}
-
-
 def validation_images(study: Study) -> int | None:
     """Images behind every ``val_accuracy``; None for other metrics and where it is not stated."""
-    counts = data_of(study).get("counts")
-    val = counts.get("val") if isinstance(counts, dict) else None
-    if study.metric != "val_accuracy" or study.mode != "max" or not isinstance(val, dict):
+    if study.metric != "val_accuracy" or not study.objective.maximizes:
         return None
-    numbers = [n for n in val.values() if isinstance(n, int)]
-    return sum(numbers) or None
+    return study.header.num_images("val")
 
 
 def _gain(best: float | None, baseline: float | None, num_val: int | None) -> Interval | None:
@@ -108,6 +98,6 @@ def _search_gain(
 ) -> Interval | None:
     if len(searched) < 2 or len(explored) < 2:
         return None
-    if study.mode == "max":
+    if study.objective.maximizes:
         return mean_difference(searched, explored)
     return mean_difference(explored, searched)

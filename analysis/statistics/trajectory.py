@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from analysis.statistics.trial_outcomes import better, outcome_of
+from analysis.statistics.trial_outcomes import outcome_of
 from deepsight.run_store import Study, TrialRecord
 
 
@@ -97,7 +97,7 @@ def _steps(study: Study, start: float, times: list[float]) -> tuple[Step, ...]:
     for record in sorted(full, key=lambda r: r.rows[-1]["time"]):
         score, time = study.score(record), record.rows[-1]["time"]
         assert score is not None
-        if not steps or better(study, score, steps[-1].score):
+        if not steps or study.objective.better(score, steps[-1].score):
             counts = bisect_right(begun, time), bisect_right(times, time)
             steps.append(Step(record.trial_id, score, *counts, time - start))
     return tuple(steps)

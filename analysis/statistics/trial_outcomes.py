@@ -39,8 +39,3 @@ def scored(study: Study) -> list[tuple[TrialRecord, float]]:
     """The trials that trained for the full budget and have a score, in their order."""
     full = (r for r in study.records if study.has_full_budget(r))
     return [(r, score) for r in full if (score := study.score(r)) is not None]
-
-
-def better(study: Study, a: float, b: float) -> bool:
-    """Whether score `a` beats score `b`."""
-    return a > b if study.mode == "max" else a < b

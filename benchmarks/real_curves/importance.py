@@ -40,7 +40,7 @@ from benchmarks.importance_truth import ALLOWED, distance, peers
 from benchmarks.real_curves.simulator import Ours, Shelf, measure, simulate
 from benchmarks.real_curves.table import Table, load_table, table_names
 from benchmarks.real_curves.truth import load_truth, truth_file
-from deepsight.run_store.study import Study, TrialRecord
+from deepsight.run_store import Study, StudyHeader, TrialRecord
 from deepsight.tune.search.search import Search
 
 SLOTS = 2
@@ -82,11 +82,11 @@ def make_random(table: Table, weights: np.ndarray, trials: int, seed: int) -> St
 
 def _study(table: Table, ours: Ours, records: list[TrialRecord]) -> Study:
     plan = ours.searcher.plan
-    return Study(
-        directory=Path(table.name), header={"name": table.name}, space=dict(table.space),
-        fixed=dict(plan.fixed), metric="score", mode="max", max_epochs=table.epochs,
-        rungs=tuple(plan.rungs), records=records,
+    header = StudyHeader(
+        name=table.name, metric="score", mode="max", max_epochs=table.epochs,
+        rungs=tuple(plan.rungs), fixed=dict(plan.fixed), space=dict(table.space),
     )  # fmt: skip
+    return Study(directory=Path(table.name), header=header, records=records)
 
 
 def run(job: Job, num_peers: int) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from deepsight.run_store.format import (
     trial_id,
     trial_path,
 )
+from deepsight.run_store.header import StudyHeader, parse_header
+from deepsight.run_store.objective import Objective
 from deepsight.run_store.reader import load_header, load_study
 from deepsight.run_store.study import Study, TrialRecord
 from deepsight.run_store.writer import (
@@ -19,7 +21,7 @@ from deepsight.run_store.writer import (
 )
 
 __all__ = [
-    "DISK_ERRORS", "SCHEMA_VERSION", "STATES", "StorageError", "Study", "StudyFormatError",
-    "StudyWriter", "TrialRecord", "create_study", "load_header", "load_study", "open_study",
-    "storage_error", "trial_id", "trial_path",
+    "DISK_ERRORS", "SCHEMA_VERSION", "STATES", "Objective", "StorageError", "Study",
+    "StudyFormatError", "StudyHeader", "StudyWriter", "TrialRecord", "create_study", "load_header",
+    "load_study", "open_study", "parse_header", "storage_error", "trial_id", "trial_path",
 ]  # fmt: skip

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from deepsight.config import UserError
-from deepsight.space import from_json
 
 SCHEMA_VERSION = 1
 HEADER_FILE = "study.json"
@@ -112,41 +111,6 @@ def decode_line(where: str, raw: bytes) -> dict[str, Any]:
     if not isinstance(line, dict) or not TRIAL_ID.fullmatch(str(line.get("trial_id"))):
         damaged(where, "not an object with a trial_id")
     return line
-
-
-_HEADER_TYPES: dict[str, type] = {
-    "schema_version": int, "name": str, "metric": str, "mode": str, "max_epochs": int,
-    "rungs": list, "fixed": dict, "space": dict,
-}  # fmt: skip
-
-
-def check_header(header: Mapping[str, Any], where: str) -> None:
-    """Refuse a header without the fields that reading leans on; all others are optional."""
-    version = header.get("schema_version")
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise StudyFormatError(
-            f"{where}: schema_version {version} is newer than {SCHEMA_VERSION}, "
-            "the newest that this deepsight reads.",
-            "Read it with the version of deepsight that wrote it (in its field versions), or a "
-            "newer one.",
-        )
-    for name, kind in _HEADER_TYPES.items():
-        if type(header.get(name)) is not kind:
-            damaged(where, f"{name} must be of type {kind.__name__}, got {header.get(name)!r}")
-    if not all(_is(rung, int) for rung in header["rungs"]):
-        damaged(where, f"rungs must be whole numbers of epochs, got {header['rungs']!r}")
-    if header["mode"] not in ("max", "min"):
-        damaged(where, f"mode must be max or min, got {header['mode']!r}")
-    try:
-        space = from_json(header["space"])
-    except UserError as error:
-        damaged(where, error.cause.rstrip("."))
-    taken = sorted(set(space) & set(TRIAL_COLUMNS))
-    if taken:
-        raise StudyFormatError(
-            f"{where}: a hyperparameter cannot be named {' or '.join(taken)}.",
-            "Name it otherwise, as in user.state.",
-        )
 
 
 def _is(value: object, kinds: type | tuple[type, ...]) -> bool:

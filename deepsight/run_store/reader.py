@@ -19,13 +19,12 @@ from deepsight.run_store.format import (
     StudyFormatError,
     apply_event,
     apply_result,
-    check_header,
     damaged,
     decode,
     decode_line,
 )
+from deepsight.run_store.header import StudyHeader, parse_header
 from deepsight.run_store.study import Study, TrialRecord
-from deepsight.space import from_json
 
 
 def load_study(path: Path | str, skip_damaged: bool = False) -> Study:
@@ -61,12 +60,6 @@ def load_study(path: Path | str, skip_damaged: bool = False) -> Study:
     return Study(
         directory=directory,
         header=header,
-        space=from_json(header["space"]),
-        fixed=header["fixed"],
-        metric=header["metric"],
-        mode=header["mode"],
-        max_epochs=header["max_epochs"],
-        rungs=tuple(header["rungs"]),
         records=[TrialRecord(**trial) for trial in trials.values()],
         skipped=tuple(skipped),
     )
@@ -87,7 +80,7 @@ def require_study(directory: Path) -> None:
         )
 
 
-def load_header(path: Path | str) -> dict[str, Any]:
+def load_header(path: Path | str) -> StudyHeader:
     """Read and check ``study.json`` alone.
 
     Raises:
@@ -104,8 +97,7 @@ def load_header(path: Path | str) -> dict[str, Any]:
         damaged(f"{file}:{line}", f"not JSON ({error})")
     if not isinstance(header, dict):
         damaged(f"{file}:1", "not a JSON object")
-    check_header(header, str(file))
-    return header
+    return parse_header(header, str(file))
 
 
 def _snapshot(directory: Path) -> tuple[bytes, bytes]:

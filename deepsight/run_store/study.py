@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from deepsight.config import Value, unknown
 from deepsight.notebook import block_html, table_html, text
 from deepsight.run_store.format import STATES, TRIAL_COLUMNS, trial_id
+from deepsight.run_store.header import StudyHeader
+from deepsight.run_store.objective import Objective
 from deepsight.space import Domain
 
 if TYPE_CHECKING:
@@ -67,17 +69,46 @@ class Study:
     """A study as its directory tells it."""
 
     directory: Path
-    header: dict[str, Any]
-    space: dict[str, Domain]
-    fixed: dict[str, Value]
-    metric: str
-    mode: str
-    max_epochs: int
-    rungs: tuple[int, ...]
+    header: StudyHeader
     records: list[TrialRecord]
     """In the order in which they started."""
     skipped: tuple[str, ...] = ()
     """Damaged lines that were left out, each as ``file:line: what is wrong``."""
+
+    @property
+    def space(self) -> Mapping[str, Domain]:
+        """What is searched."""
+        return self.header.space
+
+    @property
+    def fixed(self) -> Mapping[str, Value]:
+        """Hyperparameters that are not searched."""
+        return self.header.fixed
+
+    @property
+    def metric(self) -> str:
+        """The metric by which trials are compared."""
+        return self.header.metric
+
+    @property
+    def mode(self) -> str:
+        """``max`` or ``min``."""
+        return self.header.mode
+
+    @property
+    def max_epochs(self) -> int:
+        """The full budget of a trial."""
+        return self.header.max_epochs
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """Epochs at which trials are compared, rising, the full budget last."""
+        return self.header.rungs
+
+    @property
+    def objective(self) -> Objective:
+        """Which of two scores is better."""
+        return Objective(self.metric, self.mode)
 
     @cached_property
     def trials(self) -> pd.DataFrame:
@@ -138,14 +169,14 @@ class Study:
 
     def ranked(self, records: Iterable[TrialRecord]) -> list[TrialRecord]:
         """Those of `records` that have a score, best first, the earlier first among equals."""
-        sign = -1.0 if self.mode == "max" else 1.0
-        scored = [(sign * s, r) for r in records if (s := self.score(r)) is not None]
+        key = self.objective.sort_key
+        scored = [(key(s), r) for r in records if (s := self.score(r)) is not None]
         return [r for _, r in sorted(scored, key=lambda pair: pair[0])]
 
     def _best_value(self, record: TrialRecord) -> float | None:
         values = [row.get(self.metric) for row in record.rows]
         numbers = [float(v) for v in values if isinstance(v, int | float)]
-        return (max if self.mode == "max" else min)(numbers, default=None)
+        return self.objective.best(numbers)
 
     def _facts(self) -> list[str]:
         """The best score, the trials by state, and where all of it lies."""

@@ -25,10 +25,10 @@ from deepsight.run_store.format import (
     SCHEMA_VERSION,
     TRIALS_FILE,
     StorageError,
-    check_header,
     plain_object,
     trial_path,
 )  # fmt: skip
+from deepsight.run_store.header import parse_header
 from deepsight.run_store.lock import Writer, remove_note, take_lock
 from deepsight.run_store.reader import load_study, require_study
 from deepsight.run_store.study import Study
@@ -52,7 +52,7 @@ def create_study(directory: Path, header: Mapping[str, Any], mark: str = "") -> 
     if directory.exists():
         raise _exists(directory)
     header = {"schema_version": SCHEMA_VERSION} | plain_object(HEADER_FILE, header)
-    check_header(header, HEADER_FILE)
+    parse_header(header, HEADER_FILE)
     aside = directory.with_name(f".{directory.name}.{os.getpid()}")
     shutil.rmtree(aside, ignore_errors=True)  # of a killed process that had our number
     try:
@@ -146,7 +146,7 @@ class StudyWriter:
     def write_header(self, header: Mapping[str, Any]) -> None:
         """Replace ``study.json`` in one step (a resumed study may be asked for more trials)."""
         header = plain_object(HEADER_FILE, header) | {"schema_version": SCHEMA_VERSION}
-        check_header(header, HEADER_FILE)
+        parse_header(header, HEADER_FILE)
         try:
             _replace(self.directory / HEADER_FILE, header)
         except OSError as error:

@@ -13,19 +13,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from deepsight.config import Value
 from deepsight.run_store import (
     DISK_ERRORS,
     Study,
+    StudyHeader,
     StudyWriter,
     create_study,
     load_header,
     open_study,
     storage_error,
 )
-from deepsight.tune.plan import StudyPlan, plan_from_json
+from deepsight.tune.plan import StudyPlan, plan_from_header
 from deepsight.tune.preflight import (
     check_plan,
     files_needed,
@@ -163,7 +164,7 @@ def resume_study(
     if space is not None:
         require_same_space(header, space)
     require_same_searcher(header, changes.get("searcher"))
-    plan = plan_from_json(header, **changes)
+    plan = plan_from_header(header, **changes)
     check_plan(plan, local=not address)
     interrupt = Interrupt(may_exit=may_exit)
     try:
@@ -205,7 +206,7 @@ def _joined(
 def _run(
     plan: StudyPlan,
     writer: StudyWriter,
-    header: Mapping[str, Any],
+    header: StudyHeader,
     cluster: RayStart | None,
     show_progress: bool,
     interrupt: Interrupt,
@@ -260,7 +261,7 @@ def _start_ray(plan: StudyPlan, study: Study) -> RayStart | None:
 
 def _search_on_ray(
     search: Search,
-    header: Mapping[str, Any],
+    header: StudyHeader,
     starting: RayStart | None,
     interrupt: Interrupt,
     joined: bool,

@@ -28,7 +28,8 @@ from deepsight.config import (
     study_settings,
     trial_config,
 )
-from deepsight.space import Choice, Domain, default_point, from_json, sample, to_json
+from deepsight.run_store import StudyHeader
+from deepsight.space import Choice, Domain, default_point, sample, to_json
 from deepsight.space_checks import check_space
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -164,7 +165,7 @@ def parse_duration(text: str) -> float:
 
 
 def plan_to_json(plan: StudyPlan) -> dict[str, Any]:
-    """The part of ``study.json`` that `plan_from_json` rebuilds the plan from."""
+    """The part of ``study.json`` that `plan_from_header` rebuilds the plan from."""
     s = plan.settings
     return {
         "name": plan.name,
@@ -190,17 +191,17 @@ def plan_to_json(plan: StudyPlan) -> dict[str, Any]:
     }
 
 
-def plan_from_json(header: Mapping[str, Any], **changes: Value) -> StudyPlan:
+def plan_from_header(header: StudyHeader, **changes: Value) -> StudyPlan:
     """The plan of a stored study, with ``study.*`` settings changed (``trials=48``)."""
-    settings, resources = study_settings(header["settings"])
+    settings, resources = study_settings(header.settings)
     return StudyPlan(
-        str(header["name"]),
-        from_json(header["space"]),
-        dict(header["fixed"]),
+        header.name,
+        header.space,
+        dict(header.fixed),
         dataclasses.replace(settings, **changes),  # type: ignore[arg-type]
         resources,
-        tuple(header["rungs"]),
-        tuple(header.get("pinned", ())),
+        header.rungs,
+        header.pinned or (),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deepsight.config import UserError, Value, is_import_path
-from deepsight.run_store import StudyWriter
+from deepsight.run_store import StudyHeader, StudyWriter, parse_header
 from deepsight.space import Domain, to_json
 from deepsight.tune.plan import StudyPlan, plan_to_json
 
@@ -18,7 +18,7 @@ MAY_CHANGE = (
 """Settings that may be given when a study goes on; its searcher may only be named again."""
 
 
-def require_same_space(header: Mapping[str, Any], space: Mapping[str, Domain]) -> None:
+def require_same_space(header: StudyHeader, space: Mapping[str, Domain]) -> None:
     """Refuse a space that is not the one that the study searches.
 
     Args:
@@ -28,8 +28,8 @@ def require_same_space(header: Mapping[str, Any], space: Mapping[str, Domain]) -
     Raises:
         UserError: If they differ; the cause says where.
     """
-    before, now = header["space"], json.loads(json.dumps(to_json(space)))
-    pinned = header.get("pinned", header["fixed"])
+    before, now = header.stored["space"], json.loads(json.dumps(to_json(space)))
+    pinned = header.fixed if header.pinned is None else header.pinned
     differences = [
         f"{name} was {json.dumps(before.get(name, 'absent'))}, "
         f"is {json.dumps(now.get(name, 'absent'))}"
@@ -43,7 +43,7 @@ def require_same_space(header: Mapping[str, Any], space: Mapping[str, Domain]) -
         )
 
 
-def require_same_searcher(header: Mapping[str, Any], named: Value) -> None:
+def require_same_searcher(header: StudyHeader, named: Value) -> None:
     """Refuse another searcher, and one that nobody but the study's files asks to import.
 
     A study may be a stranger's, and importing runs code. DeepSight's own searchers and those of
@@ -56,7 +56,7 @@ def require_same_searcher(header: Mapping[str, Any], named: Value) -> None:
     Raises:
         UserError: If the two differ, or the study's is not named and would be imported.
     """
-    stored = header["settings"].get("study.searcher", named)
+    stored = header.settings.get("study.searcher", named)
     if named is not None and named != stored:
         raise UserError(
             f"the study's searcher is {stored!r}, not {named!r}: a study keeps its searcher.",
@@ -71,14 +71,14 @@ def require_same_searcher(header: Mapping[str, Any], named: Value) -> None:
 
 
 def require_same_data(
-    header: Mapping[str, Any], data: Mapping[str, Any], allow_changed: bool
+    header: StudyHeader, data: Mapping[str, Any], allow_changed: bool
 ) -> None:
     """Refuse data other than those that the study's trials were trained on.
 
     Raises:
         UserError: If their fingerprints differ and that is not allowed.
     """
-    before, now = (d.get("fingerprint") for d in (header.get("data") or {}, data))
+    before, now = header.fingerprint, data.get("fingerprint")
     if before != now and before is not None and not allow_changed:
         raise UserError(
             f"the data have changed since the study began (fingerprint {str(before)[:12]}, "
@@ -88,13 +88,12 @@ def require_same_data(
 
 
 def update_header(
-    writer: StudyWriter, header: Mapping[str, Any], plan: StudyPlan, data: Mapping[str, Any]
-) -> Mapping[str, Any]:
-    """Store the changed settings of a resumed study, if any; returns the header."""
-    stored = dict(header) | plan_to_json(plan)
-    before = header.get("data") or {}
-    if data.get("fingerprint") != before.get("fingerprint"):
-        stored |= {"data": data, "earlier_data": [*header.get("earlier_data", []), before]}
-    if stored != header:
+    writer: StudyWriter, header: StudyHeader, plan: StudyPlan, data: Mapping[str, Any]
+) -> StudyHeader:
+    """Store the changed settings of a resumed study, if any; returns its header."""
+    stored = dict(header.stored) | plan_to_json(plan)
+    if data.get("fingerprint") != header.fingerprint:
+        stored |= {"data": data, "earlier_data": [*header.earlier_data, header.data]}
+    if stored != header.stored:
         writer.write_header(stored)
-    return stored
+    return parse_header(stored, "study.json")

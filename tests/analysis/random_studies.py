@@ -3,7 +3,7 @@
 import random
 from pathlib import Path
 
-from deepsight.run_store import Study, TrialRecord
+from deepsight.run_store import Study, StudyHeader, TrialRecord
 from deepsight.space import sample
 
 
@@ -31,7 +31,8 @@ def make_study(space, score, num=60, seed=0, max_epochs=9, rungs=(1, 3, 9), fixe
 
 
 def study_of(space, records, max_epochs=9, rungs=(1, 3, 9), fixed=None, mode="max"):
-    return Study(
-        directory=Path("none"), header={"name": "none"}, space=dict(space), fixed=fixed or {},
-        metric="score", mode=mode, max_epochs=max_epochs, rungs=tuple(rungs), records=records,
+    header = StudyHeader(
+        name="none", metric="score", mode=mode, max_epochs=max_epochs, rungs=tuple(rungs),
+        fixed=fixed or {}, space=dict(space),
     )  # fmt: skip
+    return Study(directory=Path("none"), header=header, records=records)

@@ -72,14 +72,14 @@ def test_a_running_study_of_ones_own_trainable(own):
 
 
 def test_a_missed_target_is_said_with_its_gap(own):
-    own.write_header(load_study(own.directory).header | {"target": 1.0})
+    own.write_header(load_study(own.directory).header.stored | {"target": 1.0})
     summary = compute_summary(load_study(own.directory))
     assert summary.target_met is False
     assert "minimum viable cost 1: missed by 2" in "\n".join(summary_lines(summary))
 
 
 def test_a_study_without_any_trial(tmp_path, own):
-    header = load_study(own.directory).header | {"target": 0.5}
+    header = load_study(own.directory).header.stored | {"target": 0.5}
     create_study(tmp_path / "empty", header).close()
     summary = compute_summary(load_study(tmp_path / "empty"))
     text = "\n".join(summary_lines(summary))
@@ -89,7 +89,7 @@ def test_a_study_without_any_trial(tmp_path, own):
 
 
 def test_an_unfinished_incumbent_is_flagged(tmp_path, own):
-    header = load_study(own.directory).header
+    header = load_study(own.directory).header.stored
     with create_study(tmp_path / "young", header) as writer:
         writer.started("t0000", {"x": 0.5, "y": 0.5}, False, 2)
         writer.result("t0000", {"epoch": 1, "cost": 9.0})

@@ -153,15 +153,15 @@ def test_unknown_fields_are_kept(study):
     with (study / "results.jsonl").open("a") as file:
         file.write(RESULT.replace("t0000", "t0002").replace('"time"', '"odd": [1], "time"') + "\n")
     loaded = load_study(study)
-    assert loaded.header["mood"] == "good"
+    assert loaded.header.extra == {"mood": "good"}
     assert loaded.records[2].extra == {"node": "n1", "gpu": 3}
     assert loaded.records[2].rows[0]["odd"] == [1]
 
 
 def test_the_header_is_replaced_whole(study):
     with open_study(study) as writer:
-        writer.write_header(load_study(study).header | {"trials": 48})
-    assert load_study(study).header["trials"] == 48
+        writer.write_header(load_study(study).header.stored | {"trials": 48})
+    assert load_study(study).header.trials == 48
     assert not [p for p in study.iterdir() if p.name.startswith(".")]
 
 

@@ -264,7 +264,7 @@ def test_without_a_full_budget_a_healthy_trial_stands_in(tmp_path):
 def test_version_1_is_read_for_ever():
     """The study that version 1 wrote when it was new; these numbers never change."""
     loaded = load_study(V1)
-    assert loaded.header["schema_version"] == 1
+    assert loaded.header.schema_version == 1
     counts = {state: sum(r.state == state for r in loaded.records) for state in STATES}
     assert counts == {"running": 0, "completed": 6, "stopped": 4, "diverged": 1, "failed": 1}
     assert [r.trial_id for r in loaded.records if r.explorer] == ["t0004", "t0009"]
@@ -321,5 +321,5 @@ def test_the_documentation_names_every_field():
     for file in ("trials.jsonl", "results.jsonl"):
         for line in (V1 / file).read_text().splitlines():
             fields |= set(json.loads(line))
-    fields |= {*load_study(V1).header["data"], *load_study(V1).header["resources"]}
+    fields |= {*load_study(V1).header.data, *load_study(V1).header.resources}
     assert [name for name in sorted(fields) if f"`{name}`" not in page] == []

@@ -7,11 +7,12 @@ import pytest
 
 from deepsight.config import DEFAULTS, UserError, trial_config
 from deepsight.overrides import parse_set
+from deepsight.run_store import parse_header
 from deepsight.space import choice, loguniform, uniform
 from deepsight.tune.plan import (
     describe,
     parse_duration,
-    plan_from_json,
+    plan_from_header,
     plan_to_json,
     resolve_study,
 )
@@ -109,15 +110,19 @@ def test_no_durations(text):
         parse_duration(text)
 
 
+def stored_header(plan):
+    return parse_header({"schema_version": 1} | json.loads(json.dumps(plan_to_json(plan))), "")
+
+
 @pytest.mark.parametrize("name", space_names())
 def test_a_plan_survives_json(name):
     plan = resolve_study("a", *load_space(name))
-    assert plan_from_json(json.loads(json.dumps(plan_to_json(plan)))) == plan
+    assert plan_from_header(stored_header(plan)) == plan
 
 
 def test_a_resumed_plan_may_be_given_more_trials():
-    stored = json.loads(json.dumps(plan_to_json(make_plan())))
-    assert plan_from_json(stored, trials=99).settings.trials == 99
+    stored = stored_header(make_plan())
+    assert plan_from_header(stored, trials=99).settings.trials == 99
 
 
 def test_the_space_of_an_own_trainable_has_names_of_its_own():

@@ -7,11 +7,11 @@ from PIL import Image
 
 from deepsight.config import UserError
 from deepsight.data import datasets
-from deepsight.run_store import create_study, load_study, open_study, reader
+from deepsight.run_store import create_study, load_study, open_study, parse_header, reader
 from deepsight.space import choice, uniform
 from deepsight.tune.cli import main
 from deepsight.tune.driver import resume_study
-from deepsight.tune.plan import plan_from_json, resolve_study
+from deepsight.tune.plan import plan_from_header, resolve_study
 from deepsight.tune.preflight import make_header, prepare_all
 from deepsight.tune.resume import (
     require_same_data,
@@ -25,7 +25,8 @@ snapshot = reader._snapshot
 
 
 def header(plan=None, data=None):
-    return json.loads(json.dumps(make_header(plan or make_plan(), data or {})))
+    made = json.loads(json.dumps(make_header(plan or make_plan(), data or {})))
+    return parse_header({"schema_version": 1} | made, "study.json")
 
 
 def test_the_same_space_is_accepted():
@@ -55,7 +56,7 @@ def test_what_the_study_pinned_may_be_in_the_space_and_what_it_did_not_may_not()
                          {"optim.lr": 0.15})  # fmt: skip
     assert plan.pinned == ("optim.lr",)
     stored = header(plan)
-    assert plan_from_json(stored).pinned == ("optim.lr",)
+    assert plan_from_header(stored).pinned == ("optim.lr",)
     require_same_space(stored, {"optim.lr": uniform(0.1, 0.3), "optim.momentum": uniform(0.1, 0.2)})
     more = {"optim.momentum": uniform(0.1, 0.2), "optim.weight_decay": uniform(0.1, 0.2)}
     with pytest.raises(UserError, match="optim.weight_decay was"):
@@ -104,8 +105,8 @@ def test_accepted_data_are_stored_beside_those_of_before(tmp_path):
         assert load_study(tmp_path / "s").header == stored
         update_header(writer, stored, plan, {"fingerprint": "b"})
     changed = load_study(tmp_path / "s").header
-    assert changed["data"] == {"fingerprint": "b"}
-    assert changed["earlier_data"] == [{"fingerprint": "a"}]
+    assert changed.data == {"fingerprint": "b"}
+    assert changed.earlier_data == ({"fingerprint": "a"},)
 
 
 def test_the_command_line_refuses_changed_files(tmp_path, monkeypatch, capsys):

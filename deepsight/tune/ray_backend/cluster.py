@@ -12,6 +12,7 @@ from typing import Any
 import ray
 from ray import tune
 
+from deepsight.run_store import StudyHeader
 from deepsight.tune.plan import StudyPlan
 from deepsight.tune.ray_backend.adapter import (
     AdapterState,
@@ -34,7 +35,7 @@ LOOK_S = 2.0
 logger = logging.getLogger(__name__)
 
 
-def run_on_ray(search: Search, header: Mapping[str, Any], joined: bool) -> None:
+def run_on_ray(search: Search, header: StudyHeader, joined: bool) -> None:
     """Let Ray Tune, which is up, run `search` until it is exhausted or told to stop.
 
     Args:
@@ -43,7 +44,7 @@ def run_on_ray(search: Search, header: Mapping[str, Any], joined: bool) -> None:
         joined: Whether the cluster is somebody else's, whose nodes come and go.
     """
     plan, directory = search.plan, search.writer.directory
-    per_trial, measured = _resources_per_trial(search, header.get("resources", {}))
+    per_trial, measured = _resources_per_trial(search, header.resources)
     slots = Slots(plan, per_trial, joined)
     search.set_slots(slots())
     _record(search, header, per_trial, measured)
@@ -153,7 +154,7 @@ def _gpu_sharing(search: Search, node: Mapping[str, Any], earlier: Mapping[str, 
 
 def _record(
     search: Search,
-    header: Mapping[str, Any],
+    header: StudyHeader,
     per_trial: Mapping[str, float],
     measured: dict[str, Any] | None,
 ) -> None:
@@ -166,5 +167,5 @@ def _record(
     }
     if measured is not None:
         resolved["measured"] = measured
-    resources = dict(header.get("resources", {})) | resolved
-    search.writer.write_header(dict(header) | {"resources": resources})
+    resources = dict(header.resources) | resolved
+    search.writer.write_header(dict(header.stored) | {"resources": resources})

@@ -74,21 +74,6 @@ def test_explorers_tell_what_stopping_would_have_missed(tmp_path):
     assert share.high == pytest.approx(0.9874, abs=1e-4)
 
 
-def test_an_explorers_verdict_is_the_schedulers(tmp_path):
-    """What is judged afterwards is what `AshaStop` said of trials that were not exempt."""
-    import random
-
-    from analysis.statistics.early_stopping import _judged
-    from deepsight.schedulers import AshaStop, Decision
-
-    rng = random.Random(0)
-    study = hand_study(tmp_path / "s", [trial([round(rng.random(), 2)] * 9) for _ in range(60)])
-    scheduler = AshaStop([1, 3, 9], 3)
-    said = {r.trial_id: scheduler.judge(r.trial_id, 1, r.rows[0]["val_accuracy"])
-            for r in study.records}  # fmt: skip
-    assert _judged(study, 1, 3) == {name: v is Decision.STOP for name, v in said.items()}
-
-
 def test_the_front_holds_what_nothing_cheaper_beats(small):
     info = compute_cost(small)
     assert info.front == ("t0005", "t0001")  # 4.5 s for 0.80, 9 s for 0.90; 18 s for 0.85 is worse

@@ -97,7 +97,7 @@ def test_a_node_dies_while_it_trains(tmp_path):
     assert [pid for *_, pid in again] == [doomed[2], again[-1][2]]
     assert again[-1][2] not in there
     assert study.check(most_repeated=1) == 1
-    resources = load_study(study.path).header["resources"]
+    resources = load_study(study.path).header.resources
     assert resources["slots"] == 3
     assert resources["nodes"] == 3 * [{"cpus": 1.0, "gpus": 0.0}]
 
@@ -184,9 +184,9 @@ def test_trials_share_gpus(tmp_path):
         assert code == 0, err
         assert "in 4 slots" in err
     study = load_study(tmp_path / "runs" / "s")
-    assert study.header["settings"]["resources.gpus_per_trial"] == 0.5
-    assert study.header["resources"]["gpus_per_trial"] == 0.5
-    assert study.header["resources"]["slots"] == 4
+    assert study.header.settings["resources.gpus_per_trial"] == 0.5
+    assert study.header.resources["gpus_per_trial"] == 0.5
+    assert study.header.resources["slots"] == 4
     places = {row["pid"]: row["gpu"] for record in study.records for row in record.rows}
     assert sorted(places.values()) == [0, 0, 1, 1]
     assert sum(len(record.rows) for record in study.records) == 10
