@@ -57,7 +57,7 @@ def _legend(info: Coordinates, lines: Sequence[Line]) -> dict[str, Any]:
         "low": number(info.score_low),
         "high": number(info.score_high),
         "score": info.axes[info.score_index].name,
-        "fates": [[f, OUTCOME_COLOURS[f]] for f in OUTCOMES if f in others],
+        "outcomes": [[f, OUTCOME_COLOURS[f]] for f in OUTCOMES if f in others],
         "explorers": any(line.explorer for line in lines),
     }
 

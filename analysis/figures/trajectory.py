@@ -38,10 +38,10 @@ def draw_created(info: Trajectory) -> Figure:
     unit, name = time_unit(max((c.created_s for c in info.curves), default=0.0))
     shown = [c for c in info.curves if c.scores]
     outcomes = [f for f in OUTCOMES if any(c.outcome == f for c in shown)]
-    for name_ in outcomes:
-        some = [c for c in shown if c.outcome == name_]
+    for outcome in outcomes:
+        some = [c for c in shown if c.outcome == outcome]
         axes.plot([c.created_s / unit for c in some], [c.scores[-1] for c in some],
-                  OUTCOME_MARKS[name_], color=OUTCOME_COLOURS[name_], markersize=5, alpha=0.85,
+                  OUTCOME_MARKS[outcome], color=OUTCOME_COLOURS[outcome], markersize=5, alpha=0.85,
                   zorder=3)  # fmt: skip
     explorers = [c for c in shown if c.explorer]
     draw_rings(axes, [c.created_s / unit for c in explorers], [c.scores[-1] for c in explorers])
@@ -77,7 +77,7 @@ def draw_curves(info: Trajectory) -> Figure:
 def _draw_bundle(
     axes: Axes, curves: Sequence[Curve], colours: Sequence[Any], faint: bool
 ) -> None:
-    """Curves and their ends: explorers' have a diamond, all others the mark of their fate."""
+    """Curves and their ends: explorers' have a diamond, all others the mark of their outcome."""
     lines = LineCollection(
         [list(zip(c.epochs, c.scores, strict=True)) for c in curves], colors=list(colours),
         linewidths=0.8 if faint else 1.1, alpha=0.5 if faint else 0.9, zorder=2 if faint else 3,

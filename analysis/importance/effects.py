@@ -62,7 +62,6 @@ class BestRegion:
     """By how much the best value's average beats the mean over the domain, in the metric's unit."""
     gain_low: float
     gain_high: float
-    text: str
 
 
 @dataclass(frozen=True)
@@ -230,7 +229,7 @@ def _effect(surrogate: Surrogate, name: str, tried: Array, seed: int) -> Effect:
     if len(silent):
         inactive = _point(None, "inactive", mean[-1], draws[-1], int(np.isnan(tried).sum()))
     num = len(grid)
-    best = _best(surrogate.sign, name, domain, values, mean[:num], draws[:num])
+    best = _best(surrogate.sign, domain, values, mean[:num], draws[:num])
     kind, log = ("choice", False) if isinstance(domain, Choice) else ("number", domain.log)
     return Effect(name, kind, log, points, inactive, best)
 
@@ -242,7 +241,7 @@ def _point(value: Value, text: str, mean: float, draws: Array, num_near: int) ->
 
 
 def _best(
-    sign: float, name: str, domain: object, values: Sequence[Value], mean: Array, draws: Array
+    sign: float, domain: object, values: Sequence[Value], mean: Array, draws: Array
 ) -> BestRegion:
     """Where the plausible functions have their best value."""
     first = int(np.argmax(sign * mean))
@@ -257,15 +256,8 @@ def _best(
     if isinstance(domain, Choice):
         often = np.bincount(places, minlength=len(values)) / len(places)
         candidates = tuple(v for i, v in enumerate(values) if i == first or often[i] >= PLAUSIBLE)
-        where = " or ".join(literal(value) for value in candidates)
     else:
         ends = np.percentile(np.append(places, first), INTERVAL)
         low = values[min(int(ends[0]), first)]
         high = values[max(int(np.ceil(ends[1])), first)]
-        where = literal(low) if low == high else f"between {literal(low)} and {literal(high)}"
-    if gain_low > 0:
-        text = f"{name} is best {'at ' if low == high else ''}{where}: "
-        text += f"{gain:.3g} [{gain_low:.3g}, {gain_high:.3g}] better than its average."
-    else:
-        text = f"No value of {name} is clearly better than its average."
-    return BestRegion(low, high, candidates, gain, gain_low, gain_high, text)
+    return BestRegion(low, high, candidates, gain, gain_low, gain_high)

@@ -45,10 +45,11 @@ def _shares(
 
     distributions = {name: to_distribution(study.space[name]) for name in names}
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    told = optuna.create_study(direction="maximize" if study.objective.maximizes else "minimize")
+    direction = "maximize" if study.objective.maximizes else "minimize"
+    finished = optuna.create_study(direction=direction)
     for record in records:
         params = {name: record.config[name] for name in names}
-        told.add_trial(
+        finished.add_trial(
             optuna.create_trial(
                 value=study.score(record), params=params, distributions=distributions
             )
@@ -56,7 +57,7 @@ def _shares(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)
-        found = optuna.importance.get_param_importances(told, evaluator=evaluator)
+        found = optuna.importance.get_param_importances(finished, evaluator=evaluator)
     ordered = sorted(found.items(), key=lambda item: -item[1])
     return tuple(
         Share(

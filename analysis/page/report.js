@@ -110,7 +110,7 @@
   const width = () => Math.max(element.parentElement.clientWidth, 84 * figure.axes.length);
 
   function drawLegend() {
-    const { colours, low, high, score, fates, explorers } = figure.legend;
+    const { colours, low, high, score, outcomes, explorers } = figure.legend;
     const item = (...parts) => {
       const span = document.createElement("span");
       span.append(...parts);
@@ -121,7 +121,7 @@
       part.style[property] = colour;
       return part;
     };
-    const items = fates.map(([fate, colour]) => item(piece("b", "borderTopColor", colour), fate));
+    const items = outcomes.map(([outcome, colour]) => item(piece("b", "borderTopColor", colour), outcome));
     if (colours.length) {
       const bar = colours.map((colour) => piece("i", "background", colour));
       items.unshift(item(`${score}: ${low}`, ...bar, "\u00a0", high));

@@ -91,7 +91,7 @@ def _results(info: Comparison) -> Section:
 
 
 def _row(side: StudySide) -> tuple[Cell, ...]:
-    score, lost = side.incumbent.score, side.incumbent.failed_or_diverged
+    score, bad = side.incumbent.score, side.incumbent.failed_or_diverged
     best = side.summary.incumbent
     alone = number(best.score) if best else "none"
     return (
@@ -101,7 +101,7 @@ def _row(side: StudySide) -> tuple[Cell, ...]:
         interval(score) if score else alone,
         side.quartiles[1] if side.quartiles else None,
         interval(side.spread) if side.spread else None,
-        percent_interval(lost) if lost else None,
+        percent_interval(bad) if bad else None,
         side.summary.num_epochs,
         duration(side.summary.elapsed_s),
     )

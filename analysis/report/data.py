@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from analysis.report.findings import Finding
+from analysis.importance.effects import Effect
+from analysis.report.findings import Finding, best_sentence
 from analysis.statistics.comparison import Comparison, StudySide
 from analysis.statistics.coordinates import Line
 from analysis.statistics.cost import TrialCost
@@ -30,16 +31,19 @@ KEYS: dict[type, dict[str, str]] = {
 def as_data(value: Any) -> Any:
     """A dataclass as a dictionary, with all that is in it.
 
-    The n of an interval is left out where it is stated elsewhere.
+    The n of an interval is left out where it is stated elsewhere; an effect is given its sentence.
     """
     if is_dataclass(value) and not isinstance(value, type):
         if isinstance(value, Finding):  # the interval's numbers stand beside the text
-            data = {"kind": value.kind, "text": value.text} | as_data(value.effect)
-            return {{"value": "effect"}.get(k, k): v for k, v in data.items()} | {
-                "unit": value.unit
-            }
+            effect = value.effect
+            return {
+                "kind": value.kind, "text": value.text, "effect": effect.value, "low": effect.low,
+                "high": effect.high, "n": effect.n, "unit": value.unit,
+            }  # fmt: skip
         keys = KEYS.get(type(value), {})
         data = {keys.get(f.name, f.name): as_data(getattr(value, f.name)) for f in fields(value)}
+        if isinstance(value, Effect):
+            data["best"]["text"] = best_sentence(value)
         if isinstance(value, Interval) and not value.n:
             del data["n"]
         return data

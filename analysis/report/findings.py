@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 
 from scipy import stats
 
+from analysis.importance.effects import Effect
 from analysis.importance.sensitivity import EPOCH_SECONDS, reportable_shares
-from analysis.page.formatting import count, percent, text
+from analysis.page.formatting import count, literal, percent, text
 from analysis.report.study_results import StudyResults
 from analysis.statistics.coordinates import INACTIVE, Coordinates
 from analysis.statistics.intervals import (
@@ -99,7 +100,24 @@ def _best_values(results: StudyResults) -> Iterator[Finding]:
         best = effects[name].best
         if best.gain_low > 0:
             number = Interval(best.gain, best.gain_low, best.gain_high, info.num_trials)
-            yield _finding("effect", best.text, number, results.study.metric)
+            yield _finding("effect", best_sentence(effects[name]), number, results.study.metric)
+
+
+def best_sentence(effect: Effect) -> str:
+    """Where one hyperparameter is best on average over the others, if that is sure."""
+    best = effect.best
+    if not best.gain_low > 0:
+        return f"No value of {effect.name} is clearly better than its average."
+    single = best.low == best.high  # also of a choice, which has no ends
+    if best.values:
+        where = " or ".join(map(literal, best.values))
+    else:
+        where = literal(best.low)
+        where = where if single else f"between {where} and {literal(best.high)}"
+    return (
+        f"{effect.name} is best {'at ' if single else ''}{where}: "
+        f"{best.gain:.3g} [{best.gain_low:.3g}, {best.gain_high:.3g}] better than its average."
+    )
 
 
 def _early_stopping(results: StudyResults) -> Iterator[Finding]:

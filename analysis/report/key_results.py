@@ -89,11 +89,11 @@ def _troubles(results: StudyResults) -> list[str]:
     """What a reader must know before believing any of it."""
     summary = results.summary
     troubles = []
-    lost = summary.states["failed"] + summary.states["diverged"]
-    if lost and results.incumbent.failed_or_diverged is not None:
+    bad = summary.states["failed"] + summary.states["diverged"]
+    if bad and results.incumbent.failed_or_diverged is not None:
         share = results.incumbent.failed_or_diverged
         troubles.append(
-            f"{count(lost, 'trial')} of {share.n} failed or diverged "
+            f"{count(bad, 'trial')} of {share.n} failed or diverged "
             f"({percent_interval(share)})."
         )
     if summary.first_error:

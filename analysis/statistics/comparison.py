@@ -20,7 +20,7 @@ from analysis.summary import Summary, compute_summary
 from deepsight.run_store import Study
 
 FEWEST = 5
-"""Scores from which a spread or a comparison of distributions is told."""
+"""Scores from which a spread or a comparison of distributions is computed."""
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from deepsight.run_store import Study, TrialRecord
 from deepsight.schedulers import SCHEDULERS, STOPPING, would_have_stopped
 
 FEWEST = 8
-"""Explorers of full budget from which a correlation is told."""
+"""Explorers of full budget from which a correlation is computed."""
 FEWEST_TOP = 2
-"""Best explorers from which it is told whether stopping would have missed them."""
+"""Best explorers from which the share that stopping would have missed is computed."""
 ANYWHERE = 0
 """Stands for the epoch in what was missed at any rung."""
 

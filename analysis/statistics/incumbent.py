@@ -1,4 +1,4 @@
-"""How sure the best score is: intervals from validation images, and who cannot be told apart."""
+"""How sure the incumbent is: intervals from validation images, and who is as good within them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def compute_incumbent(study: Study) -> Incumbent:
     searched = [s for r, s in full if not r.explorer and r.trial_id != first]
     explored = [s for r, s in full if r.explorer]
     ended = [r for r in study.records if r.state != "running"]
-    lost = sum(r.state in ("diverged", "failed") for r in ended)
+    bad = sum(r.state in ("diverged", "failed") for r in ended)
     return Incumbent(
         num_full=len(full),
         num_val=num_val,
@@ -58,7 +58,7 @@ def compute_incumbent(study: Study) -> Incumbent:
         contenders=_contenders(study, full, num_val),
         search_gain=_search_gain(study, searched, explored),
         search_counts=(len(searched), len(explored)),
-        failed_or_diverged=share_interval(lost, len(ended)) if ended else None,
+        failed_or_diverged=share_interval(bad, len(ended)) if ended else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""What became of a trial, in the words that tables, figures and sentences of a report share.
+"""The outcome of a trial, in the words that tables, figures and sentences of a report share.
 
 A score may only be compared with scores after as many epochs. Hence the first question about any
 trial is whether it trained for the full budget, and if not, why.

@@ -6,6 +6,7 @@ import pytest
 
 from analysis.importance.effects import compute_effects, compute_interaction_map
 from analysis.importance.surrogate import fit_surrogate
+from analysis.report.findings import best_sentence
 from deepsight.space import choice, loguniform, randint, when
 from tests.analysis.random_studies import make_study, study_of
 
@@ -58,8 +59,8 @@ def test_the_best_region_holds_the_best_value(effects):
     assert lr.high / lr.low < 100
     assert 0 < lr.gain_low <= lr.gain <= lr.gain_high
     assert effects["kind"].best.values == ("b",)
-    assert "b: " in effects["kind"].best.text
-    assert "clearly" in effects["only_a"].best.text
+    assert "b: " in best_sentence(effects["kind"])
+    assert "clearly" in best_sentence(effects["only_a"])
 
 
 def test_trials_are_counted_where_they_are(study, effects):

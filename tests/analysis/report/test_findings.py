@@ -85,7 +85,7 @@ def sensitivity_of(verdict):
     }  # fmt: skip
     importance = Importance(**{k: v for k, v in stated.items()
                                if k in Importance.__dataclass_fields__})  # fmt: skip
-    best = BestRegion(0.001, 0.01, (), 0.05, 0.03, 0.07, "optim.lr is best around 0.003.")
+    best = BestRegion(0.001, 0.01, (), 0.05, 0.03, 0.07)
     point = EffectPoint(0.003, "0.003", 0.8, 0.75, 0.85, 9)
     effect = Effect("optim.lr", "number", True, (point,), None, best)
     effects = Effects("val_accuracy", "max", 9, (effect,), "", None)
@@ -97,7 +97,9 @@ def test_importance_is_told_only_when_it_is_ranked(tmp_path):
     assert kinds(study, sensitivity_of(TOO_FEW)) == {}
     found = kinds(study, sensitivity_of(RANKED))
     assert (found["importance"].effect.value, found["importance"].effect.low) == (0.7, 0.6)
-    assert found["effect"].text == "optim.lr is best around 0.003."
+    assert found["effect"].text == (
+        "optim.lr is best between 0.001 and 0.01: 0.05 [0.03, 0.07] better than its average."
+    )
     assert found["cost"].effect.n == 40
 
 
