@@ -45,8 +45,9 @@ def _shares(
 
     distributions = {name: to_distribution(study.space[name]) for name in names}
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    direction = "maximize" if study.objective.maximizes else "minimize"
-    finished = optuna.create_study(direction=direction)
+    finished = optuna.create_study(
+        direction="maximize" if study.objective.maximizes else "minimize"
+    )
     for record in records:
         params = {name: record.config[name] for name in names}
         finished.add_trial(

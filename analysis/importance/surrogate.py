@@ -263,7 +263,9 @@ def _processes(
     return tuple(posterior.process(theta, known) for theta in chosen)
 
 
-def _checked(study: Study, fit: Fit, seed: int) -> Surrogate:
+def _checked(study: Study, fit: Fit, seed: int) -> Surrogate | NoSurrogate:
+    if len(set(held_out.alike(fit.data.rows.features))) < 2:
+        return NoSurrogate("all trials are alike: none can be held out to check it.")
     copies, quality = _cross_fit(fit, np.random.default_rng(seed))
     return Surrogate(
         fit.data, fit.processes, copies, quality, sign=-1.0 if study.mode == "min" else 1.0

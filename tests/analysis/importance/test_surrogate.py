@@ -5,10 +5,12 @@ import math
 import numpy as np
 import pytest
 
+from analysis.importance.importance import compute_survival_importance
 from analysis.importance.score_transform import Scale, scales_for
-from analysis.importance.surrogate import fit_surrogate
+from analysis.importance.surrogate import NoSurrogate, fit_surrogate, fit_values
 from deepsight.space import uniform
 from tests.analysis.random_studies import make_study
+from tests.analysis.studies import hand_study, ramp, trial
 
 SPACE = {"x": uniform(0.0, 1.0), "speed": uniform(0.0, 1.0)}
 
@@ -75,3 +77,17 @@ def test_only_shares_have_a_logit_and_only_positive_scores_a_logarithm():
     assert [s.link for s in scales_for(np.array([0.1, 0.5, 1.0]))] == ["identity", "logit", "log"]
     assert [s.link for s in scales_for(np.array([0.1, 0.5, 1.1]))] == ["identity", "log"]
     assert [s.link for s in scales_for(np.array([-0.1, 0.5]))] == ["identity"]
+
+
+def test_trials_that_are_all_alike_have_no_check_and_no_surrogate(tmp_path):
+    """Among 12 near-twins none is far from the others; 8 diverged trials have no rung."""
+    lost = [trial([0.1], "diverged", config={"optim.lr": 0.05 + 0.001 * k}) for k in range(8)]
+    twins = [
+        trial(ramp(0.5 + 0.01 * k), explorer=k % 2 == 0, config={"optim.lr": 0.001 * (k + 1)})
+        for k in range(12)
+    ]
+    study = hand_study(tmp_path / "s", [*lost, *twins])
+    assert compute_survival_importance(study).shares == ()
+    alike = [r for r in study.records if not r.rows or r.num_epochs > 1]
+    fitted = fit_values(study, alike[:3] * 3, [[(1.0, float(k))] for k in range(9)], 1, 0)
+    assert isinstance(fitted, NoSurrogate)

@@ -219,7 +219,7 @@ def test_a_cluster_outlives_the_driver_and_nothing_of_ours_does(tmp_path):
             assert {p for *_, p in study.trained()} <= {p for p, _ in marked(run.process.pid)}
             if "watchdog" in end:
                 children = [(p, c) for p, parent, c in processes() if parent == run.process.pid]
-                (watchdog,) = [p for p, command in children if "remains.py" in command]
+                (watchdog,) = [p for p, command in children if "process_cleanup.py" in command]
                 os.kill(watchdog, signal.SIGKILL)
             began = time.monotonic()
             run.process.send_signal(signal.SIGINT if end == "interrupted" else signal.SIGKILL)
