@@ -180,6 +180,6 @@ def test_what_would_have_stopped_is_what_the_scheduler_says(factor):
     for name, score in distinct:
         pausing.judge(name, 1, score)
     stopped = {t for t, stops in would_have_stopped("asha", factor, distinct).items() if stops}
-    assert stopped == set(pausing.hopeless(0))
+    assert stopped == set(pausing.unpromotable(0))
     for name in ("fifo", "somebody's"):
         assert not any(would_have_stopped(name, factor, arrivals).values())

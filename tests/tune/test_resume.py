@@ -77,7 +77,7 @@ def test_searchers_of_deepsight_and_optuna_are_taken_from_the_study(searcher):
 )
 def test_any_other_searcher_must_be_named_again(searcher, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    create_study(tmp_path / "s", header(make_plan(searcher=searcher))).close()
+    create_study(tmp_path / "s", make_header(make_plan(searcher=searcher), {})).close()
     assert main(["--resume", "s"]) == 2
     assert f"name it again: --set study.searcher={searcher}" in capsys.readouterr().err
     assert main(["--resume", "s", "--set", "study.searcher=gp"]) == 2
