@@ -21,6 +21,7 @@ faults: $(STAMP)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet . || { echo "run: ruff format ." >&2; exit 1; }
 
 types: $(STAMP)
 	$(BIN)/mypy

@@ -139,8 +139,10 @@ def main() -> None:
     images = torch.randint(0, 256, shape, dtype=torch.uint8).to(arguments.device)
 
     result = report(measure(images, arguments.rounds, arguments.seconds))
-    print(f"{arguments.side}x{arguments.side}, batches of {arguments.batch}, one thread, "
-          f"{arguments.device}, {arguments.rounds} rounds: median [min, max]")  # fmt: skip
+    print(
+        f"{arguments.side}x{arguments.side}, batches of {arguments.batch}, one thread, "
+        f"{arguments.device}, {arguments.rounds} rounds: median [min, max]"
+    )
     for name, figures in result.items():
         print(name)
         for key, values in figures.items():

@@ -24,9 +24,14 @@ STARTS = ("embedded", "none")
 
 def val_accuracy(model: str, start: str, epochs: int, seed: int) -> float:
     """Validation accuracy after the last epoch."""
-    config = trial_config({
-        "model.name": model, "model.weights": start, "train.epochs": epochs, "train.seed": seed,
-    })  # fmt: skip
+    config = trial_config(
+        {
+            "model.name": model,
+            "model.weights": start,
+            "train.epochs": epochs,
+            "train.seed": seed,
+        }
+    )
     for result in train_trial(config):
         accuracy = result.metrics["val_accuracy"]
     return float(accuracy)

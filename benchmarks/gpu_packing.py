@@ -86,9 +86,7 @@ def main() -> None:
     parser.add_argument("--logical", type=int, default=0, metavar="N")
     parser.add_argument("--out", type=Path, default=Path("gpu_packing.json"))
     flags = parser.parse_args()
-    result = measure(
-        flags.space, flags.cpus_per_trial, flags.seconds, flags.rounds, flags.logical
-    )
+    result = measure(flags.space, flags.cpus_per_trial, flags.seconds, flags.rounds, flags.logical)
     flags.out.write_text(json.dumps(result, indent=1) + "\n")
     sys.stdout.write(table(result["rounds"]) + "\n")
 

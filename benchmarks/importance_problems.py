@@ -41,8 +41,9 @@ HIDDEN: dict[str, Domain] = {
 
 
 def _hidden(config: Config) -> float:
-    return BEST - bowl(HIDDEN, config, lr=(0.65, 1.5), decay=(0.4, 0.25), dropout=(0.3, 0.3),
-                       augment=(0.6, 0.25))  # fmt: skip
+    return BEST - bowl(
+        HIDDEN, config, lr=(0.65, 1.5), decay=(0.4, 0.25), dropout=(0.3, 0.3), augment=(0.6, 0.25)
+    )
 
 
 def _hidden_shape(config: Config, share: float) -> float:
@@ -109,22 +110,41 @@ def _g_function(config: Config) -> float:
 
 
 HPO_LIKE = {
-    "hidden": Problem("hidden", "early epochs show momentum and batch size, the end neither",
-                      HIDDEN, 27, _hidden, _hidden_shape),
+    "hidden": Problem(
+        "hidden",
+        "early epochs show momentum and batch size, the end neither",
+        HIDDEN,
+        27,
+        _hidden,
+        _hidden_shape,
+    ),
     "misled": PROBLEMS["misled"],
     "conditional": PROBLEMS["conditional"],
     "many": PROBLEMS["many"],
     "noisy": PROBLEMS["noisy"],
-    "seeds": Problem("seeds", "each trial has its own luck in all its epochs", SEEDS, 27, _seeds,
-                     _seeds_shape),
+    "seeds": Problem(
+        "seeds", "each trial has its own luck in all its epochs", SEEDS, 27, _seeds, _seeds_shape
+    ),
     "ridge": PROBLEMS["ridge"],
-}  # fmt: skip
+}
 TEXTBOOK = {
-    "g-function": Problem("g-function", "Sobol's g-function, a kink in every dimension",
-                          G_FUNCTION, 27, _g_function, lambda c, s: rising(s, 0.05 + c["x8"])),
-    "ishigami": Problem("ishigami", "periodic, and x3 only through an interaction",
-                        ISHIGAMI, 27, _ishigami, lambda c, s: rising(s, 0.05 + c["speed"])),
-}  # fmt: skip
+    "g-function": Problem(
+        "g-function",
+        "Sobol's g-function, a kink in every dimension",
+        G_FUNCTION,
+        27,
+        _g_function,
+        lambda c, s: rising(s, 0.05 + c["x8"]),
+    ),
+    "ishigami": Problem(
+        "ishigami",
+        "periodic, and x3 only through an interaction",
+        ISHIGAMI,
+        27,
+        _ishigami,
+        lambda c, s: rising(s, 0.05 + c["speed"]),
+    ),
+}
 TRUTH_PROBLEMS = HPO_LIKE | TEXTBOOK
 """By name; hyperparameters without effect on the final score are in most of them."""
 
@@ -190,9 +210,13 @@ class Kept:
         """A trial begins."""
         self.clock += 1
         self.trials[trial_id] = {
-            "trial_id": trial_id, "config": dict(config), "explorer": explorer, "budget": budget,
-            "started": self.clock, "rows": [],
-        }  # fmt: skip
+            "trial_id": trial_id,
+            "config": dict(config),
+            "explorer": explorer,
+            "budget": budget,
+            "started": self.clock,
+            "rows": [],
+        }
 
     def result(self, trial_id: str, row: Mapping[str, Any]) -> None:
         """One epoch."""
@@ -216,13 +240,23 @@ class Recorded(Ours):
     """DeepSight's own search, its record kept."""
 
     def __init__(
-        self, problem: Problem, seed: int, trials: int, explore: float, budgets: str,
-        sequence: str, search: str,
-    ) -> None:  # fmt: skip
+        self,
+        problem: Problem,
+        seed: int,
+        trials: int,
+        explore: float,
+        budgets: str,
+        sequence: str,
+        search: str,
+    ) -> None:
         settings = {
-            "trainable": "benchmarks.planted:BEST", "metric": "score", "trials": trials,
-            "max_epochs": problem.max_epochs, "seed": 100_000 * seed, "explore": explore,
-        } | SEARCHES[search]  # fmt: skip
+            "trainable": "benchmarks.planted:BEST",
+            "metric": "score",
+            "trials": trials,
+            "max_epochs": problem.max_epochs,
+            "seed": 100_000 * seed,
+            "explore": explore,
+        } | SEARCHES[search]
         plan = resolve_study(
             problem.name, problem.space, {f"study.{k}": v for k, v in settings.items()}
         )
@@ -232,9 +266,14 @@ class Recorded(Ours):
 
 
 def make_study(
-    problem: Problem, seed: int, trials: int, explore: float, budgets: str = "uniform",
-    sequence: str = "uniform", search: str = "default",
-) -> tuple[Study, float]:  # fmt: skip
+    problem: Problem,
+    seed: int,
+    trials: int,
+    explore: float,
+    budgets: str = "uniform",
+    sequence: str = "uniform",
+    search: str = "default",
+) -> tuple[Study, float]:
     """A study of `trials` trials, and the regret of the trial that it would choose."""
     strategy = Recorded(problem, seed, trials, explore, budgets, sequence, search)
     found, _ = simulate(problem, strategy, SLOTS, math.inf, seed)
@@ -246,9 +285,14 @@ def make_study(
 def as_study(problem: Problem, records: list[TrialRecord], rungs: tuple[int, ...]) -> Study:
     """The study that `load_study` would return."""
     header = StudyHeader(
-        name=problem.name, metric="score", mode="max", max_epochs=problem.max_epochs,
-        rungs=tuple(rungs), fixed={}, space=dict(problem.space),
-    )  # fmt: skip
+        name=problem.name,
+        metric="score",
+        mode="max",
+        max_epochs=problem.max_epochs,
+        rungs=tuple(rungs),
+        fixed={},
+        space=dict(problem.space),
+    )
     return Study(directory=Path(problem.name), header=header, records=records)
 
 
@@ -258,8 +302,11 @@ def cached_study(cache: Path, name: str, *asked: Any) -> tuple[Study, float]:
     problem = TRUTH_PROBLEMS[name]
     if not path.exists():
         study, regret = make_study(problem, *asked)
-        stored = {"regret": regret, "rungs": study.rungs,
-                  "records": [asdict(record) for record in study.records]}  # fmt: skip
+        stored = {
+            "regret": regret,
+            "rungs": study.rungs,
+            "records": [asdict(record) for record in study.records],
+        }
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_suffix(".part")
         aside.write_text(json.dumps(stored))

@@ -21,8 +21,10 @@ from benchmarks.planted import Problem
 from deepsight.run_store import Study, TrialRecord
 from deepsight.space import sample, uniform
 
-SIZES = {"150 trials x 27 epochs, 8 hyperparameters": (150, 8, 27),
-         "1,000 trials x 20 epochs, 10 hyperparameters": (1000, 10, 20)}  # fmt: skip
+SIZES = {
+    "150 trials x 27 epochs, 8 hyperparameters": (150, 8, 27),
+    "1,000 trials x 20 epochs, 10 hyperparameters": (1000, 10, 20),
+}
 
 
 def halved_study(trials: int, num_hyperparameters: int, max_epochs: int, seed: int) -> Study:
@@ -37,10 +39,24 @@ def halved_study(trials: int, num_hyperparameters: int, max_epochs: int, seed: i
         config = sample(problem.space, {}, rng)
         explorer = number % 5 == 4
         epochs = rng.choice(rungs) if explorer else max_epochs
-        rows = [{"epoch": e, "time": float(e), "score": problem.score(config, e)
-                 + rng.gauss(0.0, problem.noise)} for e in range(1, epochs + 1)]  # fmt: skip
-        records.append(TrialRecord(trial_id=f"t{number:04d}", config=config, explorer=explorer,
-                                   budget=epochs, started=0.0, rows=rows))  # fmt: skip
+        rows = [
+            {
+                "epoch": e,
+                "time": float(e),
+                "score": problem.score(config, e) + rng.gauss(0.0, problem.noise),
+            }
+            for e in range(1, epochs + 1)
+        ]
+        records.append(
+            TrialRecord(
+                trial_id=f"t{number:04d}",
+                config=config,
+                explorer=explorer,
+                budget=epochs,
+                started=0.0,
+                rows=rows,
+            )
+        )
     going = [record for record in records if not record.explorer]
     for rung in rungs[:-1]:
         going.sort(key=lambda record: -record.rows[rung - 1]["score"])
@@ -73,13 +89,18 @@ def main() -> None:
             surrogate = fit_surrogate(study)
             assert not isinstance(surrogate, NoSurrogate)
             rows = surrogate.quality.num_rows
-            times.append([
-                fit,
-                seconds(lambda s=study, g=surrogate: compute_importance(s, surrogate=g)),
-                seconds(lambda s=study, g=surrogate: compute_importance(
-                    s, surrogate=g, region="good")),
-                seconds(lambda s=study, g=surrogate: compute_effects(s, surrogate=g)),
-            ])  # fmt: skip
+            times.append(
+                [
+                    fit,
+                    seconds(lambda s=study, g=surrogate: compute_importance(s, surrogate=g)),
+                    seconds(
+                        lambda s=study, g=surrogate: compute_importance(
+                            s, surrogate=g, region="good"
+                        )
+                    ),
+                    seconds(lambda s=study, g=surrogate: compute_effects(s, surrogate=g)),
+                ]
+            )
         cells = [f"{statistics.median(t):.1f} s" for t in zip(*times, strict=True)]
         print(f"| {name} | {rows} | {' | '.join(cells)} |", flush=True)
 

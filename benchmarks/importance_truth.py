@@ -99,8 +99,9 @@ def truth(name: str) -> dict[str, tuple[float, float]]:
     )
     found = sobol_indices(
         lambda units: np.array([problem.final_score(c) for c in encoding.configs(units)]),
-        encoding, num=8192,
-    )  # fmt: skip
+        encoding,
+        num=8192,
+    )
     main, total = np.maximum(found.main[:, 0], 0), found.total[:, 0]
     return {n: (float(main[i]), float(total[i])) for i, n in enumerate(encoding.names)}
 
@@ -115,21 +116,28 @@ def run_job(arm: Arm, problem: str, seed: int, search: str, cache_folder: Path) 
     found = _with_intervals(study) if arm.intervals else _shares_only(study, final)
     found["cpu_s"] = time.process_time() - began
     return found | {
-        "problem": problem, "seed": seed, "regret": regret,
+        "problem": problem,
+        "seed": seed,
+        "regret": regret,
         "epochs": sum(n for n, _ in lengths),
         "explorer_epochs": sum(n for n, explorer in lengths if explorer),
         "peers": peers(study, seed) if seed < arm.peer_seeds else {},
-    }  # fmt: skip
+    }
 
 
 def _with_intervals(study: Study) -> dict[str, Any]:
     surrogate = fit_surrogate(study)
     importance = compute_importance(study, surrogate=surrogate)
     shares = {
-        s.name: {"main": s.main.value, "total": s.total.value, "low": s.total.low,
-                 "high": s.total.high, "above": s.above_floor}
+        s.name: {
+            "main": s.main.value,
+            "total": s.total.value,
+            "low": s.total.low,
+            "high": s.total.high,
+            "above": s.above_floor,
+        }
         for s in importance.shares
-    }  # fmt: skip
+    }
     r2 = importance.quality.r2 if importance.quality else None
     return {"shares": shares, "verdict": importance.verdict, "r2": r2, "floor": importance.floor}
 
@@ -145,8 +153,12 @@ def _shares_only(study: Study, final: Callable[..., float] | None = None) -> dic
     drawn = [process.draws(NUM_DRAWS, rng)(features, 1.0) for process in fitted.processes]
     found = indices(data.scale.scores(np.concatenate(drawn, axis=1)), design)
     main, total = found.main.mean(1), found.total.mean(1)
-    return {"shares": {n: {"main": float(main[i]), "total": float(total[i])}
-                       for i, n in enumerate(data.encoding.names)}}  # fmt: skip
+    return {
+        "shares": {
+            n: {"main": float(main[i]), "total": float(total[i])}
+            for i, n in enumerate(data.encoding.names)
+        }
+    }
 
 
 # --- peers --------------------------------------------------------------------------------------
@@ -177,10 +189,11 @@ def optuna_study(study: Study, records: Sequence[Any]) -> optuna.Study:
         params = {n: v for n, v in record.config.items() if v is not None}
         told.add_trial(
             optuna.create_trial(
-                value=-(study.score(record) or 0.0), params=params,
+                value=-(study.score(record) or 0.0),
+                params=params,
                 distributions={n: distributions[n] for n in params},
             )
-        )  # fmt: skip
+        )
     return told
 
 
@@ -210,9 +223,10 @@ def score_job(job: dict[str, Any]) -> dict[str, Any]:
     shares = job["shares"]
     scored = {
         "distance": distance({n: s["total"] for n, s in shares.items()}, totals),
-        "peers": {who: min(distance(s, mains), distance(s, totals))
-                  for who, s in job["peers"].items()},
-    }  # fmt: skip
+        "peers": {
+            who: min(distance(s, mains), distance(s, totals)) for who, s in job["peers"].items()
+        },
+    }
     ours = {n: shares.get(n, {"total": 0.0})["total"] for n in totals}
     large = [n for n, share in totals.items() if share > RANKED_FROM]
     if len(large) > 1:
@@ -232,10 +246,14 @@ def table(jobs: Sequence[dict[str, Any]]) -> str:
     for arm in [a for a in ARMS if any(j["arm"] == a for j in jobs)]:
         mine = [job for job in jobs if job["arm"] == arm]
         lines += ["", f"{arm}:", "", *_arm_table(mine)]
-    lines += ["", f"Explorers; after the bar against `{BASE}` on the same problems and seeds:", "",
-              "| arm | n | distance, HPO-like | g-function | ishigami | explorers' share of "
-              "epochs | epochs | regret, HPO-like | distance, HPO-like | epochs | regret |",
-              "|" + "---|" * 11]  # fmt: skip
+    lines += [
+        "",
+        f"Explorers; after the bar against `{BASE}` on the same problems and seeds:",
+        "",
+        "| arm | n | distance, HPO-like | g-function | ishigami | explorers' share of "
+        "epochs | epochs | regret, HPO-like | distance, HPO-like | epochs | regret |",
+        "|" + "---|" * 11,
+    ]
     for arm in ARMS:
         mine = [job for job in jobs if job["arm"] == arm]
         if mine:
@@ -245,8 +263,10 @@ def table(jobs: Sequence[dict[str, Any]]) -> str:
 
 
 def _explorer_row(jobs: Sequence[dict[str, Any]]) -> str:
-    groups = [[j for j in jobs if j["problem"] in names]
-              for names in (HPO_LIKE, ("g-function",), ("ishigami",))]  # fmt: skip
+    groups = [
+        [j for j in jobs if j["problem"] in names]
+        for names in (HPO_LIKE, ("g-function",), ("ishigami",))
+    ]
     cells = [_cell([score_job(j)["distance"] for j in group]) for group in groups]
     share = sum(j["explorer_epochs"] for j in jobs) / sum(j["epochs"] for j in jobs)
     epochs = np.mean([j["epochs"] for j in jobs])
@@ -267,19 +287,27 @@ def _paired(jobs: Sequence[dict[str, Any]], base: Sequence[dict[str, Any]]) -> s
 
 def _arm_table(jobs: Sequence[dict[str, Any]]) -> Iterator[str]:
     whos = list(dict.fromkeys(who for job in jobs for who in job["peers"]))
-    yield ("| problem | n | distance | rank | coverage | false alarms | found | ranked | "
-           + "".join(f"{who} | " for who in whos))  # fmt: skip
+    yield (
+        "| problem | n | distance | rank | coverage | false alarms | found | ranked | "
+        + "".join(f"{who} | " for who in whos)
+    )
     yield "|" + "---|" * (8 + len(whos))
     groups = {"HPO-like": list(HPO_LIKE)} | {name: [name] for name in TRUTH_PROBLEMS}
     for group, names in groups.items():
         mine = [score_job(job) for job in jobs if job["problem"] in names]
         if not mine:
             continue
-        cells = [group, str(len(mine)), _cell([s["distance"] for s in mine]),
-                 _cell([s["rank"] for s in mine if "rank" in s], 2),
-                 *(_share([x for s in mine for x in s[what]])
-                   for what in ("covered", "alarms", "found")),
-                 _share([s["ranked"] for s in mine])]  # fmt: skip
+        cells = [
+            group,
+            str(len(mine)),
+            _cell([s["distance"] for s in mine]),
+            _cell([s["rank"] for s in mine if "rank" in s], 2),
+            *(
+                _share([x for s in mine for x in s[what]])
+                for what in ("covered", "alarms", "found")
+            ),
+            _share([s["ranked"] for s in mine]),
+        ]
         cells += [_cell([s["peers"][who] for s in mine if who in s["peers"]], 2) for who in whos]
         yield "| " + " | ".join(cells) + " |"
 

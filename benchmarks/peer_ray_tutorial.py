@@ -60,15 +60,20 @@ def make_loaders(config: Any) -> tuple[DataLoader, DataLoader, Any]:  # type: ig
     varied = [
         transforms.RandomCrop(side, padding=round(s * augment.crop * side), padding_mode="reflect"),
         transforms.RandomHorizontalFlip(),
-        transforms.RandomAffine(s * augment.rotate,
-                                scale=(1 - s * augment.scale, 1 + s * augment.scale)),
+        transforms.RandomAffine(
+            s * augment.rotate, scale=(1 - s * augment.scale, 1 + s * augment.scale)
+        ),
         transforms.ColorJitter(*(3 * [s * augment.colour])),
         *finish,
         transforms.RandomErasing(p=1.0, scale=((s * augment.cutout) ** 2,) * 2, ratio=(1.0, 1.0))
-        if s * augment.cutout * side >= 1 else transforms.Lambda(lambda image: image),
-    ]  # fmt: skip
-    train = DataLoader(Images(dataset.train, transforms.Compose(varied)),
-                       batch_size=config.optim.batch_size, shuffle=True)  # fmt: skip
+        if s * augment.cutout * side >= 1
+        else transforms.Lambda(lambda image: image),
+    ]
+    train = DataLoader(
+        Images(dataset.train, transforms.Compose(varied)),
+        batch_size=config.optim.batch_size,
+        shuffle=True,
+    )
     val = DataLoader(Images(dataset.val, transforms.Compose(finish)), batch_size=256)
     return train, val, dataset
 
@@ -77,8 +82,12 @@ def make_optimizer(model: torch.nn.Module, config: Any) -> torch.optim.Optimizer
     """The optimiser by name, over the same groups as ours."""
     groups = param_groups(model, config)
     if config.optim.name == "sgd":
-        return torch.optim.SGD(groups, lr=config.optim.lr, momentum=config.optim.momentum,
-                               nesterov=config.optim.momentum > 0)  # fmt: skip
+        return torch.optim.SGD(
+            groups,
+            lr=config.optim.lr,
+            momentum=config.optim.momentum,
+            nesterov=config.optim.momentum > 0,
+        )
     kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "rmsprop": torch.optim.RMSprop}
     return kinds[config.optim.name](groups, lr=config.optim.lr)
 
@@ -92,9 +101,11 @@ def train_peer(values: dict[str, Any]) -> None:
     optimizer = make_optimizer(model, config)
     steps = len(train) * config.train.epochs
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, [g["lr"] for g in optimizer.param_groups], total_steps=steps,
+        optimizer,
+        [g["lr"] for g in optimizer.param_groups],
+        total_steps=steps,
         cycle_momentum=False,
-    )  # fmt: skip
+    )
     counts = torch.bincount(torch.tensor(dataset.train.labels), minlength=len(dataset.classes))
     criterion = build_loss(config.loss, counts)
     for epoch in range(1, config.train.epochs + 1):
@@ -151,12 +162,22 @@ def main(space_name: str, trials: str, max_epochs: str, seed: str, out: str) -> 
     results = tuner.fit()
     last = [r.metrics or {} for r in results]
     epochs = [int(row.get("training_iteration", 0)) for row in last]
-    full = [row["val_accuracy"] for row, n in zip(last, epochs, strict=True)
-            if n == plan.settings.max_epochs]  # fmt: skip
-    Path(out).write_text(json.dumps({
-        "trials": len(epochs), "epochs": sum(epochs), "errors": results.num_errors,
-        "fit_s": time.monotonic() - began, "best": max(full, default=None),
-    }))  # fmt: skip
+    full = [
+        row["val_accuracy"]
+        for row, n in zip(last, epochs, strict=True)
+        if n == plan.settings.max_epochs
+    ]
+    Path(out).write_text(
+        json.dumps(
+            {
+                "trials": len(epochs),
+                "epochs": sum(epochs),
+                "errors": results.num_errors,
+                "fit_s": time.monotonic() - began,
+                "best": max(full, default=None),
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -88,8 +88,9 @@ BASIC: dict[str, Domain] = {
 
 
 def _basic(config: Config) -> float:
-    return BEST - bowl(BASIC, config, lr=(0.75, 1.6), momentum=(0.85, 0.4), decay=(0.2, 0.15),
-                       dropout=(0.25, 0.1))  # fmt: skip
+    return BEST - bowl(
+        BASIC, config, lr=(0.75, 1.6), momentum=(0.85, 0.4), decay=(0.2, 0.15), dropout=(0.25, 0.1)
+    )
 
 
 def _crossing_tau(config: Config) -> float:
@@ -142,8 +143,9 @@ SIZES: dict[str, Domain] = {
 
 
 def _sizes(config: Config) -> float:
-    return BEST - bowl(SIZES, config, width=(0.75, 0.35), depth=(5 / 7, 0.2), lr=(0.75, 1.5),
-                       dropout=(0.3, 0.1))  # fmt: skip
+    return BEST - bowl(
+        SIZES, config, width=(0.75, 0.35), depth=(5 / 7, 0.2), lr=(0.75, 1.5), dropout=(0.3, 0.1)
+    )
 
 
 def _sizes_cost(config: Config) -> float:
@@ -164,8 +166,11 @@ def _ridge(config: Config) -> float:
     off = lr - (0.45 + 0.4 * batch)
     if off > 0.15:
         return CHANCE
-    return BEST - 2.0 * off**2 - bowl(RIDGE, config, batch=(0.2, 0.3), decay=(0.7, 0.2),
-                                      smoothing=(0.4, 0.05))  # fmt: skip
+    return (
+        BEST
+        - 2.0 * off**2
+        - bowl(RIDGE, config, batch=(0.2, 0.3), decay=(0.7, 0.2), smoothing=(0.4, 0.05))
+    )
 
 
 MANY: dict[str, Domain] = {
@@ -209,26 +214,85 @@ def _fading(config: Config) -> float:
 PROBLEMS = {
     problem.name: problem
     for problem in (
-        Problem("smooth", "curves that never cross", BASIC, 9, _basic,
-                lambda c, s: rising(s, 0.25)),
-        Problem("noisy", "noise as large as what there is to gain", BASIC, 9, _basic,
-                lambda c, s: rising(s, 0.25), noise=0.03),
-        Problem("conditional", "conditional hyperparameters, optima apart", CONDITIONAL, 9,
-                _conditional, lambda c, s: rising(s, 0.2)),
-        Problem("many", "categories, and four hyperparameters without effect", MANY, 9, _many,
-                lambda c, s: rising(s, 0.3), noise=0.01),
-        Problem("crossing", "high learning rates lead early and end lower", BASIC, 27, _crossing,
-                lambda c, s: rising(s, _crossing_tau(c))),
-        Problem("late", "the best start last", BASIC, 27, _late_final,
-                lambda c, s: late(s, _late_start(c))),
-        Problem("costs", "epochs cost 0.3 to 5 s, the best above average", SIZES, 27, _sizes,
-                lambda c, s: rising(s, 0.2), cost=_sizes_cost),
-        Problem("ridge", "a ridge beside a cliff", RIDGE, 27, _ridge,
-                lambda c, s: rising(s, 0.15), noise=0.01),
-        Problem("misled", "early scores show another hyperparameter than late ones", BASIC, 27,
-                _misled, _misled_shape),
-        Problem("fading", "overfitting: leaders of the middle fall back", BASIC, 27, _fading,
-                _fading_shape),
+        Problem(
+            "smooth", "curves that never cross", BASIC, 9, _basic, lambda c, s: rising(s, 0.25)
+        ),
+        Problem(
+            "noisy",
+            "noise as large as what there is to gain",
+            BASIC,
+            9,
+            _basic,
+            lambda c, s: rising(s, 0.25),
+            noise=0.03,
+        ),
+        Problem(
+            "conditional",
+            "conditional hyperparameters, optima apart",
+            CONDITIONAL,
+            9,
+            _conditional,
+            lambda c, s: rising(s, 0.2),
+        ),
+        Problem(
+            "many",
+            "categories, and four hyperparameters without effect",
+            MANY,
+            9,
+            _many,
+            lambda c, s: rising(s, 0.3),
+            noise=0.01,
+        ),
+        Problem(
+            "crossing",
+            "high learning rates lead early and end lower",
+            BASIC,
+            27,
+            _crossing,
+            lambda c, s: rising(s, _crossing_tau(c)),
+        ),
+        Problem(
+            "late",
+            "the best start last",
+            BASIC,
+            27,
+            _late_final,
+            lambda c, s: late(s, _late_start(c)),
+        ),
+        Problem(
+            "costs",
+            "epochs cost 0.3 to 5 s, the best above average",
+            SIZES,
+            27,
+            _sizes,
+            lambda c, s: rising(s, 0.2),
+            cost=_sizes_cost,
+        ),
+        Problem(
+            "ridge",
+            "a ridge beside a cliff",
+            RIDGE,
+            27,
+            _ridge,
+            lambda c, s: rising(s, 0.15),
+            noise=0.01,
+        ),
+        Problem(
+            "misled",
+            "early scores show another hyperparameter than late ones",
+            BASIC,
+            27,
+            _misled,
+            _misled_shape,
+        ),
+        Problem(
+            "fading",
+            "overfitting: leaders of the middle fall back",
+            BASIC,
+            27,
+            _fading,
+            _fading_shape,
+        ),
     )
-}  # fmt: skip
+}
 """The problems by name."""

@@ -65,11 +65,19 @@ def write(directory: Path, trials: int, epochs: int, stopped: float) -> None:
     rng = random.Random(0)
     rungs = [r for r in (1, 3, 9, 27) if r < epochs] + [epochs]
     header = {
-        "schema_version": 1, "name": f"{trials} trials", "metric": "val_accuracy", "mode": "max",
-        "max_epochs": epochs, "rungs": rungs, "reduction_factor": 3, "scheduler": "asha_stop",
-        "fixed": {}, "space": to_json(SPACE), "trials": trials,
+        "schema_version": 1,
+        "name": f"{trials} trials",
+        "metric": "val_accuracy",
+        "mode": "max",
+        "max_epochs": epochs,
+        "rungs": rungs,
+        "reduction_factor": 3,
+        "scheduler": "asha_stop",
+        "fixed": {},
+        "space": to_json(SPACE),
+        "trials": trials,
         "data": {"counts": {"val": {"a": 2500, "b": 2500}}},
-    }  # fmt: skip
+    }
     directory.mkdir(parents=True)
     (directory / "study.json").write_text(json.dumps(header))
     clock = 1.75e9
@@ -82,21 +90,41 @@ def write(directory: Path, trials: int, epochs: int, stopped: float) -> None:
             config = sample(SPACE, {}, rng)
             cut = not explorer and rng.random() < stopped
             last = rng.choice(rungs[:-1]) if cut else epochs
-            started = {"trial_id": name, "event": "started", "time": clock, "config": config,
-                       "explorer": explorer, "budget": epochs}  # fmt: skip
+            started = {
+                "trial_id": name,
+                "event": "started",
+                "time": clock,
+                "config": config,
+                "explorer": explorer,
+                "budget": epochs,
+            }
             events.write(json.dumps(started) + "\n")
             for epoch in range(1, last + 1):
                 clock += 1.0
-                accuracy = round(score(config, epoch / epochs, rng), 4)
-                row = {"trial_id": name, "epoch": epoch, "time": clock, "wall_s": 1.0,
-                       "busy_s": 0.9, "train_loss": 2 - accuracy, "val_loss": 2 - accuracy,
-                       "val_accuracy": accuracy, "val_macro_f1": accuracy,
-                       "val_recall": [accuracy] * 10, "val_ece": 0.05, "lr": 0.01,
-                       "images_per_s": 700.0}  # fmt: skip
+                row = _row(name, epoch, clock, round(score(config, epoch / epochs, rng), 4))
                 results.write(json.dumps(row) + "\n")
             state = "stopped" if cut else "completed"
             ended = {"trial_id": name, "event": "ended", "time": clock, "state": state}
             events.write(json.dumps(ended) + "\n")
+
+
+def _row(name: str, epoch: int, clock: float, accuracy: float) -> dict[str, object]:
+    """A line of ``results.jsonl``."""
+    return {
+        "trial_id": name,
+        "epoch": epoch,
+        "time": clock,
+        "wall_s": 1.0,
+        "busy_s": 0.9,
+        "train_loss": 2 - accuracy,
+        "val_loss": 2 - accuracy,
+        "val_accuracy": accuracy,
+        "val_macro_f1": accuracy,
+        "val_recall": [accuracy] * 10,
+        "val_ece": 0.05,
+        "lr": 0.01,
+        "images_per_s": 700.0,
+    }
 
 
 def measure(step: str, directory: Path) -> dict[str, float]:
@@ -128,8 +156,11 @@ def main() -> None:
                 for _ in range(arguments.rounds):
                     used = measure(step, directory)
                     found.append({"trials": trials, "rows": rows, "step": step} | used)
-                    print(f"{trials:7} {rows:8}  {step:<16} {used['seconds']:8.2f} "
-                          f"{used['cpu_s']:7.2f} {used['mib']:6.0f}", flush=True)  # fmt: skip
+                    print(
+                        f"{trials:7} {rows:8}  {step:<16} {used['seconds']:8.2f} "
+                        f"{used['cpu_s']:7.2f} {used['mib']:6.0f}",
+                        flush=True,
+                    )
     if arguments.out:
         arguments.out.write_text(json.dumps(found, indent=1) + "\n")
 

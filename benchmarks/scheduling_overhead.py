@@ -71,11 +71,19 @@ def ours(task: Task) -> None:
     from deepsight.tune.driver import run_study
     from deepsight.tune.plan import resolve_study
 
-    plan = resolve_study("overhead", {"x": uniform(0.0, 1.0)}, {
-        "study.trainable": "benchmarks.scheduling_overhead:sleeps", "study.metric": "score",
-        "study.max_epochs": 1, "study.trials": task.trials, "resources.cpus": task.slots,
-        "user.seconds": task.seconds, "user.folder": task.folder,
-    })  # fmt: skip
+    plan = resolve_study(
+        "overhead",
+        {"x": uniform(0.0, 1.0)},
+        {
+            "study.trainable": "benchmarks.scheduling_overhead:sleeps",
+            "study.metric": "score",
+            "study.max_epochs": 1,
+            "study.trials": task.trials,
+            "resources.cpus": task.slots,
+            "user.seconds": task.seconds,
+            "user.folder": task.folder,
+        },
+    )
     outcome = run_study(plan, Path(task.folder) / "study")
     assert outcome.progress is not None
     assert outcome.progress.ended["completed"] == task.trials
@@ -100,11 +108,14 @@ def peer(task: Task) -> None:
         train,
         param_space={"x": tune.uniform(0.0, 1.0)},
         tune_config=tune.TuneConfig(
-            metric="score", mode="max", num_samples=task.trials,
-            search_alg=OptunaSearch(), scheduler=ASHAScheduler(),
+            metric="score",
+            mode="max",
+            num_samples=task.trials,
+            search_alg=OptunaSearch(),
+            scheduler=ASHAScheduler(),
         ),
         run_config=tune.RunConfig(storage_path=task.folder, name="peer"),
-    )  # fmt: skip
+    )
     assert len(tuner.fit()) == task.trials
 
 
@@ -115,12 +126,26 @@ def start(side: str, task: Task) -> subprocess.Popen[bytes]:
     """A fresh process of one side."""
     errors = (Path(task.folder) / ERRORS).open("wb")
     return subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.scheduling_overhead", "--side", side,
-         "--trials", str(task.trials), "--seconds", str(task.seconds),
-         "--slots", str(task.slots), "--folder", task.folder],
-        cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=errors, stderr=errors,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "benchmarks.scheduling_overhead",
+            "--side",
+            side,
+            "--trials",
+            str(task.trials),
+            "--seconds",
+            str(task.seconds),
+            "--slots",
+            str(task.slots),
+            "--folder",
+            task.folder,
+        ],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=errors,
+        stderr=errors,
+    )
 
 
 def noted(folder: str) -> list[tuple[float, float]]:
@@ -146,9 +171,11 @@ def timed(side: str, trials: int, seconds: float, slots: int) -> dict[str, float
         assert len(naps) == trials, f"{len(naps)} of {trials} trials slept"
         first, last = min(n[0] for n in naps), max(n[1] for n in naps)
     return {
-        "wall_s": ended - began, "start_s": first - began,
-        "search_s": last - first, "end_s": ended - last,
-    }  # fmt: skip
+        "wall_s": ended - began,
+        "start_s": first - began,
+        "search_s": last - first,
+        "end_s": ended - last,
+    }
 
 
 def pair(task: Task, number: int) -> dict[str, dict[str, float]]:
@@ -198,10 +225,13 @@ def flat(side: str, trials: int, slots: int) -> dict[str, Any]:
         wall = time.monotonic() - began
     later = [s for s in samples if trials * SETTLED <= s[0] < trials]
     return {
-        "side": side, "trials": trials, "wall_s": wall, "samples": samples,
+        "side": side,
+        "trials": trials,
+        "wall_s": wall,
+        "samples": samples,
         "mib_per_1000_trials": [1000 * v for v in slope([(s[0], s[1]) for s in later])],
         "files_per_1000_trials": [1000 * v for v in slope([(s[0], s[2]) for s in later])],
-    }  # fmt: skip
+    }
 
 
 def slope(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
@@ -224,9 +254,14 @@ def show(result: Mapping[str, Any]) -> None:
     """Print what `compare` found."""
     print(f"work {result['work_s']:g} s, n = {len(result['ratio'])} pairs: median (range)")
     for name, form in (
-        ("wall_s", ".1f"), ("start_s", ".1f"), ("search_s", ".1f"), ("end_s", ".1f"),
-        ("overhead_s", ".1f"), ("overhead_share", ".1%"), ("search_overhead_share", ".1%"),
-    ):  # fmt: skip
+        ("wall_s", ".1f"),
+        ("start_s", ".1f"),
+        ("search_s", ".1f"),
+        ("end_s", ".1f"),
+        ("overhead_s", ".1f"),
+        ("overhead_share", ".1%"),
+        ("search_overhead_share", ".1%"),
+    ):
         print(f"{name:22}", *(f"{side} {spread(result[side][name], form):28}" for side in SIDES))
     print("ours / peer, overhead seconds:", spread(result["ratio"], ".3f"))
 
@@ -237,9 +272,11 @@ def show_flat(result: Mapping[str, Any]) -> None:
     for ended, mib, files in samples[:: max(1, len(samples) // 20)]:
         print(f"{ended:6} trials {mib:8.1f} MiB {files:4} open files")
     memory, files = result["mib_per_1000_trials"], result["files_per_1000_trials"]
-    print(f"{result['side']}: {result['trials']} trials in {result['wall_s']:.0f} s; "
-          f"{memory[0]:.1f} +- {memory[1]:.1f} MiB and {files[0]:.1f} +- {files[1]:.1f} open files "
-          f"per 1,000 trials")  # fmt: skip
+    print(
+        f"{result['side']}: {result['trials']} trials in {result['wall_s']:.0f} s; "
+        f"{memory[0]:.1f} +- {memory[1]:.1f} MiB and {files[0]:.1f} +- {files[1]:.1f} open files "
+        f"per 1,000 trials"
+    )
 
 
 def main() -> None:

@@ -65,10 +65,20 @@ def run_ours(args: argparse.Namespace, seed: int, cache: str | None = None) -> d
     """One study of ours."""
     folder = Path(tempfile.mkdtemp(prefix="ours-"))
     command = [
-        sys.executable, "-m", "deepsight.tune", "--space", args.space, "--name", "bench",
-        "--trials", str(args.trials), "--set", f"study.max_epochs={args.max_epochs}",
-        "--set", f"study.seed={seed}",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "deepsight.tune",
+        "--space",
+        args.space,
+        "--name",
+        "bench",
+        "--trials",
+        str(args.trials),
+        "--set",
+        f"study.max_epochs={args.max_epochs}",
+        "--set",
+        f"study.seed={seed}",
+    ]
     environment = os.environ | ({"DEEPSIGHT_CACHE": cache} if cache else {})
     seen = watch(command, folder, environment)
     study = load_study(folder / "runs" / "bench")
@@ -76,8 +86,12 @@ def run_ours(args: argparse.Namespace, seed: int, cache: str | None = None) -> d
     images = sum(study.header.data["counts"]["train"].values())
     best = study.incumbent()
     return {
-        "who": "ours", "seed": seed, "trials": len(study.records), "epochs": len(rows),
-        "wall_s": seen["wall_s"], "memory_gb": seen["memory_gb"],
+        "who": "ours",
+        "seed": seed,
+        "trials": len(study.records),
+        "epochs": len(rows),
+        "wall_s": seen["wall_s"],
+        "memory_gb": seen["memory_gb"],
         "images_per_s": images * len(rows) / seen["wall_s"],
         "epochs_per_min": 60 * len(rows) / seen["wall_s"],
         "startup_s": min(row["time"] for row in rows) - seen["start"],
@@ -85,29 +99,52 @@ def run_ours(args: argparse.Namespace, seed: int, cache: str | None = None) -> d
         "first_epoch_s": min(rows, key=lambda row: row["time"])["wall_s"],
         "best": study.score(best) if best else None,
         "images": images,
-        "states": {s: sum(r.state == s for r in study.records)
-                   for s in {r.state for r in study.records}},
-    }  # fmt: skip
+        "states": {
+            s: sum(r.state == s for r in study.records) for s in {r.state for r in study.records}
+        },
+    }
 
 
 def run_peer(args: argparse.Namespace, seed: int, images: int) -> dict[str, Any]:
     """One study of the peer."""
     folder = Path(tempfile.mkdtemp(prefix="peer-"))
     out = folder / "peer.json"
-    command = [sys.executable, str(HERE / "peer_ray_tutorial.py"), args.space, str(args.trials),
-               str(args.max_epochs), str(seed), str(out)]  # fmt: skip
+    command = [
+        sys.executable,
+        str(HERE / "peer_ray_tutorial.py"),
+        args.space,
+        str(args.trials),
+        str(args.max_epochs),
+        str(seed),
+        str(out),
+    ]
     seen = watch(command, folder, dict(os.environ))
     told = json.loads(out.read_text())
     return {
-        "who": "peer", "seed": seed, "trials": told["trials"], "epochs": told["epochs"],
-        "wall_s": seen["wall_s"], "memory_gb": seen["memory_gb"], "errors": told["errors"],
+        "who": "peer",
+        "seed": seed,
+        "trials": told["trials"],
+        "epochs": told["epochs"],
+        "wall_s": seen["wall_s"],
+        "memory_gb": seen["memory_gb"],
+        "errors": told["errors"],
         "images_per_s": images * told["epochs"] / seen["wall_s"],
-        "epochs_per_min": 60 * told["epochs"] / seen["wall_s"], "best": told["best"],
-    }  # fmt: skip
+        "epochs_per_min": 60 * told["epochs"] / seen["wall_s"],
+        "best": told["best"],
+    }
 
 
-COLUMNS = ("trials", "epochs", "wall_s", "images_per_s", "epochs_per_min", "startup_s",
-           "productive_share", "memory_gb", "best")  # fmt: skip
+COLUMNS = (
+    "trials",
+    "epochs",
+    "wall_s",
+    "images_per_s",
+    "epochs_per_min",
+    "startup_s",
+    "productive_share",
+    "memory_gb",
+    "best",
+)
 
 
 def show(runs: Sequence[dict[str, Any]]) -> None:
@@ -115,8 +152,9 @@ def show(runs: Sequence[dict[str, Any]]) -> None:
     print(f"{'run':14}" + "".join(f"{c:>17}" for c in COLUMNS))
     for run in runs:
         cells = (run.get(c) for c in COLUMNS)
-        texts = ("-" if v is None else f"{v:.3f}" if isinstance(v, float) else str(v)
-                 for v in cells)  # fmt: skip
+        texts = (
+            "-" if v is None else f"{v:.3f}" if isinstance(v, float) else str(v) for v in cells
+        )
         print(f"{run['who']} {run['seed']:<9}" + "".join(f"{t:>17}" for t in texts), flush=True)
 
 
@@ -148,15 +186,25 @@ def main() -> None:
         runs.append(cold)
         show([cold])
     mine = [r for r in runs if r["who"] == "ours"]
-    for name in ("images_per_s", "epochs_per_min", "startup_s", "productive_share", "memory_gb",
-                 "wall_s"):  # fmt: skip
+    for name in (
+        "images_per_s",
+        "epochs_per_min",
+        "startup_s",
+        "productive_share",
+        "memory_gb",
+        "wall_s",
+    ):
         values = [r[name] for r in mine]
-        print(f"ours {name}: median {statistics.median(values):.3f}"
-              f" ({min(values):.3f} to {max(values):.3f}, n={len(values)})")  # fmt: skip
+        print(
+            f"ours {name}: median {statistics.median(values):.3f}"
+            f" ({min(values):.3f} to {max(values):.3f}, n={len(values)})"
+        )
     if ratios:
-        print(f"trained images per second, ours over the peer's: median "
-              f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}, "
-              f"n={len(ratios)} pairs)")  # fmt: skip
+        print(
+            f"trained images per second, ours over the peer's: median "
+            f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}, "
+            f"n={len(ratios)} pairs)"
+        )
     args.json.write_text(json.dumps({"cores": CORES, "runs": runs, "ratios": ratios}, indent=1))
 
 

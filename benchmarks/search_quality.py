@@ -134,8 +134,7 @@ def compare(medians: Mapping[tuple[str, str], np.ndarray], ours: str, peer: str)
     }
     return mean | {
         "problems": {
-            p: {"speed": interval(speeds[p]), "final_regret": interval(finals[p])}
-            for p in problems
+            p: {"speed": interval(speeds[p]), "final_regret": interval(finals[p])} for p in problems
         }
     }
 
@@ -175,15 +174,23 @@ def table(summary: Mapping[str, Any], names: Sequence[str]) -> str:
     lines = []
     for ours in (name for name in OURS if name in names):
         peers = [name for name in names if name != ours]
-        lines += [f"Speed of `{ours}` against:", "", f"| slots | {' | '.join(peers)} |",
-                  "|---|" + "---|" * len(peers)]  # fmt: skip
+        lines += [
+            f"Speed of `{ours}` against:",
+            "",
+            f"| slots | {' | '.join(peers)} |",
+            "|---|" + "---|" * len(peers),
+        ]
         for slots, entry in summary.items():
             cells = [_cell(entry["against"][ours][peer]["speed"]) for peer in peers]
             lines.append(f"| {slots} | {' | '.join(cells)} |")
         lines.append("")
     for slots, entry in summary.items():
-        lines += [f"Final median regret at {slots} slot(s), in points of 100:", "",
-                  f"| problem | {' | '.join(names)} |", "|---|" + "---|" * len(names)]  # fmt: skip
+        lines += [
+            f"Final median regret at {slots} slot(s), in points of 100:",
+            "",
+            f"| problem | {' | '.join(names)} |",
+            "|---|" + "---|" * len(names),
+        ]
         for problem in PROBLEMS:
             finals = [entry["regret"].get(f"{name} | {problem}") for name in names]
             if any(finals):
@@ -206,8 +213,9 @@ def plot(entry: Mapping[str, Any], names: Sequence[str], slots: str, path: Path)
 
     problems = [p for p in PROBLEMS if any(key.endswith(f"| {p}") for key in entry["regret"])]
     rows = math.ceil(len(problems) / 5)
-    figure, axes = plt.subplots(rows, 5, squeeze=False, sharex=True, sharey=True,
-                                figsize=(13, 2.7 * rows + 0.5))  # fmt: skip
+    figure, axes = plt.subplots(
+        rows, 5, squeeze=False, sharex=True, sharey=True, figsize=(13, 2.7 * rows + 0.5)
+    )
     moments = (np.arange(GRID) + 1) / GRID
     for axis in axes.flat[len(problems) :]:
         axis.set_visible(False)
@@ -215,8 +223,15 @@ def plot(entry: Mapping[str, Any], names: Sequence[str], slots: str, path: Path)
         for number, name in enumerate(names):
             middle, low, high = (100 * np.array(x) for x in entry["regret"][f"{name} | {problem}"])
             mine = name in OURS
-            axis.plot(moments, middle, color=f"C{number}", lw=2.0 if mine else 1.1,
-                      ls="-" if mine else "--", label=name, zorder=3 if mine else 2)  # fmt: skip
+            axis.plot(
+                moments,
+                middle,
+                color=f"C{number}",
+                lw=2.0 if mine else 1.1,
+                ls="-" if mine else "--",
+                label=name,
+                zorder=3 if mine else 2,
+            )
             axis.fill_between(moments, low, high, color=f"C{number}", alpha=0.12, lw=0)
         axis.set_yscale("log")
         axis.set_ylim(0.2, 100)
@@ -254,16 +269,19 @@ def main() -> None:
     done = run_all(jobs, args.processes, args.runs)
     by_time = summarise({job: curves[0] for job, curves in done.items()}, names)
     by_epochs = summarise({job: curves[1] for job, curves in done.items()}, names)
-    text = (f"{seeds} seeds, {len(problems)} problems, {time.monotonic() - began:.0f} s\n\n"
-            + table(by_time, names))  # fmt: skip
+    text = f"{seeds} seeds, {len(problems)} problems, {time.monotonic() - began:.0f} s\n\n" + table(
+        by_time, names
+    )
     print(text)
     print("By epochs instead of time:\n")
     print(table(by_epochs, names).split("Final median")[0])
     if args.table:
         args.table.write_text(text)
     if args.json:
-        args.json.write_text(json.dumps({"seeds": seeds, "budget": BUDGET, "time": by_time,
-                                         "epochs": by_epochs}) + "\n")  # fmt: skip
+        args.json.write_text(
+            json.dumps({"seeds": seeds, "budget": BUDGET, "time": by_time, "epochs": by_epochs})
+            + "\n"
+        )
     for number, entry in by_time.items() if args.plot else ():
         plot(entry, names, number, args.plot.with_stem(f"{args.plot.stem}_{number}"))
 

@@ -33,9 +33,25 @@ Point = tuple[float, int, float]
 def run_ours(searcher: str, space: str, seed: int, seconds: float, max_epochs: int) -> list[Point]:
     """One study of ours."""
     with tempfile.TemporaryDirectory(prefix="real-") as folder:
-        _run(folder, "-m", "deepsight.tune", "--space", space, "--name", "real", "--trials",
-             "100000", "--time-limit", f"{seconds:g}s", "--set", f"study.max_epochs={max_epochs}",
-             "--set", f"study.seed={seed}", "--set", f"study.searcher={searcher}")  # fmt: skip
+        _run(
+            folder,
+            "-m",
+            "deepsight.tune",
+            "--space",
+            space,
+            "--name",
+            "real",
+            "--trials",
+            "100000",
+            "--time-limit",
+            f"{seconds:g}s",
+            "--set",
+            f"study.max_epochs={max_epochs}",
+            "--set",
+            f"study.seed={seed}",
+            "--set",
+            f"study.searcher={searcher}",
+        )
         study = load_study(Path(folder) / "runs" / "real")
     rows = [row for record in study.records for row in record.rows]
     return trajectory(rows, min(r.started for r in study.records), seconds, max_epochs)
@@ -45,8 +61,21 @@ def run_peer(space: str, seed: int, seconds: float, max_epochs: int) -> list[Poi
     """One search of the peer."""
     with tempfile.TemporaryDirectory(prefix="real-") as folder:
         out = Path(folder) / "rows.jsonl"
-        _run(folder, "-m", "benchmarks.search_real", "--peer", space, "--json", str(out),
-             "--seeds", str(seed), "--seconds", str(seconds), "--max-epochs", str(max_epochs))
+        _run(
+            folder,
+            "-m",
+            "benchmarks.search_real",
+            "--peer",
+            space,
+            "--json",
+            str(out),
+            "--seeds",
+            str(seed),
+            "--seconds",
+            str(seconds),
+            "--max-epochs",
+            str(max_epochs),
+        )
         rows = [json.loads(line) for line in out.read_text().splitlines()]
     started = min(row["time"] - row["wall_s"] for row in rows)
     return trajectory(rows, started, seconds, max_epochs)
@@ -63,8 +92,9 @@ SEARCHES: dict[str, Callable[[str, int, float, int], list[Point]]] = {
 def _run(folder: str, *arguments: str) -> None:
     root = str(Path(__file__).resolve().parent.parent)
     environment = os.environ | {"PYTHONPATH": root}
-    done = subprocess.run([sys.executable, *arguments], cwd=folder, env=environment,
-                          capture_output=True, text=True)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True
+    )
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(arguments)} failed:\n{done.stderr[-3000:]}")
 
@@ -118,12 +148,15 @@ def peer(space_name: str, seed: int, seconds: float, max_epochs: int, out: Path)
     tune.Tuner(
         tune.with_parameters(peer_trainable, out=str(out)),
         tune_config=tune.TuneConfig(
-            metric="val_accuracy", mode="max", num_samples=-1, time_budget_s=seconds + 10,
+            metric="val_accuracy",
+            mode="max",
+            num_samples=-1,
+            time_budget_s=seconds + 10,
             search_alg=OptunaSearch(space, metric="val_accuracy", mode="max", seed=seed),
             scheduler=ASHAScheduler(max_t=max_epochs),
         ),
         run_config=tune.RunConfig(storage_path=str(out.parent / "ray"), name="peer", verbose=0),
-    ).fit()  # fmt: skip
+    ).fit()
 
 
 def reaches(points: Sequence[Point], goal: float) -> tuple[float, int]:

@@ -108,9 +108,12 @@ class Ours:
 
     def __init__(self, problem: Problem, seed: int, **settings: Any) -> None:
         values = {
-            "trainable": "benchmarks.planted:BEST", "metric": "score", "trials": UNLIMITED,
-            "max_epochs": problem.max_epochs, "seed": 100_000 * seed,
-        } | settings  # fmt: skip
+            "trainable": "benchmarks.planted:BEST",
+            "metric": "score",
+            "trials": UNLIMITED,
+            "max_epochs": problem.max_epochs,
+            "seed": 100_000 * seed,
+        } | settings
         plan = resolve_study(
             problem.name, problem.space, {f"study.{k}": v for k, v in values.items()}
         )

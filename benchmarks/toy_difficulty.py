@@ -29,18 +29,31 @@ GOOD: dict[str, dict[str, Value]] = {
     "default": {},
     "lr 4e-3": {"optim.lr": 4e-3},
     "depth 4, width 48, lr 4e-3": {
-        "model.depth": 4, "model.width": 48, "model.dense_layers": 0, "optim.lr": 4e-3,
+        "model.depth": 4,
+        "model.width": 48,
+        "model.dense_layers": 0,
+        "optim.lr": 4e-3,
         "augment.strength": 0.3,
     },
     "depth 4, width 64, lr 4e-3, little augmentation": {
-        "model.depth": 4, "model.width": 64, "model.dense_layers": 0, "optim.lr": 4e-3,
-        "optim.batch_size": 32, "augment.strength": 0.1, "model.dropout": 0.2,
+        "model.depth": 4,
+        "model.width": 64,
+        "model.dense_layers": 0,
+        "optim.lr": 4e-3,
+        "optim.batch_size": 32,
+        "augment.strength": 0.1,
+        "model.dropout": 0.2,
     },
     "depth 5, width 48, sgd": {
-        "model.depth": 5, "model.width": 48, "model.dense_layers": 0, "optim.name": "sgd",
-        "optim.lr": 5e-2, "optim.batch_size": 32, "augment.strength": 0.15,
+        "model.depth": 5,
+        "model.width": 48,
+        "model.dense_layers": 0,
+        "optim.name": "sgd",
+        "optim.lr": 5e-2,
+        "optim.batch_size": 32,
+        "augment.strength": 0.15,
     },
-}  # fmt: skip
+}
 """Configs of the scratch CNN by what is said of them; the first is the baseline."""
 
 
@@ -116,9 +129,15 @@ def train(name: str, flat: Mapping[str, Value], epochs: int) -> dict[str, Any]:
     if result.predictions is not None:
         confusion = confusion_matrix(result.predictions).tolist()
     changed = {n: v for n, v in flat.items() if v != DEFAULTS[n]}
-    return {"name": name, "config": changed, "curve": curve, "val_accuracy": curve[-1] or 0.0,
-            "diverged": result.diverged, "wall_s": time.perf_counter() - start,
-            "confusion": confusion}  # fmt: skip
+    return {
+        "name": name,
+        "config": changed,
+        "curve": curve,
+        "val_accuracy": curve[-1] or 0.0,
+        "diverged": result.diverged,
+        "wall_s": time.perf_counter() - start,
+        "confusion": confusion,
+    }
 
 
 def confusion_matrix(predictions: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
@@ -138,22 +157,34 @@ def summary(rows: list[dict[str, Any]], arguments: argparse.Namespace) -> dict[s
     for space in arguments.spaces:
         drawn = sorted(r["val_accuracy"] for r in rows if r["name"].startswith(f"{space} "))
         if drawn:
-            spread[space] = {"n": len(drawn), "min": drawn[0], "max": drawn[-1],
-                             "median": statistics.median(drawn),
-                             "spread": drawn[-1] - drawn[0]}  # fmt: skip
-    return {"epochs": arguments.epochs, "fingerprint": fingerprint(),
-            "default": rows[0]["val_accuracy"],
-            "best_scratch": best["val_accuracy"], "best_scratch_name": best["name"],
-            "gap": best["val_accuracy"] - rows[0]["val_accuracy"], "random": spread,
-            "best_confusion": best["confusion"], "trials": rows}  # fmt: skip
+            spread[space] = {
+                "n": len(drawn),
+                "min": drawn[0],
+                "max": drawn[-1],
+                "median": statistics.median(drawn),
+                "spread": drawn[-1] - drawn[0],
+            }
+    return {
+        "epochs": arguments.epochs,
+        "fingerprint": fingerprint(),
+        "default": rows[0]["val_accuracy"],
+        "best_scratch": best["val_accuracy"],
+        "best_scratch_name": best["name"],
+        "gap": best["val_accuracy"] - rows[0]["val_accuracy"],
+        "random": spread,
+        "best_confusion": best["confusion"],
+        "trials": rows,
+    }
 
 
 def show(found: Mapping[str, Any]) -> None:
     """Print the summary."""
     from deepsight.data.toy_objects.dataset import CLASSES
 
-    say(f"default {found['default']:.3f}, best scratch CNN {found['best_scratch']:.3f} "
-        f"({found['best_scratch_name']}), gap {found['gap']:.3f}")  # fmt: skip
+    say(
+        f"default {found['default']:.3f}, best scratch CNN {found['best_scratch']:.3f} "
+        f"({found['best_scratch_name']}), gap {found['gap']:.3f}"
+    )
     for space, drawn in found["random"].items():
         say(
             f"random configs of {space}: n = {drawn['n']}, {drawn['min']:.3f} to "
@@ -201,8 +232,12 @@ def _moments(mask: np.ndarray[Any, Any]) -> list[float]:
     y, x = np.nonzero(mask)
     area, dx, dy = len(x), x - x.mean(), y - y.mean()
     orders = [(i, j) for i in range(4) for j in range(4) if 2 <= i + j <= 3]
-    return [area, x.mean(), y.mean(),
-            *((dx**i * dy**j).sum() / area ** (1 + (i + j) / 2) for i, j in orders)]  # fmt: skip
+    return [
+        area,
+        x.mean(),
+        y.mean(),
+        *((dx**i * dy**j).sum() / area ** (1 + (i + j) / 2) for i, j in orders),
+    ]
 
 
 def contact_sheet(path: Path, per_class: int = 14, enlarge: int = 2) -> None:

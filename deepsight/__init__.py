@@ -12,9 +12,18 @@ if TYPE_CHECKING:
     from deepsight.space import choice, loguniform, randint, uniform, when
 
 __all__ = [
-    "UserError", "choice", "compute_importance", "load_study", "loguniform", "randint", "report",
-    "resume", "search", "uniform", "when",
-]  # fmt: skip
+    "UserError",
+    "choice",
+    "compute_importance",
+    "load_study",
+    "loguniform",
+    "randint",
+    "report",
+    "resume",
+    "search",
+    "uniform",
+    "when",
+]
 
 _HOME = {
     "deepsight.api": ("compute_importance", "load_study", "report", "resume", "search"),

@@ -63,9 +63,15 @@ def param(
             no order; 0 where it hardly does.
     """
     metadata = {
-        "doc": doc, "low": low, "high": high, "memory": memory,
-        "choices": choices, "importable": importable, "prefixes": prefixes, "words": words,
-    }  # fmt: skip
+        "doc": doc,
+        "low": low,
+        "high": high,
+        "memory": memory,
+        "choices": choices,
+        "importable": importable,
+        "prefixes": prefixes,
+        "words": words,
+    }
     return field(default=default, metadata=metadata)
 
 
@@ -82,9 +88,12 @@ class DataConfig:
     )
     size: int = param(5000, "images drawn in all for toy_objects", low=200, high=10_000_000)
     image_size: int = param(
-        0, "side in pixels of what the network sees; 0: the data set's own",
-        low=0, high=1024, memory=1,
-    )  # fmt: skip
+        0,
+        "side in pixels of what the network sees; 0: the data set's own",
+        low=0,
+        high=1024,
+        memory=1,
+    )
     interpolation: str = param(
         "bilinear", "how images are resized", choices=("bilinear", "bicubic")
     )
@@ -105,10 +114,8 @@ class ModelConfig:
         memory=("resnet20_cifar", "scratch_cnn", "resnet18", "resnet50"),
     )
     depth: int = param(4, "scratch CNN: convolution blocks", low=1, high=6, memory=1)
-    width: int = param(32, "scratch CNN: channels of the first block",
-                       low=4, high=512, memory=1)  # fmt: skip
-    kernel_size: int = param(3, "scratch CNN: side of the kernels (odd)",
-                             low=1, high=11, memory=1)  # fmt: skip
+    width: int = param(32, "scratch CNN: channels of the first block", low=4, high=512, memory=1)
+    kernel_size: int = param(3, "scratch CNN: side of the kernels (odd)", low=1, high=11, memory=1)
     activation: str = param(
         "relu",
         "scratch CNN: activation after convolutions",
@@ -121,18 +128,21 @@ class ModelConfig:
         choices=("relu", "mish", "gelu", "silu", "leaky_relu"),
     )
     dense_layers: int = param(1, "scratch CNN: hidden dense layers", low=0, high=4, memory=1)
-    dense_width: int = param(128, "scratch CNN: units of the first dense layer",
-                             low=8, high=4096, memory=1)  # fmt: skip
+    dense_width: int = param(
+        128, "scratch CNN: units of the first dense layer", low=8, high=4096, memory=1
+    )
     dense_strategy: str = param(
         "halving",
         "scratch CNN: width of each further dense layer",
         choices=("same", "halving", "doubling"),
         memory=("halving", "same", "doubling"),
     )
-    batch_norm: bool = param(True, "scratch CNN: batch normalisation after convolutions",
-                             memory=(False, True))  # fmt: skip
-    dropout: float = param(0.1, "dropout before the classifier (and its dense layers)",
-                           low=0.0, high=0.95)  # fmt: skip
+    batch_norm: bool = param(
+        True, "scratch CNN: batch normalisation after convolutions", memory=(False, True)
+    )
+    dropout: float = param(
+        0.1, "dropout before the classifier (and its dense layers)", low=0.0, high=0.95
+    )
     weights: str = param(
         "auto",
         "starting weights: imagenet, embedded, none or a file; auto: embedded for embedded data, "
@@ -144,8 +154,9 @@ class ModelConfig:
         choices=("imagenet", "no_pool", "cifar"),
         memory=("imagenet", "no_pool", "cifar"),
     )
-    freeze_fraction: float = param(0.0, "share of the backbone's depth that is frozen",
-                                   low=0.0, high=1.0, memory=-1)  # fmt: skip
+    freeze_fraction: float = param(
+        0.0, "share of the backbone's depth that is frozen", low=0.0, high=1.0, memory=-1
+    )
     unfreeze: str = param(
         "never",
         "when frozen layers are trained after all: never, at_once or gradual from the head down",
@@ -177,20 +188,27 @@ class AugmentConfig:
         "batched (whole batches, CPU or GPU), albumentations (the reference), or auto",
         choices=("auto", "batched", "albumentations"),
     )
-    strength: float = param(0.5, "multiplies every magnitude below; 0 switches all off but flips",
-                            low=0.0, high=1.0)  # fmt: skip
+    strength: float = param(
+        0.5, "multiplies every magnitude below; 0 switches all off but flips", low=0.0, high=1.0
+    )
     flip: bool = param(True, "mirror left to right with probability one half")
-    crop: float = param(0.25, "padding before a random crop, as a share of the side",
-                        low=0.0, high=0.5)  # fmt: skip
-    cutout: float = param(0.5, "side of the erased square, as a share of the side",
-                          low=0.0, high=1.0)  # fmt: skip
-    colour: float = param(0.4, "brightness, contrast and saturation factors in 1 +- this",
-                          low=0.0, high=0.9)  # fmt: skip
+    crop: float = param(
+        0.25, "padding before a random crop, as a share of the side", low=0.0, high=0.5
+    )
+    cutout: float = param(
+        0.5, "side of the erased square, as a share of the side", low=0.0, high=1.0
+    )
+    colour: float = param(
+        0.4, "brightness, contrast and saturation factors in 1 +- this", low=0.0, high=0.9
+    )
     rotate: float = param(20.0, "rotation in degrees, +- this", low=0.0, high=180.0)
     scale: float = param(0.2, "zoom factors in 1 +- this", low=0.0, high=0.5)
-    mix: str = param("none", "blend pairs of images and labels",
-                     choices=("none", "mixup", "cutmix"),
-                     memory=("none", "mixup", "cutmix"))  # fmt: skip
+    mix: str = param(
+        "none",
+        "blend pairs of images and labels",
+        choices=("none", "mixup", "cutmix"),
+        memory=("none", "mixup", "cutmix"),
+    )
     mix_alpha: float = param(0.4, "Beta(alpha, alpha) of the blending share", low=0.01, high=4.0)
 
 
@@ -198,35 +216,60 @@ class AugmentConfig:
 class OptimConfig:
     """The optimiser and the learning rate."""
 
-    name: str = param("adamw", "optimiser", choices=("sgd", "adam", "adamw", "rmsprop"),
-                      memory=("sgd", "rmsprop", "adam", "adamw"))  # fmt: skip
-    lr: float = param(2e-3, "peak learning rate (of the head, where they differ)",
-                      low=1e-8, high=100.0)  # fmt: skip
+    name: str = param(
+        "adamw",
+        "optimiser",
+        choices=("sgd", "adam", "adamw", "rmsprop"),
+        memory=("sgd", "rmsprop", "adam", "adamw"),
+    )
+    lr: float = param(
+        2e-3, "peak learning rate (of the head, where they differ)", low=1e-8, high=100.0
+    )
     momentum: float = param(0.9, "momentum of sgd and rmsprop", low=0.0, high=0.9999)
-    weight_decay: float = param(1e-4, "decoupled for adamw, L2 otherwise; never on norms, biases",
-                                low=0.0, high=10.0)  # fmt: skip
+    weight_decay: float = param(
+        1e-4, "decoupled for adamw, L2 otherwise; never on norms, biases", low=0.0, high=10.0
+    )
     batch_size: int = param(64, "images per step", low=1, high=65_536, memory=1)
-    accumulate: int = param(1, "steps whose gradients are summed before an update",
-                            low=1, high=1024, memory=1)  # fmt: skip
+    accumulate: int = param(
+        1, "steps whose gradients are summed before an update", low=1, high=1024, memory=1
+    )
     clip_norm: float = param(0.0, "largest gradient norm; 0: unclipped", low=0.0, high=1e6)
-    lr_schedule: str = param("onecycle", "learning rate over the whole budget",
-                             choices=("onecycle", "cosine", "constant"))  # fmt: skip
-    warmup_fraction: float = param(0.1, "share of the budget that warms up (onecycle, cosine)",
-                                   low=0.0, high=0.9)  # fmt: skip
-    backbone_lr_ratio: float = param(1.0, "backbone's learning rate over the head's",
-                                     low=0.0, high=10.0)  # fmt: skip
-    layer_decay: float = param(1.0, "factor on the learning rate from each backbone stage to the "
-                               "one below it", low=0.01, high=1.0)  # fmt: skip
-    ema_decay: float = param(0.0, "decay per update of the averaged weights that are validated; "
-                             "0: off", low=0.0, high=0.99999, memory=1)  # fmt: skip
+    lr_schedule: str = param(
+        "onecycle",
+        "learning rate over the whole budget",
+        choices=("onecycle", "cosine", "constant"),
+    )
+    warmup_fraction: float = param(
+        0.1, "share of the budget that warms up (onecycle, cosine)", low=0.0, high=0.9
+    )
+    backbone_lr_ratio: float = param(
+        1.0, "backbone's learning rate over the head's", low=0.0, high=10.0
+    )
+    layer_decay: float = param(
+        1.0,
+        "factor on the learning rate from each backbone stage to the one below it",
+        low=0.01,
+        high=1.0,
+    )
+    ema_decay: float = param(
+        0.0,
+        "decay per update of the averaged weights that are validated; 0: off",
+        low=0.0,
+        high=0.99999,
+        memory=1,
+    )
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """Budget and seed of the run."""
 
-    epochs: int = param(9, "full budget in epochs: the horizon of the learning-rate schedule; "
-                        "set by study.max_epochs", low=1, high=100_000)  # fmt: skip
+    epochs: int = param(
+        9,
+        "full budget in epochs: the horizon of the learning-rate schedule; set by study.max_epochs",
+        low=1,
+        high=100_000,
+    )
     seed: int = param(0, "seed of weights, order and augmentation", low=0, high=2**31 - 1)
 
 
@@ -235,12 +278,13 @@ class HardwareConfig:
     """What `deepsight.hardware.choose_hardware` decides unless it is set here."""
 
     device: str = param("auto", "auto, cpu or cuda", choices=("auto", "cpu", "cuda"))
-    precision: str = param("auto", "auto, bf16 (autocast) or fp32",
-                           choices=("auto", "bf16", "fp32"))  # fmt: skip
-    memory_format: str = param("auto", "auto, channels_last or contiguous",
-                               choices=("auto", "channels_last", "contiguous"))  # fmt: skip
-    threads: int = param(0, "intra-op threads of a trial; 0: as many as its CPUs",
-                         low=0, high=1024)  # fmt: skip
+    precision: str = param(
+        "auto", "auto, bf16 (autocast) or fp32", choices=("auto", "bf16", "fp32")
+    )
+    memory_format: str = param(
+        "auto", "auto, channels_last or contiguous", choices=("auto", "channels_last", "contiguous")
+    )
+    threads: int = param(0, "intra-op threads of a trial; 0: as many as its CPUs", low=0, high=1024)
 
 
 @dataclass(frozen=True)
@@ -266,27 +310,31 @@ class StudySettings:
     max_epochs: int = param(9, "full budget of a trial, in epochs", low=1, high=100_000)
     min_epochs: int = param(1, "first rung, in epochs", low=1, high=100_000)
     reduction_factor: int = param(2, "one in this many goes on at a rung", low=2, high=100)
-    explore: float = param(0.2, "share of trials drawn uniformly with a budget fixed beforehand",
-                           low=0.0, high=1.0)  # fmt: skip
+    explore: float = param(
+        0.2, "share of trials drawn uniformly with a budget fixed beforehand", low=0.0, high=1.0
+    )
     searcher: str = param(
         "gp",
         "which searcher proposes; or a sampler of Optuna, as optuna.samplers:CmaEsSampler",
         choices=("gp", "tpe", "random"),
         importable=True,
     )
-    scheduler: str = param("asha", "which scheduler decides whether a trial continues",
-                           choices=("asha", "asha_stop", "fifo"))  # fmt: skip
+    scheduler: str = param(
+        "asha",
+        "which scheduler decides whether a trial continues",
+        choices=("asha", "asha_stop", "fifo"),
+    )
     brackets: int = param(1, "groups of trials whose first rungs differ", low=1, high=100)
-    seed: int = param(0, "seed of the search; trial k trains with seed + k",
-                      low=0, high=2**31 - 1)  # fmt: skip
+    seed: int = param(0, "seed of the search; trial k trains with seed + k", low=0, high=2**31 - 1)
     metric: str = param("val_accuracy", "what the search improves: a name in the results")
     mode: str = param("max", "whether more is better", choices=("max", "min"))
     target: float = param(0.65, "minimum viable value of the metric")
     time_limit_s: float = param(0.0, "no new epochs after this many seconds; 0: none", low=0.0)
     allow_changed_data: bool = param(False, "with --resume: go on although the data changed")
     allow_unauthenticated: bool = param(False, "join a cluster without authentication")
-    trainable: str = param("", "generator of your own, package.module:function",
-                           choices=("",), importable=True)  # fmt: skip
+    trainable: str = param(
+        "", "generator of your own, package.module:function", choices=("",), importable=True
+    )
 
 
 @dataclass(frozen=True)
@@ -295,10 +343,13 @@ class ResourceSettings:
 
     cpus_per_trial: float = param(1.0, "CPU cores of one trial", low=0.1, high=1024)
     gpus_per_trial: float | str = param(
-        0.0, "GPUs of one trial, fractions allowed; 0: one trial a GPU where there is one; auto: "
+        0.0,
+        "GPUs of one trial, fractions allowed; 0: one trial a GPU where there is one; auto: "
         "as many trials a GPU as fit and help, measured first",
-        low=0.0, high=64, words=("auto",),
-    )  # fmt: skip
+        low=0.0,
+        high=64,
+        words=("auto",),
+    )
     cpus: int = param(0, "CPU cores of the study on this machine; 0: all", low=0, high=4096)
     max_parallel: int = param(0, "trials at a time; 0: as many as fit", low=0, high=100_000)
 

@@ -50,9 +50,12 @@ def pretrain(config: TrialConfig, path: Path) -> dict[str, Any]:
         row, state = result.metrics, result.state
         logger.info(
             "epoch %d of %d: loss %.3f, accuracy %.3f, %.0f s",
-            row["epoch"], config.train.epochs, row["train_loss"], row["val_accuracy"],
+            row["epoch"],
+            config.train.epochs,
+            row["train_loss"],
+            row["val_accuracy"],
             time.monotonic() - start,
-        )  # fmt: skip
+        )
     assert state is not None, "no epochs"
     model = build_model(config, len(state["classes"]), state["image_size"])
     weights = {name: state["model"][name] for name in backbone_names(model)}

@@ -208,6 +208,7 @@ def build_scheduler(
     parts = [build(rungs[s:], reduction_factor) for s in range(brackets)]
     return Brackets(parts, reduction_factor, seed)
 
+
 STOPPING = ("asha", "asha_stop")
 """Names of those that stop trials on their score."""
 

@@ -23,9 +23,13 @@ MARKS_OF_IMPORTS = {"KMP_DUPLICATE_LIB_OK", "RAY_CLIENT_MODE"}
 
 def python(*arguments, cwd=ROOT, timeout=60):
     return subprocess.run(
-        [sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, timeout=timeout,
+        [sys.executable, *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    )
 
 
 def test_importing_the_package_loads_nothing():
@@ -60,7 +64,7 @@ def test_every_name_is_found_and_offered():
         (lambda: deepsight.load_study("nowhere"), "nowhere"),
         (lambda: deepsight.report("nowhere"), "nowhere"),
     ],
-)  # fmt: skip
+)
 def test_mistakes_are_errors_with_a_remedy(call, cause, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(deepsight.UserError, match=cause) as caught:

@@ -159,7 +159,10 @@ MANY_MODULES: dict[str, int] = {}
 """Folders that hold more, and how many; each with its reason."""
 
 MAX_FILE_LINES = 400
-LONG_FILES = {"deepsight/config.py": 480}  # one table: every hyperparameter in one place
+LONG_FILES = {
+    "deepsight/config.py": 520,  # one table: every hyperparameter in one place
+    "deepsight/data/toy_objects/source_classes.py": 450,  # twenty classes, one function each
+}
 MAX_FUNCTION_LINES = 50
 MAX_MEDIAN_FUNCTION_LINES = 14
 
@@ -325,7 +328,6 @@ def functions(module: Module) -> Iterator[tuple[str, int]]:
             yield f"{module}.{node.name}", lines
 
 
-
 def test_units_lean_only_on_what_stands_above_them_in_the_table():
     order = list(UNITS)
     for position, (name, rule) in enumerate(UNITS.items()):
@@ -414,7 +416,6 @@ def test_functions_are_short():
     lengths = dict(f for module in modules().values() for f in functions(module))
     assert {name: n for name, n in lengths.items() if n > MAX_FUNCTION_LINES} == {}
     assert statistics.median(lengths.values()) <= MAX_MEDIAN_FUNCTION_LINES
-
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,18 @@ ROOT = Path(__file__).parent.parent
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 ROWS = dict(re.findall(r"^\| (an? [^|]+?) \| (.+) \|$", GUIDE, re.MULTILINE))
 ADDITIONS = (
-    "a hyperparameter", "a search space", "a model", "a loss", "a data set", "an augmentation",
-    "a scheduler", "a searcher", "a report section with a figure", "a tracker",
+    "a hyperparameter",
+    "a search space",
+    "a model",
+    "a loss",
+    "a data set",
+    "an augmentation",
+    "a scheduler",
+    "a searcher",
+    "a report section with a figure",
+    "a tracker",
     "an importer of other tools' studies",
-)  # fmt: skip
+)
 TABLES = {
     "model.name": MODELS,
     "loss.name": LOSSES,

@@ -41,9 +41,13 @@ def test_the_example_of_the_notebook_runs(tmp_path):
     (tmp_path / "cell.py").write_text(code + "print(importance.verdict)\n")
     command = [sys.executable, "cell.py"]
     done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=500,
+        command,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=500,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     assert len(load_study(tmp_path / "runs" / "first").records) == 6
     assert done.stdout == "too few trials to say\n"
@@ -120,8 +124,11 @@ def test_the_architecture_names_what_exists_and_every_package():
     assert [name for name in dotted if not exists(name)] == []
     paths = re.findall(r"\b((?:deepsight|analysis|tests)(?:/\w+)+(?:\.py|/))", text)
     assert [path for path in paths if not (ROOT / path).exists()] == []
-    packages = [f.parent for root in ("deepsight", "analysis")
-                for f in (ROOT / root).glob("*/**/__init__.py")]  # fmt: skip
+    packages = [
+        f.parent
+        for root in ("deepsight", "analysis")
+        for f in (ROOT / root).glob("*/**/__init__.py")
+    ]
     named = [f"{folder.relative_to(ROOT).as_posix()}/" for folder in packages]
     assert [name for name in named if name not in paths] == []
     assert not exists("deepsight.space.no_such_name")

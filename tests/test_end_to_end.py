@@ -25,9 +25,13 @@ pytestmark = pytest.mark.slow
 def tune(directory, *arguments, wait=True):
     command = [sys.executable, "-m", "deepsight.tune", *arguments]
     process = subprocess.Popen(
-        command, cwd=directory, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        command,
+        cwd=directory,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    )
     if not wait:
         return process
     out, err = process.communicate(timeout=300)
@@ -39,9 +43,20 @@ def digits(tmp_path_factory):
     """A finished study of the smoke space on real scans."""
     directory = tmp_path_factory.mktemp("digits")
     code, out, err = tune(
-        directory, "--space", "smoke", "--data", "digits", "--trials", "8", "--name", "first",
-        "--set", "augment.flip=false", "--set", "study.max_epochs=9",
-    )  # fmt: skip
+        directory,
+        "--space",
+        "smoke",
+        "--data",
+        "digits",
+        "--trials",
+        "8",
+        "--name",
+        "first",
+        "--set",
+        "augment.flip=false",
+        "--set",
+        "study.max_epochs=9",
+    )
     assert code == 0, err
     assert out == "runs/first\n"
     return directory / "runs" / "first", err
@@ -63,8 +78,17 @@ def test_every_row_has_every_metric(digits):
     for record in load_study(digits[0]).records:
         for epoch, row in enumerate(record.rows, start=1):
             assert row["epoch"] == epoch
-            for name in ("train_loss", "val_loss", "val_accuracy", "val_macro_f1", "val_ece",
-                         "lr", "images_per_s", "wall_s", "busy_s"):  # fmt: skip
+            for name in (
+                "train_loss",
+                "val_loss",
+                "val_accuracy",
+                "val_macro_f1",
+                "val_ece",
+                "lr",
+                "images_per_s",
+                "wall_s",
+                "busy_s",
+            ):
                 assert isinstance(row[name], float), name
             assert len(row["val_recall"]) == 10
 
@@ -135,9 +159,20 @@ def test_a_folder_of_real_files(tmp_path):
             kind = ("jpg", "png", "bmp", "webp")[number % 4]
             Image.fromarray(pixels).save(tmp_path / "photos" / label / f"{number}.{kind}")
     code, out, err = tune(
-        tmp_path, "--space", "smoke", "--data", "folder:photos", "--trials", "3", "--name", "f",
-        "--set", "data.image_size=16", "--set", "study.max_epochs=3",
-    )  # fmt: skip
+        tmp_path,
+        "--space",
+        "smoke",
+        "--data",
+        "folder:photos",
+        "--trials",
+        "3",
+        "--name",
+        "f",
+        "--set",
+        "data.image_size=16",
+        "--set",
+        "study.max_epochs=3",
+    )
     assert code == 0, err
     study = load_study(tmp_path / "runs" / "f")
     assert study.header.data["classes"] == ["blue", "red"]
@@ -155,8 +190,13 @@ def test_faults_cost_only_their_trial(tmp_path):
     )
     code, _, err = tune(tmp_path, "--space", str(space), "--trials", "25", "--name", "faults")
     assert code == 0, err
-    states = {"none": "completed", "raise": "failed", "nan": "diverged", "memory": "failed",
-              "end": "completed"}  # fmt: skip
+    states = {
+        "none": "completed",
+        "raise": "failed",
+        "nan": "diverged",
+        "memory": "failed",
+        "end": "completed",
+    }
     records = load_study(tmp_path / "runs" / "faults").records
     assert len(records) == 25
     assert {r.config["fault"] for r in records} == set(states)
@@ -240,8 +280,9 @@ def test_a_signal_ends_the_epoch_and_resume_goes_on(tmp_path, number, code):
     study = load_study(tmp_path / "runs" / "s")
     assert len(study.records) == 8
     assert all(r.state in ("completed", "stopped") for r in study.records)
-    assert all([row["epoch"] for row in r.rows] == list(range(1, r.num_epochs + 1))
-               for r in study.records)  # fmt: skip
+    assert all(
+        [row["epoch"] for row in r.rows] == list(range(1, r.num_epochs + 1)) for r in study.records
+    )
     # no epoch that was on record ran twice: the witness saw each once
     seen = witness.read_text().splitlines()
     assert len(seen) == len(set(seen)) == sum(r.num_epochs for r in study.records)

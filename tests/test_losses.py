@@ -77,8 +77,9 @@ def test_class_weighted_is_pytorchs_with_inverse_frequencies() -> None:
     logits, targets = batch()
     weight = torch.tensor([100 / (3 * 60), 100 / (3 * 30), 100 / (3 * 10)])
     expected = F.cross_entropy(logits, targets, weight=weight)
-    torch.testing.assert_close(build_loss(LossConfig("class_weighted"), COUNTS)(logits, targets),
-                               expected)  # fmt: skip
+    torch.testing.assert_close(
+        build_loss(LossConfig("class_weighted"), COUNTS)(logits, targets), expected
+    )
 
 
 def test_class_weighted_with_equal_counts_is_cross_entropy() -> None:

@@ -11,9 +11,12 @@ from deepsight.models.build import build_model
 from deepsight.models.weights import RECIPES, embedded_file, require_weights
 
 TINY = {
-    "data.name": "digits", "model.name": "resnet20_cifar", "model.weights": "none",
-    "train.epochs": 1, "optim.batch_size": 128,
-}  # fmt: skip
+    "data.name": "digits",
+    "model.name": "resnet20_cifar",
+    "model.weights": "none",
+    "train.epochs": 1,
+    "optim.batch_size": 128,
+}
 
 
 @pytest.fixture

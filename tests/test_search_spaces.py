@@ -17,17 +17,39 @@ CONTRACT = pytest.mark.parametrize("name", NAMES)
 
 # What FEATURES.md promises under S2 and S3; augmentation strength stands for its magnitudes.
 SCRATCH = {
-    "model.depth", "model.width", "model.kernel_size", "model.activation",
-    "model.dense_activation", "model.dense_layers", "model.dense_width", "model.dense_strategy",
-    "model.batch_norm", "model.dropout", "optim.batch_size", "optim.name", "optim.lr",
-    "optim.weight_decay", "optim.lr_schedule", "augment.strength",
-}  # fmt: skip
+    "model.depth",
+    "model.width",
+    "model.kernel_size",
+    "model.activation",
+    "model.dense_activation",
+    "model.dense_layers",
+    "model.dense_width",
+    "model.dense_strategy",
+    "model.batch_norm",
+    "model.dropout",
+    "optim.batch_size",
+    "optim.name",
+    "optim.lr",
+    "optim.weight_decay",
+    "optim.lr_schedule",
+    "augment.strength",
+}
 FINETUNE = {
-    "model.freeze_fraction", "model.unfreeze", "model.unfreeze_epoch", "optim.backbone_lr_ratio",
-    "optim.layer_decay", "optim.lr_schedule", "model.dropout", "optim.batch_size", "augment.mix",
-    "augment.mix_alpha", "loss.name", "loss.focal_gamma", "loss.label_smoothing",
+    "model.freeze_fraction",
+    "model.unfreeze",
+    "model.unfreeze_epoch",
+    "optim.backbone_lr_ratio",
+    "optim.layer_decay",
+    "optim.lr_schedule",
+    "model.dropout",
+    "optim.batch_size",
+    "augment.mix",
+    "augment.mix_alpha",
+    "loss.name",
+    "loss.focal_gamma",
+    "loss.label_smoothing",
     "optim.accumulate",
-}  # fmt: skip
+}
 FINETUNE_INPUT = FINETUNE | {"model.stem", "data.image_size", "data.interpolation"}
 CHOICES = {
     "scratch": {

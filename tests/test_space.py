@@ -211,8 +211,11 @@ def test_the_default_point():
     }
     point = default_point(space, {"optim.name": "adamw"}, DEFAULTS)
     assert point == {
-        "optim.lr": 2e-3, "optim.batch_size": 8, "optim.momentum": None, "user.width": 3,
-    }  # fmt: skip
+        "optim.lr": 2e-3,
+        "optim.batch_size": 8,
+        "optim.momentum": None,
+        "user.width": 3,
+    }
 
 
 def test_json_round_trip():
@@ -220,9 +223,12 @@ def test_json_round_trip():
     stored = json.loads(json.dumps(to_json(space)))
     assert from_json(stored) == space
     assert stored["user.c"] == {
-        "type": "float", "low": 0.0, "high": 1.0, "log": False,
+        "type": "float",
+        "low": 0.0,
+        "high": 1.0,
+        "log": False,
         "when": {"name": "user.b", "in": ["deep"]},
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("entry", [{}, {"type": "fuzzy"}, {"type": "float", "low": 1}, 3, None])

@@ -22,10 +22,19 @@ def draw_distributions(info: Comparison) -> Figure:
         if side.quartiles:
             low, middle, high = side.quartiles
             axes.hlines(row + 0.36, low, high, color=colour, linewidth=4, zorder=3)
-            axes.plot([middle], [row + 0.36], "|", color="#22262b", markersize=11,
-                      markeredgewidth=1.6, zorder=4)  # fmt: skip
-    labels = [f"{shorten(s.label, 24)}\n{s.summary.max_epochs} epochs, n = {len(s.scores)}"
-              for s in info.sides]  # fmt: skip
+            axes.plot(
+                [middle],
+                [row + 0.36],
+                "|",
+                color="#22262b",
+                markersize=11,
+                markeredgewidth=1.6,
+                zorder=4,
+            )
+    labels = [
+        f"{shorten(s.label, 24)}\n{s.summary.max_epochs} epochs, n = {len(s.scores)}"
+        for s in info.sides
+    ]
     axes.set_yticks(range(len(info.sides)), labels)
     axes.set_ylim(len(info.sides) - 0.4, -0.5)
     axes.grid(axis="y", visible=False)
@@ -48,8 +57,13 @@ def draw_trajectories(info: Comparison) -> Figure:
             (panels[0], [float(s.num_epochs) for s in course.steps], float(course.num_epochs)),
             (panels[1], [s.elapsed_s / unit for s in course.steps], course.elapsed_s / unit),
         ):
-            axes.step([*x, end], [*y, y[-1]], where="post", color=SERIES[row % len(SERIES)],
-                      label=shorten(side.label, 28))  # fmt: skip
+            axes.step(
+                [*x, end],
+                [*y, y[-1]],
+                where="post",
+                color=SERIES[row % len(SERIES)],
+                label=shorten(side.label, 28),
+            )
     panels[0].set_xlabel("epochs trained, all trials")
     panels[1].set_xlabel(f"{name} elapsed")
     panels[0].set_ylabel(f"best {info.metric}\nat full budget")

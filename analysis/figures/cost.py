@@ -37,8 +37,13 @@ def draw_rungs(info: EarlyStopping) -> Figure:
         if any(counts):
             bars = axes.barh(rows, counts, left=left, height=0.62, color=colour, label=label)
             texts = [str(n) if n else "" for n in counts]
-            axes.bar_label(bars, texts, label_type="center", fontsize=8,
-                           color="white" if colour == BLUE else "#22262b")  # fmt: skip
+            axes.bar_label(
+                bars,
+                texts,
+                label_type="center",
+                fontsize=8,
+                color="white" if colour == BLUE else "#22262b",
+            )
         left = [a + b for a, b in zip(left, counts, strict=True)]
     axes.set_yticks(rows, [f"epoch {rung.epoch}" for rung in info.rungs])
     axes.invert_yaxis()
@@ -54,23 +59,35 @@ def draw_cost(info: Cost) -> Figure:
     """Score against seconds of training, trials of full budget, with the front."""
     figure = new_figure()
     axes = figure.subplots()
-    full = {t.trial_id: (t.seconds, t.score, t.explorer) for t in info.trials
-            if t.score is not None}  # fmt: skip
+    full = {
+        t.trial_id: (t.seconds, t.score, t.explorer) for t in info.trials if t.score is not None
+    }
     unit, name = time_unit(max((seconds for seconds, _, _ in full.values()), default=0.0))
-    axes.plot([seconds / unit for seconds, _, _ in full.values()],
-              [score for _, score, _ in full.values()], OUTCOME_MARKS[FULL],
-              color=OUTCOME_COLOURS[FULL], markersize=5, alpha=0.8, zorder=3)  # fmt: skip
+    axes.plot(
+        [seconds / unit for seconds, _, _ in full.values()],
+        [score for _, score, _ in full.values()],
+        OUTCOME_MARKS[FULL],
+        color=OUTCOME_COLOURS[FULL],
+        markersize=5,
+        alpha=0.8,
+        zorder=3,
+    )
     explorers = [(seconds / unit, score) for seconds, score, explorer in full.values() if explorer]
     draw_rings(axes, [x for x, _ in explorers], [y for _, y in explorers])
     front = [full[trial_id] for trial_id in info.front]
     handles = outcome_handles([FULL], bool(explorers))
     if front:
         x, y = [seconds / unit for seconds, _, _ in front], [score for _, score, _ in front]
-        handles += axes.plot(x, y, color=ORANGE, drawstyle="steps-post", linewidth=1.3, zorder=2,
-                             label="nothing is better for less")  # fmt: skip
+        handles += axes.plot(
+            x,
+            y,
+            color=ORANGE,
+            drawstyle="steps-post",
+            linewidth=1.3,
+            zorder=2,
+            label="nothing is better for less",
+        )
     axes.set_xlabel(f"{name} of training and validation, {info.max_epochs} epochs")
     axes.set_ylabel(f"{info.metric} at {info.max_epochs} epochs")
     legend_above(axes, handles)
     return figure
-
-

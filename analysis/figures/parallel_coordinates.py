@@ -105,14 +105,24 @@ def _traces(info: Coordinates, order: Sequence[int]) -> list[go.Scatter]:
     for (depth, colour, explorer), lines in sorted(groups.items(), key=lambda g: g[0]):
         x, y, owner = _vertices(lines, order)
         full = depth >= 0
-        traces.append(go.Scatter(
-            x=x, y=y, customdata=owner, mode="lines+markers" if explorer else "lines",
-            line={"color": colour, "width": 1.8 if full else 1.0,
-                  "dash": "solid" if full else "dash"},
-            marker={"symbol": "diamond", "size": 5, "color": colour},
-            opacity=0.95 if full else 0.55, hoverinfo="none", showlegend=False,
-            connectgaps=False,
-        ))  # fmt: skip
+        traces.append(
+            go.Scatter(
+                x=x,
+                y=y,
+                customdata=owner,
+                mode="lines+markers" if explorer else "lines",
+                line={
+                    "color": colour,
+                    "width": 1.8 if full else 1.0,
+                    "dash": "solid" if full else "dash",
+                },
+                marker={"symbol": "diamond", "size": 5, "color": colour},
+                opacity=0.95 if full else 0.55,
+                hoverinfo="none",
+                showlegend=False,
+                connectgaps=False,
+            )
+        )
     return traces
 
 
@@ -154,10 +164,17 @@ def _layout(axes: Sequence[Axis]) -> go.Layout:
         marks.append(_title(at, axis))
     bare = {"visible": False, "fixedrange": True}
     bars = [
-        {"type": "line", "x0": at, "x1": at, "y0": 0, "y1": 1, "layer": "above",
-         "line": {"color": "#4a4f57", "width": 1}}
+        {
+            "type": "line",
+            "x0": at,
+            "x1": at,
+            "y0": 0,
+            "y1": 1,
+            "layer": "above",
+            "line": {"color": "#4a4f57", "width": 1},
+        }
         for at in range(len(axes))
-    ]  # fmt: skip
+    ]
     return go.Layout(
         xaxis=bare | {"range": [-0.3, len(axes) - 0.25]},
         yaxis=bare | {"range": [INACTIVE - 0.06, 1.03]},
@@ -177,19 +194,32 @@ def _layout(axes: Sequence[Axis]) -> go.Layout:
 
 def _label(at: int, y: float, text: str, style: str = "normal") -> dict[str, Any]:
     return {
-        "x": at, "y": y, "text": html.escape(text), "showarrow": False,
-        "xanchor": "left", "yanchor": "middle", "xshift": 4,
+        "x": at,
+        "y": y,
+        "text": html.escape(text),
+        "showarrow": False,
+        "xanchor": "left",
+        "yanchor": "middle",
+        "xshift": 4,
         "font": {"size": 10, "color": INK, "style": style},
-        "bgcolor": "rgba(255,255,255,0.75)", "borderpad": 1,
-    }  # fmt: skip
+        "bgcolor": "rgba(255,255,255,0.75)",
+        "borderpad": 1,
+    }
 
 
 def _title(at: int, axis: Axis) -> dict[str, Any]:
     first, *rest = (html.escape(line) for line in name_lines(axis.name))
     text = "<br>".join([first + (" (log)" if axis.kind == "log" else ""), *rest])
     return {
-        "x": at, "y": 1, "yref": "paper", "yshift": 4, "showarrow": False, "xanchor": "left",
+        "x": at,
+        "y": 1,
+        "yref": "paper",
+        "yshift": 4,
+        "showarrow": False,
+        "xanchor": "left",
         "text": text,
-        "yanchor": "bottom", "textangle": -18, "align": "left",
+        "yanchor": "bottom",
+        "textangle": -18,
+        "align": "left",
         "font": {"size": 11, "color": INK},
-    }  # fmt: skip
+    }

@@ -80,17 +80,34 @@ def _draw_bundle(
         for line in lines
     ]
     thin = min(1.0, max(0.4, 8 / math.sqrt(max(1, len(lines)))))  # many lines hide each other
-    axes.add_collection(LineCollection(
-        paths, colors=list(colours), linewidths=thin * (0.8 if faint else 1.3),
-        alpha=thin * (0.55 if faint else 0.9), zorder=2 if faint else 3,
-        linestyles=[(0, (4, 2))] if faint else "solid",
-    ))  # fmt: skip
-    marks = [(x, y, colour) for line, path, colour in zip(lines, paths, colours, strict=True)
-             if line.explorer for x, y in path]  # fmt: skip
+    axes.add_collection(
+        LineCollection(
+            paths,
+            colors=list(colours),
+            linewidths=thin * (0.8 if faint else 1.3),
+            alpha=thin * (0.55 if faint else 0.9),
+            zorder=2 if faint else 3,
+            linestyles=[(0, (4, 2))] if faint else "solid",
+        )
+    )
+    marks = [
+        (x, y, colour)
+        for line, path, colour in zip(lines, paths, colours, strict=True)
+        if line.explorer
+        for x, y in path
+    ]
     if marks:
         x, y, shades = zip(*marks, strict=True)
-        axes.scatter(x, y, c=list(shades), marker="D", s=7 * thin, zorder=4, edgecolors="white",
-                     linewidths=0.3)  # fmt: skip
+        axes.scatter(
+            x,
+            y,
+            c=list(shades),
+            marker="D",
+            s=7 * thin,
+            zorder=4,
+            edgecolors="white",
+            linewidths=0.3,
+        )
 
 
 def _draw_axis(axes: Axes, x: int, axis: Axis) -> None:
@@ -101,12 +118,21 @@ def _draw_axis(axes: Axes, x: int, axis: Axis) -> None:
         ticks.append((INACTIVE, axis.inactive_label.replace("not trained that far", "not so far")))
     for position, label in ticks:
         axes.plot([x - 0.03, x], [position] * 2, color="#4a4f57", linewidth=0.9, zorder=5)
-        axes.text(x + 0.05, position, label, fontsize=7, va="center", zorder=6, bbox=box,
-                  style="italic" if position == INACTIVE else "normal")  # fmt: skip
+        axes.text(
+            x + 0.05,
+            position,
+            label,
+            fontsize=7,
+            va="center",
+            zorder=6,
+            bbox=box,
+            style="italic" if position == INACTIVE else "normal",
+        )
     suffix = "\n(log)" if axis.kind == "log" else ""
     name = "\n".join(name_lines(axis.name)) + suffix
-    axes.text(x, 1.05, name, fontsize=7.5, ha="left", va="bottom", rotation=20,
-              rotation_mode="anchor")  # fmt: skip
+    axes.text(
+        x, 1.05, name, fontsize=7.5, ha="left", va="bottom", rotation=20, rotation_mode="anchor"
+    )
 
 
 def _line_handles(lines: Sequence[Line]) -> list[Line2D]:
@@ -121,8 +147,9 @@ def _line_handles(lines: Sequence[Line]) -> list[Line2D]:
         if f in seen and f != FULL
     ]
     if any(line.explorer for line in lines):
-        handles.append(Line2D([], [], color=GREY, marker="D", markersize=4, label="explorer",
-                              linestyle=""))  # fmt: skip
+        handles.append(
+            Line2D([], [], color=GREY, marker="D", markersize=4, label="explorer", linestyle="")
+        )
     return handles
 
 
@@ -139,11 +166,22 @@ def draw_importance(info: Importance) -> Figure:
     # in the best quarter hyperparameters depend on each other, and mains may exceed totals
     mains = [min(s.main.value, s.total.value) for s in shares]
     axes.barh(rows, mains, height=0.62, color=solid, label="by itself")
-    axes.hlines(rows, [s.total.low for s in shares], [s.total.high for s in shares],
-                color="#22262b", linewidth=1.2, label="its 95 % interval")  # fmt: skip
+    axes.hlines(
+        rows,
+        [s.total.low for s in shares],
+        [s.total.high for s in shares],
+        color="#22262b",
+        linewidth=1.2,
+        label="its 95 % interval",
+    )
     if math.isfinite(info.floor):
-        axes.axvline(info.floor, color=ORANGE, linestyle=(0, (4, 2)), linewidth=1.2,
-                     label="floor: a random column")  # fmt: skip
+        axes.axvline(
+            info.floor,
+            color=ORANGE,
+            linestyle=(0, (4, 2)),
+            linewidth=1.2,
+            label="floor: a random column",
+        )
     axes.set_yticks(rows, [shorten(s.name, 28) for s in shares])
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
@@ -173,8 +211,14 @@ def draw_effects(info: Effects) -> Figure:
 
 def _draw_number(axes: Axes, effect: Effect) -> None:
     x = [float(p.value) for p in effect.points if isinstance(p.value, int | float)]
-    axes.fill_between(x, [p.low for p in effect.points], [p.high for p in effect.points],
-                      color=BLUE, alpha=0.2, linewidth=0)  # fmt: skip
+    axes.fill_between(
+        x,
+        [p.low for p in effect.points],
+        [p.high for p in effect.points],
+        color=BLUE,
+        alpha=0.2,
+        linewidth=0,
+    )
     axes.plot(x, [p.mean for p in effect.points], color=BLUE)
     if effect.log:
         axes.set_xscale("log")
@@ -187,11 +231,21 @@ def _draw_number(axes: Axes, effect: Effect) -> None:
 def _draw_inactive(axes: Axes, point: EffectPoint) -> None:
     """The average where the hyperparameter is inactive, beside the axis: it is no value on it."""
     beside = axes.get_yaxis_transform()
-    axes.vlines(1.06, point.low, point.high, color=GREY, linewidth=2, transform=beside,
-                clip_on=False)  # fmt: skip
+    axes.vlines(
+        1.06, point.low, point.high, color=GREY, linewidth=2, transform=beside, clip_on=False
+    )
     axes.scatter([1.06], [point.mean], color=GREY, s=22, transform=beside, clip_on=False)
-    axes.text(1.1, 1.0, "inactive", transform=axes.transAxes, fontsize=7, color="#4a4f57",
-              ha="right", va="bottom", style="italic")  # fmt: skip
+    axes.text(
+        1.1,
+        1.0,
+        "inactive",
+        transform=axes.transAxes,
+        fontsize=7,
+        color="#4a4f57",
+        ha="right",
+        va="bottom",
+        style="italic",
+    )
 
 
 def _draw_choice(axes: Axes, effect: Effect) -> None:
@@ -202,8 +256,13 @@ def _draw_choice(axes: Axes, effect: Effect) -> None:
     axes.scatter(x, [p.mean for p in points], color=colours, s=22, zorder=3)
     labels = [shorten(p.label, 13) for p in points]
     crowded = sum(map(len, labels)) > 22
-    axes.set_xticks(x, labels, rotation=30 if crowded else 0, ha="right" if crowded else "center",
-                    rotation_mode="anchor" if crowded else "default")  # fmt: skip
+    axes.set_xticks(
+        x,
+        labels,
+        rotation=30 if crowded else 0,
+        ha="right" if crowded else "center",
+        rotation_mode="anchor" if crowded else "default",
+    )
     axes.set_xlim(-0.5, len(points) - 0.5)
 
 
@@ -225,8 +284,9 @@ def _short(value: Value) -> str:
 
 
 def _draw_map(figure: Figure, axes: Axes, found: InteractionMap, metric: str) -> None:
-    image = axes.imshow(found.mean, origin="lower", aspect="auto", cmap=SCORES,
-                        interpolation="nearest")  # fmt: skip
+    image = axes.imshow(
+        found.mean, origin="lower", aspect="auto", cmap=SCORES, interpolation="nearest"
+    )
     for axis, values in ((axes.xaxis, found.b_values), (axes.yaxis, found.a_values)):
         step = max(1, math.ceil(len(values) / 5))
         shown = range(0, len(values), step)

@@ -85,9 +85,14 @@ def legend_above(axes: Axes, handles: Sequence[Any] | None = None, columns: int 
     given = {"handles": handles} if handles else {}
     if handles or axes.get_legend_handles_labels()[0]:
         axes.legend(
-            **given, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, borderaxespad=0.2,
-            handletextpad=0.5, columnspacing=1.2,
-        )  # fmt: skip
+            **given,
+            loc="lower left",
+            bbox_to_anchor=(0, 1.0),
+            ncols=columns,
+            borderaxespad=0.2,
+            handletextpad=0.5,
+            columnspacing=1.2,
+        )
 
 
 def outcome_handles(outcomes: Sequence[str], explorers: bool) -> list[Line2D]:
@@ -98,8 +103,16 @@ def outcome_handles(outcomes: Sequence[str], explorers: bool) -> list[Line2D]:
         if f in outcomes
     ]
     if explorers:
-        ring = Line2D([], [], marker="o", color="none", markeredgecolor="#22262b", markersize=9,
-                      linestyle="", label="explorer")  # fmt: skip
+        ring = Line2D(
+            [],
+            [],
+            marker="o",
+            color="none",
+            markeredgecolor="#22262b",
+            markersize=9,
+            linestyle="",
+            label="explorer",
+        )
         handles.append(ring)
     return handles
 

@@ -40,9 +40,15 @@ def draw_created(info: Trajectory) -> Figure:
     outcomes = [f for f in OUTCOMES if any(c.outcome == f for c in shown)]
     for outcome in outcomes:
         some = [c for c in shown if c.outcome == outcome]
-        axes.plot([c.created_s / unit for c in some], [c.scores[-1] for c in some],
-                  OUTCOME_MARKS[outcome], color=OUTCOME_COLOURS[outcome], markersize=5, alpha=0.85,
-                  zorder=3)  # fmt: skip
+        axes.plot(
+            [c.created_s / unit for c in some],
+            [c.scores[-1] for c in some],
+            OUTCOME_MARKS[outcome],
+            color=OUTCOME_COLOURS[outcome],
+            markersize=5,
+            alpha=0.85,
+            zorder=3,
+        )
     explorers = [c for c in shown if c.explorer]
     draw_rings(axes, [c.created_s / unit for c in explorers], [c.scores[-1] for c in explorers])
     axes.set_xlabel(f"created, {name} after the first trial")
@@ -74,20 +80,23 @@ def draw_curves(info: Trajectory) -> Figure:
     return figure
 
 
-def _draw_bundle(
-    axes: Axes, curves: Sequence[Curve], colours: Sequence[Any], faint: bool
-) -> None:
+def _draw_bundle(axes: Axes, curves: Sequence[Curve], colours: Sequence[Any], faint: bool) -> None:
     """Curves and their ends: explorers' have a diamond, all others the mark of their outcome."""
     lines = LineCollection(
-        [list(zip(c.epochs, c.scores, strict=True)) for c in curves], colors=list(colours),
-        linewidths=0.8 if faint else 1.1, alpha=0.5 if faint else 0.9, zorder=2 if faint else 3,
+        [list(zip(c.epochs, c.scores, strict=True)) for c in curves],
+        colors=list(colours),
+        linewidths=0.8 if faint else 1.1,
+        alpha=0.5 if faint else 0.9,
+        zorder=2 if faint else 3,
         linestyles=[(0, (3, 2))] if faint else "solid",
-    )  # fmt: skip
+    )
     axes.add_collection(lines)
     for explorer in (False, True):
-        ends = [(c.epochs[-1], c.scores[-1], colour, c.outcome)
-                for c, colour in zip(curves, colours, strict=True)
-                if c.explorer == explorer]  # fmt: skip
+        ends = [
+            (c.epochs[-1], c.scores[-1], colour, c.outcome)
+            for c, colour in zip(curves, colours, strict=True)
+            if c.explorer == explorer
+        ]
         if ends:
             x, y, shades, outcomes = zip(*ends, strict=True)
             mark = "D" if explorer else OUTCOME_MARKS[outcomes[0]]
@@ -97,14 +106,23 @@ def _draw_bundle(
 def _curve_handles(curves: Sequence[Curve]) -> list[Line2D]:
     seen = {c.outcome for c in curves if c.scores}
     handles = [
-        Line2D([], [], color=OUTCOME_COLOURS[f], linestyle=(0, (3, 2)), linewidth=1.0,
-               marker=OUTCOME_MARKS[f], markersize=4, label=f)
+        Line2D(
+            [],
+            [],
+            color=OUTCOME_COLOURS[f],
+            linestyle=(0, (3, 2)),
+            linewidth=1.0,
+            marker=OUTCOME_MARKS[f],
+            markersize=4,
+            label=f,
+        )
         for f in OUTCOMES
         if f in seen and f != FULL
-    ]  # fmt: skip
+    ]
     if any(c.explorer for c in curves if c.scores):
-        handles.append(Line2D([], [], color=GREY, linestyle="", marker="D", markersize=4,
-                              label="explorer"))  # fmt: skip
+        handles.append(
+            Line2D([], [], color=GREY, linestyle="", marker="D", markersize=4, label="explorer")
+        )
     return handles
 
 
@@ -128,8 +146,9 @@ def draw_incumbent(info: Trajectory) -> Figure:
             axes.step([*x, getattr(info, field) / scale], [*y, y[-1]], where="post", color=BLUE)
             axes.plot(x, y, "o", color=BLUE, markersize=4)
         if info.baseline is not None:
-            axes.axhline(info.baseline, color=ORANGE, linestyle=(0, (4, 2)), linewidth=1.1,
-                         label="defaults")  # fmt: skip
+            axes.axhline(
+                info.baseline, color=ORANGE, linestyle=(0, (4, 2)), linewidth=1.1, label="defaults"
+            )
         axes.set_xlabel(f"{name} elapsed" if kind == "time" else label)
         axes.set_xlim(0, max(getattr(info, field) / scale, 1e-9) * 1.03)
     panels[0].set_ylabel(f"best {info.metric}\nat {info.max_epochs} epochs")

@@ -129,9 +129,7 @@ def compute_effects(
         for column, name in enumerate(surrogate.encoding.names)
     )
     reason = surrogate.quality.text
-    return Effects(
-        study.metric, study.mode, study.max_epochs, effects, reason, surrogate.quality
-    )
+    return Effects(study.metric, study.mode, study.max_epochs, effects, reason, surrogate.quality)
 
 
 def compute_interaction_map(
@@ -163,13 +161,16 @@ def compute_interaction_map(
     shape = len(grids[0]), len(grids[1])
     spaces = encoding.space[a], encoding.space[b]
     return InteractionMap(
-        a=a, b=b, epoch=study.max_epochs,
+        a=a,
+        b=b,
+        epoch=study.max_epochs,
         a_values=tuple(from_unit(spaces[0], float(u)) for u in grids[0]),
         b_values=tuple(from_unit(spaces[1], float(u)) for u in grids[1]),
         a_log=not isinstance(spaces[0], Choice) and spaces[0].log,
         b_log=not isinstance(spaces[1], Choice) and spaces[1].log,
-        mean=_nested(mean.reshape(shape)), sd=_nested(draws.std(axis=1).reshape(shape)),
-    )  # fmt: skip
+        mean=_nested(mean.reshape(shape)),
+        sd=_nested(draws.std(axis=1).reshape(shape)),
+    )
 
 
 def _nested(table: Array) -> tuple[tuple[float, ...], ...]:

@@ -80,12 +80,14 @@ class Encoding:
         fixed = {n: v for n, v in self.pinned.items() if n in self.space}
         absent: dict[str, Value] = {name: None for name in self.space}
         return [
-            absent | fixed | {
+            absent
+            | fixed
+            | {
                 name: None if math.isnan(u) else from_unit(self.space[name], u)
                 for name, u in zip(self.names, row, strict=True)
             }
             for row in units
-        ]  # fmt: skip
+        ]
 
     def features(self, units: Array) -> Array:
         """What the kernel sees: numbers about 0, one column a choice's value, activity columns.

@@ -31,11 +31,21 @@ def compute_fanova(study: Study, seed: int = 0) -> Importance:
         shares = _shares(study, records, names, seed)
     verdict = "a peer's view" if shares else TOO_FEW
     return Importance(
-        what=study.metric, method=METHOD, region="all", epoch=study.max_epochs, shares=shares,
-        left_out=tuple(left_out), pairs=(), floor=0.0, verdict=verdict, reason=reason,
-        quality=None, has_intervals=False, num_trials=len(records),
+        what=study.metric,
+        method=METHOD,
+        region="all",
+        epoch=study.max_epochs,
+        shares=shares,
+        left_out=tuple(left_out),
+        pairs=(),
+        floor=0.0,
+        verdict=verdict,
+        reason=reason,
+        quality=None,
+        has_intervals=False,
+        num_trials=len(records),
         num_explorers=sum(r.explorer for r in records),
-    )  # fmt: skip
+    )
 
 
 def _shares(
@@ -62,8 +72,13 @@ def _shares(
     ordered = sorted(found.items(), key=lambda item: -item[1])
     return tuple(
         Share(
-            name=name, main=Interval(v, v, v), total=Interval(v, v, v), above_floor=False,
-            rank_low=place, rank_high=place, text=f"{name}: {100 * v:.0f} % by fANOVA.",
+            name=name,
+            main=Interval(v, v, v),
+            total=Interval(v, v, v),
+            above_floor=False,
+            rank_low=place,
+            rank_high=place,
+            text=f"{name}: {100 * v:.0f} % by fANOVA.",
         )
         for place, (name, v) in enumerate(ordered, start=1)
-    )  # fmt: skip
+    )

@@ -77,11 +77,14 @@ def _indices(values: Array, at: Array, found: list[npt.NDArray[np.bool_]]) -> In
     num, size = at.shape
     blocks = values.reshape(size + 1, num, -1)
     variance = np.maximum(blocks[0].var(axis=0), TINY)
-    total = np.stack([
-        0.5 * ((blocks[0] - blocks[1 + i])[found[i]] ** 2).mean(0) if found[i].any()
-        else np.zeros(values.shape[1])
-        for i in range(size)
-    ])  # fmt: skip
+    total = np.stack(
+        [
+            0.5 * ((blocks[0] - blocks[1 + i])[found[i]] ** 2).mean(0)
+            if found[i].any()
+            else np.zeros(values.shape[1])
+            for i in range(size)
+        ]
+    )
     main = np.stack([_between_bins(at[:, i], blocks[0]) for i in range(size)])
     pairs = np.zeros((size, size, values.shape[1]))
     kurtosis = ((blocks[0] - blocks[0].mean(0)) ** 4).mean(0) / variance**2

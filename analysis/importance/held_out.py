@@ -65,10 +65,12 @@ class Predictions:
             here = trials[last[trials] == time]
             features = rows.features[here]
             means = np.array([p.mean(features, float(time)) for p in processes])
-            inside = np.array([
-                p.variance(features, float(time)) + p.kernel.luck + p.kernel.noise
-                for p in processes
-            ])  # fmt: skip
+            inside = np.array(
+                [
+                    p.variance(features, float(time)) + p.kernel.luck + p.kernel.noise
+                    for p in processes
+                ]
+            )
             self.mean[here] = means.mean(0)
             self.deviation[here] = np.sqrt(inside.mean(0) + means.var(0))
 

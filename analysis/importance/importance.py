@@ -24,9 +24,17 @@ from analysis.importance.surrogate import NoSurrogate, Surrogate, fit_surrogate,
 from deepsight.run_store import Study, TrialRecord
 
 __all__ = [
-    "RANKED", "TOO_FEW", "Estimate", "Importance", "Pair", "Share", "compute_cost_importance",
-    "compute_fanova", "compute_importance", "compute_survival_importance",
-]  # fmt: skip
+    "RANKED",
+    "TOO_FEW",
+    "Estimate",
+    "Importance",
+    "Pair",
+    "Share",
+    "compute_cost_importance",
+    "compute_fanova",
+    "compute_importance",
+    "compute_survival_importance",
+]
 
 NUM_POINTS = 512
 """Base points of the pick-freeze design, a power of two."""
@@ -125,11 +133,21 @@ def _importance(
         verdict, reason = _verdict(shares, surrogate, floor, *leads)
         left_out = tuple(surrogate.encoding.left_out.items())
     return Importance(
-        what=what, method=method, region=region, epoch=study.max_epochs, shares=shares,
-        left_out=left_out, pairs=pairs, floor=floor, verdict=verdict, reason=reason,
-        quality=quality, has_intervals=bool(shares), num_trials=len(records),
+        what=what,
+        method=method,
+        region=region,
+        epoch=study.max_epochs,
+        shares=shares,
+        left_out=left_out,
+        pairs=pairs,
+        floor=floor,
+        verdict=verdict,
+        reason=reason,
+        quality=quality,
+        has_intervals=bool(shares),
+        num_trials=len(records),
         num_explorers=sum(r.explorer for r in records),
-    )  # fmt: skip
+    )
 
 
 def _indices(surrogate: Surrogate, seed: int) -> tuple[Indices, Indices]:
@@ -212,9 +230,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.1f} %"
 
 
-def _pairs(
-    names: Sequence[str], whole: Indices, draws: Indices, unseen: float
-) -> tuple[Pair, ...]:
+def _pairs(names: Sequence[str], whole: Indices, draws: Indices, unseen: float) -> tuple[Pair, ...]:
     found = [
         Pair(names[i], names[j], _estimate(whole.pairs[i, j], draws.pairs[i, j], unseen))
         for i in range(len(names))

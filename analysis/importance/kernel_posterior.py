@@ -120,9 +120,13 @@ class Posterior:
     def maximum(self, begin: Array | None = None, max_steps: int = 100) -> Array:
         """The most probable parameters, by L-BFGS from `begin`."""
         found = minimize(
-            self.loss, self.start() if begin is None else begin, jac=True, method="L-BFGS-B",
-            bounds=self.bounds, options={"maxiter": max_steps, "ftol": 3e-6},
-        )  # fmt: skip
+            self.loss,
+            self.start() if begin is None else begin,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=self.bounds,
+            options={"maxiter": max_steps, "ftol": 3e-6},
+        )
         return np.asarray(found.x)
 
     def draw(self, begin: Array, rng: np.random.Generator, warm_up: int, num: int) -> Array:
@@ -227,21 +231,23 @@ def _likelihood(posterior: Posterior, kernel: Kernel) -> tuple[float, Array]:
     flat, apart_in_time = apart.reshape(len(alone), -1), posterior.apart_in_time
     by_curve = rows.at_time.T @ slope @ rows.at_time * curve / 2
     way_by_time = rows.at_time.T @ on_the_way @ rows.at_time / 2
-    gradient = np.concatenate([
-        (flat @ by_joint.ravel() + (flat * by_alone).sum(1)) / kernel.final_scales**2,
-        flat @ by_way.ravel() / kernel.way_scales**2,
+    gradient = np.concatenate(
         [
-            np.vdot(way_by_time, apart_in_time) / kernel.way_scale**2,
-            by_joint.sum(),
-            by_alone.sum(),
-            by_way.sum(),
-            np.vdot(by_curve, apart_in_time) / kernel.curve_scale**2,
-            by_curve.sum(),
-            0.5 * kernel.luck * np.vdot(slope, rows.same_trial),
-            0.5 * kernel.noise * np.trace(slope),
-            (1 - rows.time) @ ((final * slope) @ growing),
-        ],
-    ])  # fmt: skip
+            (flat @ by_joint.ravel() + (flat * by_alone).sum(1)) / kernel.final_scales**2,
+            flat @ by_way.ravel() / kernel.way_scales**2,
+            [
+                np.vdot(way_by_time, apart_in_time) / kernel.way_scale**2,
+                by_joint.sum(),
+                by_alone.sum(),
+                by_way.sum(),
+                np.vdot(by_curve, apart_in_time) / kernel.curve_scale**2,
+                by_curve.sum(),
+                0.5 * kernel.luck * np.vdot(slope, rows.same_trial),
+                0.5 * kernel.noise * np.trace(slope),
+                (1 - rows.time) @ ((final * slope) @ growing),
+            ],
+        ]
+    )
     return value, gradient
 
 

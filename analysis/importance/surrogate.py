@@ -231,9 +231,13 @@ def _fit(
 
 
 def _begun(
-    scale: Scale, encoding: Encoding, records: Sequence[TrialRecord], points: Points,
-    horizon: int, seed: int,
-) -> tuple[float, Data, Posterior, Array]:  # fmt: skip
+    scale: Scale,
+    encoding: Encoding,
+    records: Sequence[TrialRecord],
+    points: Points,
+    horizon: int,
+    seed: int,
+) -> tuple[float, Data, Posterior, Array]:
     """The evidence of the scores on one scale, and the kernel's most probable parameters on it.
 
     Of the scales that one is right on which the scores, not the targets, are more probable: hence
@@ -255,9 +259,7 @@ def _draw(
     return posterior.draw(begin, rng, effort * chain[0], effort * chain[1])
 
 
-def _processes(
-    posterior: Posterior, thetas: Array, known: Rows, num: int
-) -> tuple[Process, ...]:
+def _processes(posterior: Posterior, thetas: Array, known: Rows, num: int) -> tuple[Process, ...]:
     """Processes of `num` kernels, evenly from a chain, that predict from `known` rows."""
     chosen = thetas[np.linspace(0, len(thetas) - 1, num).round().astype(int)]
     return tuple(posterior.process(theta, known) for theta in chosen)
@@ -287,8 +289,13 @@ def _cross_fit(fit: Fit, rng: np.random.Generator) -> tuple[tuple[Process, ...],
     predictions = held_out.Predictions.none(len(parts))
     for part, whole in enumerate(begins):
         random = rng.uniform(-0.5, 0.5, len(parts))
-        noisy = Rows(np.column_stack([rows.features, random]), rows.trial, rows.time, rows.target,
-                     np.append(rows.groups, num))  # fmt: skip
+        noisy = Rows(
+            np.column_stack([rows.features, random]),
+            rows.trial,
+            rows.time,
+            rows.target,
+            np.append(rows.groups, num),
+        )
         seen = np.flatnonzero(parts != part)
         shown = Posterior(_limited(data, noisy, seen, COPY_ROWS, rng))
         begin = np.insert(whole, [num, 2 * num], shown.mean[:2])
@@ -375,6 +382,9 @@ def _subset(rows: Rows, trials: Numbers) -> Rows:
     number[trials] = np.arange(len(trials))
     kept = number[rows.trial] >= 0
     return Rows(
-        rows.features[trials], number[rows.trial[kept]], rows.time[kept], rows.target[kept],
+        rows.features[trials],
+        number[rows.trial[kept]],
+        rows.time[kept],
+        rows.target[kept],
         rows.groups,
-    )  # fmt: skip
+    )

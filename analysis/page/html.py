@@ -31,9 +31,12 @@ def to_html(document: Document, figures: Path) -> str:
     scripts.append((PAGE / "report.js").read_text("utf-8"))
     css = (PAGE / "report.css").read_text("utf-8")
     environment = jinja2.Environment(
-        autoescape=True, loader=jinja2.FileSystemLoader(PAGE), trim_blocks=True,
-        lstrip_blocks=True, undefined=jinja2.StrictUndefined,
-    )  # fmt: skip
+        autoescape=True,
+        loader=jinja2.FileSystemLoader(PAGE),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
     return environment.get_template("report.html.j2").render(
         document=document,
         policy=_policy([css, ""], scripts),

@@ -27,8 +27,9 @@ def to_markdown(document: Document) -> str:
     parts = [f"# {_md(document.title)}", _md(document.subtitle)]
     parts += [f"**{_md(document.key_results[0])}**", *map(_md, document.key_results[1:])]
     parts += [f"> Warning: {_md(w)}" for w in document.warnings]
-    parts.append("\n".join(f"- {_md(c.label)}: **{_md(c.value)}** ({_md(c.detail)})"
-                           for c in document.cards))  # fmt: skip
+    parts.append(
+        "\n".join(f"- {_md(c.label)}: **{_md(c.value)}** ({_md(c.detail)})" for c in document.cards)
+    )
     for section in document.sections:
         parts += [f"## {_md(section.title)}", _md(section.lead)]
         parts += [text for block in section.blocks for text in _md_block(block)]

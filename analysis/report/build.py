@@ -102,5 +102,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     sys.stdout.write(f"{page}\n")
     return 0
-
-

@@ -74,15 +74,27 @@ def _sentence(pair: PairwiseComparison) -> str:
 
 
 def _results(info: Comparison) -> Section:
-    columns = ("study", "trials", "of full budget", "best", "median", "spread", "failed, diverged",
-               "epochs", "time")  # fmt: skip
+    columns = (
+        "study",
+        "trials",
+        "of full budget",
+        "best",
+        "median",
+        "spread",
+        "failed, diverged",
+        "epochs",
+        "time",
+    )
     rows = tuple(_row(side) for side in info.sides)
     blocks: list[Block] = []
     if any(side.scores for side in info.sides):
         picture = comparison.draw_distributions(info)
         blocks.append(Picture("distributions", picture, "Scores at full budget of every study"))
-    blocks.append(Table("comparison", columns, rows,
-                        "Spread is the range between quartiles, with its interval"))  # fmt: skip
+    blocks.append(
+        Table(
+            "comparison", columns, rows, "Spread is the range between quartiles, with its interval"
+        )
+    )
     found = tuple(_superiority(c) for c in info.pairs if c.superiority)
     if found:
         blocks.append(Statements(found))
@@ -129,9 +141,11 @@ def _trajectories(info: Comparison) -> Section:
     picture = comparison.draw_trajectories(info)
     lead = "Best score at full budget as each study went on; epochs may cost differently."
     block = Picture("trajectories", picture, "Incumbents over epochs and time", wide=True)
-    rows = tuple((side.label, s.trial_id, s.score, s.num_trials, s.num_epochs,
-                  round(s.elapsed_s, 1)) for side in info.sides
-                 for s in side.trajectory.steps)  # fmt: skip
+    rows = tuple(
+        (side.label, s.trial_id, s.score, s.num_trials, s.num_epochs, round(s.elapsed_s, 1))
+        for side in info.sides
+        for s in side.trajectory.steps
+    )
     columns = ("study", "trial", info.metric, "trials begun", "epochs trained", "seconds")
     table = Table("trajectories", columns, rows, "Each new best", folded=True)
     return Section("trajectories", "Trajectories", lead, (block, table))

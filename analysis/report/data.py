@@ -37,9 +37,14 @@ def as_data(value: Any) -> Any:
         if isinstance(value, Finding):  # the interval's numbers stand beside the text
             effect = value.effect
             return {
-                "kind": value.kind, "text": value.text, "effect": effect.value, "low": effect.low,
-                "high": effect.high, "n": effect.n, "unit": value.unit,
-            }  # fmt: skip
+                "kind": value.kind,
+                "text": value.text,
+                "effect": effect.value,
+                "low": effect.low,
+                "high": effect.high,
+                "n": effect.n,
+                "unit": value.unit,
+            }
         keys = KEYS.get(type(value), {})
         data = {keys.get(f.name, f.name): as_data(getattr(value, f.name)) for f in fields(value)}
         if isinstance(value, Effect):

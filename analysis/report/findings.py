@@ -159,9 +159,14 @@ def _failures(results: StudyResults) -> list[Finding]:
         return []
     found = []
     for index in info.searched:
-        found += _failures_by(info, index, [line.positions[index] for line in ended],
-                              [line.values[index] for line in ended], bad,
-                              len(info.searched))  # fmt: skip
+        found += _failures_by(
+            info,
+            index,
+            [line.positions[index] for line in ended],
+            [line.values[index] for line in ended],
+            bad,
+            len(info.searched),
+        )
     return sorted(found, key=lambda found: -abs(found.effect.value))[:MOST]
 
 
@@ -176,8 +181,11 @@ def _failures_by(
     """Of one hyperparameter; empty where nothing is sure."""
     name, allowed = info.axes[index].name, (1 - LEVEL) / tried
     if info.axes[index].kind != "choice":
-        active = [(p, is_bad) for p, is_bad in zip(positions, bad, strict=True)
-                  if p is not None and p != INACTIVE]  # fmt: skip
+        active = [
+            (p, is_bad)
+            for p, is_bad in zip(positions, bad, strict=True)
+            if p is not None and p != INACTIVE
+        ]
         failed = [p for p, is_bad in active if is_bad]
         fine = [p for p, is_bad in active if not is_bad]
         if min(len(failed), len(fine)) < FEWEST:
@@ -205,8 +213,10 @@ def _failures_by_choice(
         outside = [is_bad for v, is_bad in zip(values, bad, strict=True) if v != value]
         if min(len(inside), len(outside)) < FEWEST:
             continue
-        table = [[sum(inside), len(inside) - sum(inside)],
-                 [sum(outside), len(outside) - sum(outside)]]  # fmt: skip
+        table = [
+            [sum(inside), len(inside) - sum(inside)],
+            [sum(outside), len(outside) - sum(outside)],
+        ]
         gap = share_difference(sum(inside), len(inside), sum(outside), len(outside))
         if stats.fisher_exact(table).pvalue < allowed and gap.low > 0:
             sentence = (

@@ -93,8 +93,7 @@ def _troubles(results: StudyResults) -> list[str]:
     if bad and results.incumbent.failed_or_diverged is not None:
         share = results.incumbent.failed_or_diverged
         troubles.append(
-            f"{count(bad, 'trial')} of {share.n} failed or diverged "
-            f"({percent_interval(share)})."
+            f"{count(bad, 'trial')} of {share.n} failed or diverged ({percent_interval(share)})."
         )
     if summary.first_error:
         troubles.append(f"First failure: {summary.first_error.splitlines()[0][:300]}")
@@ -117,14 +116,22 @@ def cards(results: StudyResults) -> tuple[Card, ...]:
     found = [
         Card(f"best {summary.metric}", score, detail),
         Card("trials", f"{sum(summary.states.values()):,}", states),
-        Card("epochs", f"{summary.num_epochs:,}",
-             f"{percent(saving.saved_share)} saved by stopping" if saving.epochs_saved
-             else "none saved by stopping"),
-        Card("time", duration(summary.elapsed_s),
-             f"{duration(summary.training_s)} of training" if summary.training_s else "elapsed"),
-        Card("explorers", f"{summary.num_explorers:,}",
-             f"{saving.num_full_explorers} of full budget"),
-    ]  # fmt: skip
+        Card(
+            "epochs",
+            f"{summary.num_epochs:,}",
+            f"{percent(saving.saved_share)} saved by stopping"
+            if saving.epochs_saved
+            else "none saved by stopping",
+        ),
+        Card(
+            "time",
+            duration(summary.elapsed_s),
+            f"{duration(summary.training_s)} of training" if summary.training_s else "elapsed",
+        ),
+        Card(
+            "explorers", f"{summary.num_explorers:,}", f"{saving.num_full_explorers} of full budget"
+        ),
+    ]
     if summary.target is not None:
         met = "unknown" if summary.target_met is None else "met" if summary.target_met else "missed"
         gap = "" if summary.target_gap is None else f"by {abs(summary.target_gap):.3g}"

@@ -29,8 +29,10 @@ VIEW_TITLES = {
 }
 """What columns and captions call a view."""
 VIEW_FIGURES = {
-    BEST_QUARTER: "importance_1", SURVIVAL: "importance_2", EPOCH_SECONDS: "importance_3",
-}  # fmt: skip
+    BEST_QUARTER: "importance_1",
+    SURVIVAL: "importance_2",
+    EPOCH_SECONDS: "importance_3",
+}
 """Figures of views by their file's name; the peer's view is in the table only."""
 PAIRS = 10
 """Interactions in the table."""
@@ -50,9 +52,10 @@ def importance_section(results: StudyResults) -> Section:
         return Section("importance", title, lead, (), data)
     caption = f"{info.what} at {info.epoch} epochs, over the whole space"
     blocks: list[Block] = [
-        Picture("importance", space.draw_importance(info),
-                f"Importance for {caption}", caption=caption),
-    ]  # fmt: skip
+        Picture(
+            "importance", space.draw_importance(info), f"Importance for {caption}", caption=caption
+        ),
+    ]
     for key, name in VIEW_FIGURES.items():
         view = sensitivity.views[key]
         if view.shares:
@@ -61,8 +64,12 @@ def importance_section(results: StudyResults) -> Section:
             caption = f"{asked} ({view.verdict})" if view.verdict != RANKED else asked
             picture = space.draw_importance(view)
             blocks.append(Picture(name, picture, f"Importance, {asked}", caption=caption))
-    blocks += [Note(_trust(info)), _views_table(sensitivity), _questions_table(sensitivity),
-               _shares_table(info)]  # fmt: skip
+    blocks += [
+        Note(_trust(info)),
+        _views_table(sensitivity),
+        _questions_table(sensitivity),
+        _shares_table(info),
+    ]
     if info.pairs:
         blocks.append(_pairs_table(info))
     return Section("importance", title, _importance_lead(info), tuple(blocks), data)
@@ -95,8 +102,17 @@ def _trust(info: Importance) -> str:
 
 
 def _shares_table(info: Importance) -> Table:
-    columns = ("hyperparameter", "with interactions", "low", "high", "by itself", "low", "high",
-               "place", "verdict")  # fmt: skip
+    columns = (
+        "hyperparameter",
+        "with interactions",
+        "low",
+        "high",
+        "by itself",
+        "low",
+        "high",
+        "place",
+        "verdict",
+    )
     rows = tuple(
         (s.name, *_numbers(s.total), *_numbers(s.main), _place(s.rank_low, s.rank_high), s.text)
         for s in info.shares
@@ -124,8 +140,7 @@ def _views_table(sensitivity: Sensitivity) -> Table:
     ]
     names = dict.fromkeys(name for found in totals for name in found)
     rows: list[tuple[Cell, ...]] = [
-        (name, *(found.get(name) for found in totals))
-        for name in names
+        (name, *(found.get(name) for found in totals)) for name in names
     ]
     caption = "The same hyperparameters asked otherwise; total shares"
     return Table("importance_views", columns, tuple(rows), caption)
@@ -166,9 +181,15 @@ def effects_section(results: StudyResults) -> Section:
     blocks.append(Table("best_regions", columns, rows, "Where the average is best"))
     if maps:
         picture = space.draw_interactions(maps, info.metric)
-        blocks.append(Picture("interactions", picture, "Maps of the strongest interactions",
-                              wide=True, caption="Strongest interactions: predicted "
-                              f"{info.metric} at {info.epoch} epochs"))  # fmt: skip
+        blocks.append(
+            Picture(
+                "interactions",
+                picture,
+                "Maps of the strongest interactions",
+                wide=True,
+                caption=f"Strongest interactions: predicted {info.metric} at {info.epoch} epochs",
+            )
+        )
     if info.quality and info.quality.text != info.reason:
         blocks.append(Note(info.quality.text))
     return Section("effects", title, lead, tuple(blocks), data)
@@ -184,4 +205,3 @@ def _region(best: BestRegion) -> str:
     if best.values:
         return ", ".join(text(value) for value in best.values)
     return f"{text(best.low)} to {text(best.high)}"
-

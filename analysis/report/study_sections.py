@@ -58,8 +58,9 @@ def best_section(results: StudyResults) -> Section:
         reason = "No trial has a score yet, so there is no best configuration."
         return Section("best", "Best configuration", reason)
     names = list(best.config)
-    rows = tuple((n, text(best.config[n], INACTIVE), text(defaults.config[n], INACTIVE))
-                 for n in names)  # fmt: skip
+    rows = tuple(
+        (n, text(best.config[n], INACTIVE), text(defaults.config[n], INACTIVE)) for n in names
+    )
     marked = frozenset(i for i, name in enumerate(names) if name in summary.changed)
     changed = count(len(summary.changed), "hyperparameter")
     lead = f"Trial {best.trial_id} differs from the defaults in {changed} of {len(names)}, in bold."
@@ -75,19 +76,42 @@ def course_section(results: StudyResults) -> Section:
     info = results.trajectory
     blocks: list[Block] = []
     if any(curve.scores for curve in info.curves):
-        blocks.append(Picture("created", trajectory.draw_created(info),
-                              f"Last {info.metric} of each trial against its creation time"))
-        blocks.append(Picture("curves", trajectory.draw_curves(info),
-                              f"{info.metric} of every trial over its epochs"))  # fmt: skip
+        blocks.append(
+            Picture(
+                "created",
+                trajectory.draw_created(info),
+                f"Last {info.metric} of each trial against its creation time",
+            )
+        )
+        blocks.append(
+            Picture(
+                "curves",
+                trajectory.draw_curves(info),
+                f"{info.metric} of every trial over its epochs",
+            )
+        )
     if info.steps:
-        blocks.append(Picture("incumbent", trajectory.draw_incumbent(info),
-                              "Best score at full budget over trials, epochs and time", wide=True))
+        blocks.append(
+            Picture(
+                "incumbent",
+                trajectory.draw_incumbent(info),
+                "Best score at full budget over trials, epochs and time",
+                wide=True,
+            )
+        )
         columns = ("trial", info.metric, "trials begun", "epochs trained", "seconds")
-        rows = tuple((s.trial_id, s.score, s.num_trials, s.num_epochs, round(s.elapsed_s, 1))
-                     for s in info.steps)  # fmt: skip
+        rows = tuple(
+            (s.trial_id, s.score, s.num_trials, s.num_epochs, round(s.elapsed_s, 1))
+            for s in info.steps
+        )
         blocks.append(Table("incumbent", columns, rows, "Each new best at full budget"))
-    return Section("course", "Course of the study", _course_lead(results), tuple(blocks),
-                   {"trajectory": as_data(info)})  # fmt: skip
+    return Section(
+        "course",
+        "Course of the study",
+        _course_lead(results),
+        tuple(blocks),
+        {"trajectory": as_data(info)},
+    )
 
 
 def _course_lead(results: StudyResults) -> str:
@@ -118,8 +142,12 @@ def trials_section(results: StudyResults) -> Section:
         f"{count(len(info.lines), 'trial')} ({', '.join(parts)}). Drag over an axis to keep the "
         "trials in that range; the table follows."
     )
-    picture = Picture("parallel_coordinates", space.draw_coordinates(info),
-                      "Parallel coordinates: one line a trial over all hyperparameters", wide=True)
+    picture = Picture(
+        "parallel_coordinates",
+        space.draw_coordinates(info),
+        "Parallel coordinates: one line a trial over all hyperparameters",
+        wide=True,
+    )
     plot = Interactive(draw_interactive(info, _ranking(results)), picture)
     table = _trial_table(results)
     meaning = "; ".join(f"{f}: {OUTCOME_TEXTS[f]}" for f in OUTCOMES if f in outcomes)
@@ -137,19 +165,32 @@ def _ranking(results: StudyResults) -> tuple[str, ...]:
 def _trial_table(results: StudyResults) -> Table:
     info, study = results.coordinates, results.study
     seconds = {t.trial_id: t.seconds for t in results.cost.trials}
-    first = ("trial", "fate", "drawn by", "epochs", f"{info.metric} at {info.max_epochs} epochs",
-             "at its last epoch", "seconds")  # fmt: skip
+    first = (
+        "trial",
+        "fate",
+        "drawn by",
+        "epochs",
+        f"{info.metric} at {info.max_epochs} epochs",
+        "at its last epoch",
+        "seconds",
+    )
     records = {r.trial_id: r for r in study.records}
     rows: list[tuple[Cell, ...]] = []
     lines = shown_lines(info)
     for line in lines:
         spent = seconds.get(line.trial_id)
-        rows.append((
-            line.trial_id, line.outcome, "explorer" if line.explorer else "searcher",
-            line.num_epochs, line.score, study.score(records[line.trial_id]),
-            None if spent is None else round(spent, 1),
-            *(_cell(value) for value in line.values),
-        ))  # fmt: skip
+        rows.append(
+            (
+                line.trial_id,
+                line.outcome,
+                "explorer" if line.explorer else "searcher",
+                line.num_epochs,
+                line.score,
+                study.score(records[line.trial_id]),
+                None if spent is None else round(spent, 1),
+                *(_cell(value) for value in line.values),
+            )
+        )
     caption = "Best at full budget first; scores after different epochs do not compare."
     keys = tuple(line.trial_id for line in lines)
     columns = (*first, *study.space)
@@ -159,9 +200,11 @@ def _trial_table(results: StudyResults) -> Table:
 
 
 def _cell(value: Value) -> Cell:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else (
-        text(value, INACTIVE)
-    )  # fmt: skip
+    return (
+        value
+        if isinstance(value, int | float) and not isinstance(value, bool)
+        else (text(value, INACTIVE))
+    )
 
 
 def early_stopping_section(results: StudyResults) -> Section:
@@ -175,10 +218,31 @@ def early_stopping_section(results: StudyResults) -> Section:
         Picture("rungs", cost.draw_rungs(info), "Trials that went on at each rung"),
         Note(_missed_text(results)),
     ]
-    columns = ("epoch", "reached", "went on", "stopped", "waiting", "lost", "explorers",
-               "worst that went on", "best that was stopped")  # fmt: skip
-    rows = tuple((r.epoch, r.reached, r.went_on, r.stopped, r.waiting, r.failed_or_diverged,
-                  r.explorers, r.lowest_kept, r.best_stopped) for r in info.rungs)  # fmt: skip
+    columns = (
+        "epoch",
+        "reached",
+        "went on",
+        "stopped",
+        "waiting",
+        "lost",
+        "explorers",
+        "worst that went on",
+        "best that was stopped",
+    )
+    rows = tuple(
+        (
+            r.epoch,
+            r.reached,
+            r.went_on,
+            r.stopped,
+            r.waiting,
+            r.failed_or_diverged,
+            r.explorers,
+            r.lowest_kept,
+            r.best_stopped,
+        )
+        for r in info.rungs
+    )
     caption = (
         f"Trials that {info.scheduler} decides on, without the defaults, by rung; scores are "
         f"{info.metric} there"
@@ -251,8 +315,12 @@ def cost_section(results: StudyResults) -> Section:
             f"{duration(cheap.seconds)}; the best, {best.trial_id}, {number(best.score)} in "
             f"{duration(best.seconds)}."
         )
-    columns = ("trial", f"{info.metric} at {info.max_epochs} epochs", "seconds",
-               "seconds per epoch")  # fmt: skip
+    columns = (
+        "trial",
+        f"{info.metric} at {info.max_epochs} epochs",
+        "seconds",
+        "seconds per epoch",
+    )
     rows = tuple((t.trial_id, t.score, round(t.seconds, 1), round(t.epoch_s, 3)) for t in front)
     blocks = (
         Picture("cost", cost.draw_cost(info), "Score at full budget against seconds"),
@@ -266,29 +334,45 @@ def about_section(results: StudyResults) -> Section:
     header = results.study.header
     data = header.data
     asked = [
-        ("study", header.name), ("created", header.created),
-        ("searcher", header.searcher), ("scheduler", header.scheduler),
+        ("study", header.name),
+        ("created", header.created),
+        ("searcher", header.searcher),
+        ("scheduler", header.scheduler),
         ("rungs", ", ".join(map(str, results.study.rungs))),
         ("explorers, share asked for", header.explore),
         ("seeds", key_values(header.seeds)),
-        ("data", data.get("name")), ("classes", len(data.get("classes") or ()) or None),
+        ("data", data.get("name")),
+        ("classes", len(data.get("classes") or ()) or None),
         ("validation images", results.incumbent.num_val),
         ("data fingerprint", data.get("fingerprint")),
-        ("hardware", key_values(header.hardware)), ("code", key_values(header.git)),
+        ("hardware", key_values(header.hardware)),
+        ("code", key_values(header.git)),
         ("versions", key_values(header.versions)),
-    ]  # fmt: skip
+    ]
     rows = tuple((k, v if isinstance(v, int | float) else str(v)) for k, v in asked if v)
     fixed = tuple((k, text(v)) for k, v in results.study.fixed.items())
     blocks = (
         Table("study", ("", "value"), rows),
-        Table("fixed", ("held fixed", "value"), fixed, "Hyperparameters that were not searched",
-              folded=True),
+        Table(
+            "fixed",
+            ("held fixed", "value"),
+            fixed,
+            "Hyperparameters that were not searched",
+            folded=True,
+        ),
     )
     return Section("about", "About this study", "What was asked, and with what.", blocks)
 
 
 SECTIONS = (
-    findings_section, best_section, importance_section, effects_section, course_section,
-    trials_section, early_stopping_section, cost_section, about_section,
-)  # fmt: skip
+    findings_section,
+    best_section,
+    importance_section,
+    effects_section,
+    course_section,
+    trials_section,
+    early_stopping_section,
+    cost_section,
+    about_section,
+)
 """In the order of the report."""

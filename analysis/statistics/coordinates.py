@@ -182,8 +182,10 @@ def _round_values(domain: Float | Int) -> list[float]:
         exponents = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
         inner = [10.0**e for e in exponents]
         if len(inner) < 3:
-            inner = sorted(inner + [m * 10.0**e for e in range(exponents.start - 1, exponents.stop)
-                                    for m in (2, 5)])  # fmt: skip
+            inner = sorted(
+                inner
+                + [m * 10.0**e for e in range(exponents.start - 1, exponents.stop) for m in (2, 5)]
+            )
     else:
         step = _round_step(float(high - low) / 4)
         if isinstance(domain, Int):

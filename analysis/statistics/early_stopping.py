@@ -191,12 +191,13 @@ def _missed(study: Study, top: Sequence[TrialRecord], factor: int | None) -> tup
     return tuple(Missed(e, share_interval(len(t), len(top)), tuple(t)) for e, t in found)
 
 
-def _agreements(
-    study: Study, full: Sequence[tuple[TrialRecord, float]]
-) -> Iterator[Agreement]:
+def _agreements(study: Study, full: Sequence[tuple[TrialRecord, float]]) -> Iterator[Agreement]:
     for epoch in study.rungs[:-1]:
-        pairs = [(early, final) for record, final in full
-                 if (early := _score_at(study, record, epoch)) is not None]  # fmt: skip
+        pairs = [
+            (early, final)
+            for record, final in full
+            if (early := _score_at(study, record, epoch)) is not None
+        ]
         if len(pairs) >= FEWEST:
             yield Agreement(epoch, rank_correlation(pairs))
 

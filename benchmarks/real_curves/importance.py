@@ -71,21 +71,31 @@ def make_random(table: Table, weights: np.ndarray, trials: int, seed: int) -> St
     chosen = np.random.default_rng(seed).permutation(len(table.configs))[:trials]
     records = [
         TrialRecord(
-            trial_id=f"t{number:04d}", config=dict(table.configs[at]), explorer=True,
-            budget=table.epochs, started=float(number), state="completed", ended=number + 1.0,
+            trial_id=f"t{number:04d}",
+            config=dict(table.configs[at]),
+            explorer=True,
+            budget=table.epochs,
+            started=float(number),
+            state="completed",
+            ended=number + 1.0,
             rows=[{"epoch": e, "score": s} for e, s in enumerate(table.scores[at], start=1)],
         )
         for number, at in enumerate(chosen)
-    ]  # fmt: skip
+    ]
     return _study(table, Ours(Shelf(table, weights), seed, trials=trials), records)
 
 
 def _study(table: Table, ours: Ours, records: list[TrialRecord]) -> Study:
     plan = ours.searcher.plan
     header = StudyHeader(
-        name=table.name, metric="score", mode="max", max_epochs=table.epochs,
-        rungs=tuple(plan.rungs), fixed=dict(plan.fixed), space=dict(table.space),
-    )  # fmt: skip
+        name=table.name,
+        metric="score",
+        mode="max",
+        max_epochs=table.epochs,
+        rungs=tuple(plan.rungs),
+        fixed=dict(plan.fixed),
+        space=dict(table.space),
+    )
     return Study(directory=Path(table.name), header=header, records=records)
 
 
@@ -101,17 +111,28 @@ def run(job: Job, num_peers: int) -> dict[str, Any]:
         took = time.process_time() - began
         others = peers(study, seed) if seed < num_peers else {}
     shares = {
-        s.name: {"total": s.total.value, "low": s.total.low, "high": s.total.high,
-                 "above": s.above_floor} for s in found.shares
-    }  # fmt: skip
+        s.name: {
+            "total": s.total.value,
+            "low": s.total.low,
+            "high": s.total.high,
+            "above": s.above_floor,
+        }
+        for s in found.shares
+    }
     quality = found.quality
     return {
-        "job": job, "shares": shares, "verdict": found.verdict, "floor": found.floor,
-        "r2": quality and quality.r2, "rank": quality and quality.rank_correlation,
-        "left_out": dict(found.left_out), "peers": others, "cpu_s": round(took, 1),
+        "job": job,
+        "shares": shares,
+        "verdict": found.verdict,
+        "floor": found.floor,
+        "r2": quality and quality.r2,
+        "rank": quality and quality.rank_correlation,
+        "left_out": dict(found.left_out),
+        "peers": others,
+        "cpu_s": round(took, 1),
         "epochs": sum(r.num_epochs for r in study.records),
         "scale": None if isinstance(surrogate, NoSurrogate) else surrogate.data.scale.link,
-    }  # fmt: skip
+    }
 
 
 def score(line: dict[str, Any]) -> dict[str, Any]:
@@ -129,9 +150,11 @@ def score(line: dict[str, Any]) -> dict[str, Any]:
         "width": [s["high"] - s["low"] for s, _, _ in known],
         "ranked": ranked,
         "false": ranked and (first not in leaders or bool(nulls)),
-        "peers": {who: min(distance(s, truth.main), distance(s, truth.total))
-                  for who, s in line["peers"].items()},
-    }  # fmt: skip
+        "peers": {
+            who: min(distance(s, truth.main), distance(s, truth.total))
+            for who, s in line["peers"].items()
+        },
+    }
 
 
 def _inside(share: dict[str, float], true: float, allowed: float) -> bool:
@@ -141,8 +164,10 @@ def _inside(share: dict[str, float], true: float, allowed: float) -> bool:
 def table_of(lines: Sequence[dict[str, Any]]) -> Iterator[str]:
     """Markdown: figures by number of trials and table."""
     whos = list(dict.fromkeys(who for line in lines for who in line["peers"]))
-    yield ("| trials | table | n | distance | coverage | strictly | width | ranked | false | "
-           + "".join(f"{who} | " for who in whos))  # fmt: skip
+    yield (
+        "| trials | table | n | distance | coverage | strictly | width | ranked | false | "
+        + "".join(f"{who} | " for who in whos)
+    )
     yield "|" + "---|" * (9 + len(whos))
     for trials in sorted({line["job"][2] for line in lines}):
         mine = [line for line in lines if line["job"][2] == trials]
@@ -156,12 +181,15 @@ def _row(begin: str, scored: Sequence[dict[str, Any]], whos: Sequence[str]) -> s
     """One line: means with standard errors, and shares of how many."""
     flat = {what: [x for s in scored for x in s[what]] for what in ("covered", "strictly", "width")}
     cells = [
-        str(len(scored)), _mean([s["distance"] for s in scored]),
+        str(len(scored)),
+        _mean([s["distance"] for s in scored]),
         f"{100 * np.mean(flat['covered']):.0f} % of {len(flat['covered'])}",
-        f"{100 * np.mean(flat['strictly']):.0f} %", f"{np.mean(flat['width']):.2f}",
-        str(sum(s["ranked"] for s in scored)), str(sum(s["false"] for s in scored)),
+        f"{100 * np.mean(flat['strictly']):.0f} %",
+        f"{np.mean(flat['width']):.2f}",
+        str(sum(s["ranked"] for s in scored)),
+        str(sum(s["false"] for s in scored)),
         *(_mean([s["peers"][who] for s in scored if who in s["peers"]]) for who in whos),
-    ]  # fmt: skip
+    ]
     return f"| {begin} | " + " | ".join(cells) + " |"
 
 
@@ -176,10 +204,15 @@ def main() -> None:
     """Run what is missing, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, required=True)
-    parser.add_argument("--tables", default=",".join(n for n in table_names()
-                                                     if truth_file(n).exists()))  # fmt: skip
-    parser.add_argument("--part", choices=("all", "design", "final"), default="final",
-                        help="final: the whole of a table that has no part to design on")
+    parser.add_argument(
+        "--tables", default=",".join(n for n in table_names() if truth_file(n).exists())
+    )
+    parser.add_argument(
+        "--part",
+        choices=("all", "design", "final"),
+        default="final",
+        help="final: the whole of a table that has no part to design on",
+    )
     parser.add_argument("--trials", default=",".join(map(str, TRIALS)))
     parser.add_argument("--seeds", type=int, default=20, help="half as many with 400 trials")
     parser.add_argument("--peers", type=int, default=0, help="seeds of which peers are asked too")
@@ -187,8 +220,11 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--only-table", action="store_true")
     args = parser.parse_args()
-    lines = [json.loads(text) for text in args.results.read_text().splitlines()
-             ] if args.results.exists() else []  # fmt: skip
+    lines = (
+        [json.loads(text) for text in args.results.read_text().splitlines()]
+        if args.results.exists()
+        else []
+    )
     done = {tuple(line["job"]) for line in lines}
     jobs: list[Job] = [
         (name, args.part, trials, seed, args.studies)
@@ -196,7 +232,7 @@ def main() -> None:
         for seed in range(args.seeds if trials < 400 else args.seeds // 2)
         for name in args.tables.split(",")
         if len(load_table(name, args.part).configs) > 1.2 * trials  # else nothing is chosen
-    ]  # fmt: skip
+    ]
     missing = [] if args.only_table else [job for job in jobs if job not in done]
     with ProcessPoolExecutor(args.processes) as pool, args.results.open("a") as file:
         for future in as_completed([pool.submit(run, job, args.peers) for job in missing]):

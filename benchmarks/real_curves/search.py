@@ -38,9 +38,15 @@ from benchmarks.search_quality import GRID, interval, resampled_medians, speed
 
 OURS, BASE = "ours", "random + asha"
 ALL = (
-    "ours", "ours, no model", "ours, tpe", "random + asha", "ray optuna + asha",
-    "optuna tpe + halving", "optuna tpe + hyperband", "optuna gp, full",
-)  # fmt: skip
+    "ours",
+    "ours, no model",
+    "ours, tpe",
+    "random + asha",
+    "ray optuna + asha",
+    "optuna tpe + halving",
+    "optuna tpe + hyperband",
+    "optuna gp, full",
+)
 Job = tuple[str, str, str, int, int, int]
 """Search, table, part, slots, trials (a peer: those of our longest study), seed."""
 Steps = Sequence[tuple[int, float]]
@@ -160,30 +166,42 @@ def summarise(results: Results) -> dict[str, Any]:
     """Everything that the report says."""
     medians = {
         (name, case): results.medians(name, case)
-        for name in results.names for case in results.cases if results.of(name, case)
-    }  # fmt: skip
+        for name in results.names
+        for case in results.cases
+        if results.of(name, case)
+    }
     cases = [
         {
-            "table": case[0], "slots": case[1], "trials": case[2],
-            "epochs": results.epochs(case), "seeds": len(results.of(OURS, case)),
+            "table": case[0],
+            "slots": case[1],
+            "trials": case[2],
+            "epochs": results.epochs(case),
+            "seeds": len(results.of(OURS, case)),
             "regret": {name: interval(m[:, -1]) for (name, c), m in medians.items() if c == case},
             "apart": {
                 name: interval(medians[OURS, case][:, -1] - m[:, -1])
-                for (name, c), m in medians.items() if c == case and name != OURS
+                for (name, c), m in medians.items()
+                if c == case and name != OURS
             },
         }
         for case in results.cases
-    ]  # fmt: skip
+    ]
     speeds = {
         name: {
-            str(key): interval(np.exp(np.mean([
-                np.log(speed(medians[OURS, case], medians[name, case])) for case in group
-            ], axis=0)))
+            str(key): interval(
+                np.exp(
+                    np.mean(
+                        [np.log(speed(medians[OURS, case], medians[name, case])) for case in group],
+                        axis=0,
+                    )
+                )
+            )
             for key, group in _groups(results.cases)
             if all((name, case) in medians for case in group)
         }
-        for name in results.names if name != OURS
-    }  # fmt: skip
+        for name in results.names
+        if name != OURS
+    }
     return {"cases": cases, "speed": speeds}
 
 
@@ -200,15 +218,23 @@ def _groups(cases: Sequence[Case]) -> Iterator[tuple[str, list[Case]]]:
 def report(summary: Mapping[str, Any], names: Sequence[str]) -> str:
     """Markdown: speeds over the tables, then regret and who is worse, table by table."""
     peers = [name for name in names if name != OURS]
-    lines = ["Speed of `ours` against, geometric mean over the tables:", "",
-             f"| | {' | '.join(peers)} |", "|---|" + "---|" * len(peers)]  # fmt: skip
+    lines = [
+        "Speed of `ours` against, geometric mean over the tables:",
+        "",
+        f"| | {' | '.join(peers)} |",
+        "|---|" + "---|" * len(peers),
+    ]
     for key in next(iter(summary["speed"].values()), {}):
         cells = [_cell(summary["speed"][name].get(key), 2) for name in peers]
         lines.append(f"| {key} | {' | '.join(cells)} |")
-    lines += ["", "Median regret at equal epochs, points of 100; `!` where ours is worse, "
-              "`+` where it is better, beyond the error:", "",
-              f"| table | slots | trials | epochs | {' | '.join(names)} |",
-              "|---|" + "---|" * (3 + len(names))]  # fmt: skip
+    lines += [
+        "",
+        "Median regret at equal epochs, points of 100; `!` where ours is worse, "
+        "`+` where it is better, beyond the error:",
+        "",
+        f"| table | slots | trials | epochs | {' | '.join(names)} |",
+        "|---|" + "---|" * (3 + len(names)),
+    ]
     for case in summary["cases"]:
         cells = [_cell(case["regret"].get(n), 1, 100) + _mark(case["apart"].get(n)) for n in names]
         head = f"{case['table']} | {case['slots']} | {case['trials']} | {case['epochs']:.0f}"
@@ -232,9 +258,12 @@ def _mark(apart: Sequence[float] | None) -> str:
 def compare(now: Results, before: Results) -> str:
     """Markdown: finished studies against those of an earlier version of the search."""
     rng = np.random.default_rng(0)
-    lines = ["Regret at the end of a study, median, before and now:", "",
-             "| table | slots | trials | before | now | ratio | epochs before | epochs now |",
-             "|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        "Regret at the end of a study, median, before and now:",
+        "",
+        "| table | slots | trials | before | now | ratio | epochs before | epochs now |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     ratios: dict[tuple[int, int], list[np.ndarray]] = {}
     for case in now.cases:
         if not before.of(OURS, case):

@@ -143,9 +143,12 @@ class OnTable(Searcher):
     def __init__(self, shelf: Shelf, seed: int, **settings: Any) -> None:
         table = shelf.table
         values = {
-            "trainable": "benchmarks.planted:BEST", "metric": "score", "trials": UNLIMITED,
-            "max_epochs": table.epochs, "seed": 100_000 * seed,
-        } | settings  # fmt: skip
+            "trainable": "benchmarks.planted:BEST",
+            "metric": "score",
+            "trials": UNLIMITED,
+            "max_epochs": table.epochs,
+            "seed": 100_000 * seed,
+        } | settings
         study = {f"study.{name}": value for name, value in values.items()}
         fixed = {name: value for name, value in table.fixed.items() if name not in table.space}
         super().__init__(resolve_study(table.name, table.space, fixed, study))

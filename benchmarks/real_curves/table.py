@@ -61,10 +61,12 @@ class Table:
         inside = slice(self.design) if which == "design" else slice(self.design, None)
         numbers = range(len(self.configs))[inside]
         return dataclasses.replace(
-            self, configs=self.configs[inside], scores=self.scores[inside],
+            self,
+            configs=self.configs[inside],
+            scores=self.scores[inside],
             seconds=self.seconds[inside],
             repeats={numbers.index(k): v for k, v in self.repeats.items() if k in numbers},
-        )  # fmt: skip
+        )
 
     @cached_property
     def finals(self) -> npt.NDArray[np.float64]:
@@ -116,13 +118,17 @@ def pack(
             repeats.setdefault(row["number"], []).append(row["scores"])
     numbers = range(len(configs))
     stored = {
-        "name": name, "what": recipe.what, "space": to_json(recipe.space),
-        "fixed": dict(recipe.fixed), "epochs": recipe.epochs, "design": recipe.design,
+        "name": name,
+        "what": recipe.what,
+        "space": to_json(recipe.space),
+        "fixed": dict(recipe.fixed),
+        "epochs": recipe.epochs,
+        "design": recipe.design,
         "configs": {key: [config[key] for config in configs] for key in recipe.space},
         "scores": [first[n]["scores"] for n in numbers],
         "seconds": [[round(s, 3) for s in first[n]["seconds"]] for n in numbers],
         "repeats": {str(n): repeats[n] for n in sorted(repeats)},
-    }  # fmt: skip
+    }
     DATA.mkdir(exist_ok=True)
     file = DATA / f"{name}.json.gz"
     file.write_bytes(gzip.compress(json.dumps(stored, separators=(",", ":")).encode(), mtime=0))
@@ -145,12 +151,18 @@ def load_table(name: str, part: str = "all") -> Table:
     stored = json.loads(gzip.decompress((DATA / f"{name}.json.gz").read_bytes()))
     columns = stored["configs"]
     table = Table(
-        name=stored["name"], what=stored["what"], space=from_json(stored["space"]),
-        fixed=stored["fixed"], epochs=stored["epochs"], design=stored["design"],
-        configs=[dict(zip(columns, values, strict=True))
-                 for values in zip(*columns.values(), strict=True)],
+        name=stored["name"],
+        what=stored["what"],
+        space=from_json(stored["space"]),
+        fixed=stored["fixed"],
+        epochs=stored["epochs"],
+        design=stored["design"],
+        configs=[
+            dict(zip(columns, values, strict=True))
+            for values in zip(*columns.values(), strict=True)
+        ],
         scores=[tuple(curve) for curve in stored["scores"]],
         seconds=[tuple(curve) for curve in stored["seconds"]],
         repeats={int(n): [tuple(c) for c in curves] for n, curves in stored["repeats"].items()},
-    )  # fmt: skip
+    )
     return table.part(part)

@@ -62,12 +62,18 @@ def sgd(config: Mapping[str, Value], seed: int) -> Curve:
     given: dict[str, Any] = dict(config)
     return _timed(
         SGDClassifier(
-            loss=given["loss"], penalty=given["penalty"], alpha=given["alpha"],
-            l1_ratio=given["l1_ratio"] or 0.0, learning_rate=given["schedule"],
-            eta0=given["rate"], power_t=given["power"] or 0.5, average=given["average"],
+            loss=given["loss"],
+            penalty=given["penalty"],
+            alpha=given["alpha"],
+            l1_ratio=given["l1_ratio"] or 0.0,
+            learning_rate=given["schedule"],
+            eta0=given["rate"],
+            power_t=given["power"] or 0.5,
+            average=given["average"],
             random_state=seed,
-        ), _scans(),
-    )  # fmt: skip
+        ),
+        _scans(),
+    )
 
 
 def mlp(config: Mapping[str, Value], seed: int) -> Curve:
@@ -77,12 +83,18 @@ def mlp(config: Mapping[str, Value], seed: int) -> Curve:
     given: dict[str, Any] = dict(config)
     return _timed(
         MLPClassifier(
-            hidden_layer_sizes=(given["width"],) * given["layers"], solver=given["solver"],
-            learning_rate_init=given["rate"], momentum=given["momentum"] or 0.0,
-            beta_1=given["beta"] or 0.9, activation=given["activation"], alpha=given["alpha"],
-            batch_size=given["batch_size"], random_state=seed,
-        ), _scans(),
-    )  # fmt: skip
+            hidden_layer_sizes=(given["width"],) * given["layers"],
+            solver=given["solver"],
+            learning_rate_init=given["rate"],
+            momentum=given["momentum"] or 0.0,
+            beta_1=given["beta"] or 0.9,
+            activation=given["activation"],
+            alpha=given["alpha"],
+            batch_size=given["batch_size"],
+            random_state=seed,
+        ),
+        _scans(),
+    )
 
 
 def trial(config: Mapping[str, Value], seed: int) -> Curve:
@@ -119,10 +131,20 @@ def fashion(config: object, num: int = 1500) -> Any:
     return RawData(
         images=np.repeat(grey, 3, axis=3),
         labels=np.frombuffer(labels, np.uint8, num, 8).astype(np.int64),
-        classes=("top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker",
-                 "bag", "boot"),
+        classes=(
+            "top",
+            "trouser",
+            "pullover",
+            "dress",
+            "coat",
+            "sandal",
+            "shirt",
+            "sneaker",
+            "bag",
+            "boot",
+        ),
         source=f"Fashion-MNIST (Xiao, Rasul and Vollgraf 2017), {num} training images",
-    )  # fmt: skip
+    )
 
 
 def few_clothes(config: object) -> Any:

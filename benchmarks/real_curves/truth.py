@@ -65,8 +65,9 @@ class Fit:
         return self.scale.scores(self.process.mean(features, 1.0))
 
 
-def fit(features: Array, groups: Sequence[int], finals: Array, scale: Scale,
-        begin: Array | None = None) -> Fit:  # fmt: skip
+def fit(
+    features: Array, groups: Sequence[int], finals: Array, scale: Scale, begin: Array | None = None
+) -> Fit:
     """The process with the most probable parameters, near `begin` if that is given."""
     moment = np.arange(len(finals)), np.ones(len(finals))
     posterior = Posterior(Rows(features, *moment, scale.targets(finals), np.array(groups)))
@@ -141,8 +142,17 @@ def main() -> None:
     parser.add_argument("names", nargs="*", choices=[*table_names(), []])
     for name in parser.parse_args().names:
         truth_file(name).write_text(json.dumps(asdict(compute_truth(name)), indent=1) + "\n")
-    columns = ("table", "what", "configs", "epochs", "hyperparameters", "final score, 10, 50, 90 %",
-               "noise", "R², held out", "largest total shares")  # fmt: skip
+    columns = (
+        "table",
+        "what",
+        "configs",
+        "epochs",
+        "hyperparameters",
+        "final score, 10, 50, 90 %",
+        "noise",
+        "R², held out",
+        "largest total shares",
+    )
     print("| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|")
     for name in table_names():
         if truth_file(name).exists():

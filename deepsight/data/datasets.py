@@ -57,8 +57,14 @@ class Source:
 
 
 DRAWING = (
-    "dataset", "classes", "source_classes", "scenes", "solids", "bodies", "render",
-)  # fmt: skip
+    "dataset",
+    "classes",
+    "source_classes",
+    "scenes",
+    "solids",
+    "bodies",
+    "render",
+)
 """The modules that decide what ``toy_objects`` and the pictures of its pretraining look like."""
 
 

@@ -79,8 +79,12 @@ def check_raw(raw: object, who: str) -> RawData:
     if raw.split is not None:
         unknown = sorted(set(np.unique(raw.split).tolist()) - set(SPLITS))
         if unknown or len(raw.split) != shape[0]:
-            _refuse(who, "split holds", unknown or f"{len(raw.split)} entries",
-                    f"{shape[0]} of {', '.join(SPLITS)}")  # fmt: skip
+            _refuse(
+                who,
+                "split holds",
+                unknown or f"{len(raw.split)} entries",
+                f"{shape[0]} of {', '.join(SPLITS)}",
+            )
     if raw.names is not None and len(raw.names) != shape[0]:
         _refuse(who, "names are", len(raw.names), f"{shape[0]}, one an image")
     return raw

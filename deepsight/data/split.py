@@ -61,9 +61,12 @@ def plan_split(raw: RawData, config: DataConfig, who: str) -> SplitPlan:
         held_out = len(rows["val"]) + len(rows["test"])
         level = logging.WARNING if near > _NEAR_SHARE * held_out else logging.INFO
         logger.log(
-            level, "%s: %d of %d held-out images look like one in another split (8x8 outline)",
-            who, near, held_out,
-        )  # fmt: skip
+            level,
+            "%s: %d of %d held-out images look like one in another split (8x8 outline)",
+            who,
+            near,
+            held_out,
+        )
     return SplitPlan(rows, {**raw.dropped, **dropped}, near)
 
 
@@ -141,8 +144,10 @@ def _without_copies(
         dropped["conflicting_names"] = names
         logger.warning(
             "%s: dropped %d images that appear under more than one label, such as %s",
-            who, dropped["conflicting_labels"], ", ".join(names[:5]),
-        )  # fmt: skip
+            who,
+            dropped["conflicting_labels"],
+            ", ".join(names[:5]),
+        )
     return ~(copies | conflicting), dropped
 
 

@@ -180,9 +180,13 @@ def _pretrain(name: str, path: Path) -> None:
     command = [sys.executable, "-m", "deepsight.pretrain", "--model", name]
     last = ""
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        text=True, errors="replace",
-    ) as process:  # fmt: skip
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    ) as process:
         assert process.stderr is not None
         try:
             for line in process.stderr:

@@ -21,7 +21,22 @@ from deepsight.run_store.writer import (
 )
 
 __all__ = [
-    "DISK_ERRORS", "SCHEMA_VERSION", "STATES", "Objective", "StorageError", "Study",
-    "StudyFormatError", "StudyHeader", "StudyWriter", "TrialRecord", "create_study", "load_header",
-    "load_study", "open_study", "parse_header", "storage_error", "trial_id", "trial_path",
-]  # fmt: skip
+    "DISK_ERRORS",
+    "SCHEMA_VERSION",
+    "STATES",
+    "Objective",
+    "StorageError",
+    "Study",
+    "StudyFormatError",
+    "StudyHeader",
+    "StudyWriter",
+    "TrialRecord",
+    "create_study",
+    "load_header",
+    "load_study",
+    "open_study",
+    "parse_header",
+    "storage_error",
+    "trial_id",
+    "trial_path",
+]

@@ -22,9 +22,17 @@ RESULTS_FILE = "results.jsonl"
 ENDED_STATES = ("completed", "stopped", "diverged", "failed")
 STATES = ("running", *ENDED_STATES)
 TRIAL_COLUMNS = (
-    "trial_id", "state", "explorer", "budget", "num_epochs", "last", "best",
-    "started", "ended", "error",
-)  # fmt: skip
+    "trial_id",
+    "state",
+    "explorer",
+    "budget",
+    "num_epochs",
+    "last",
+    "best",
+    "started",
+    "ended",
+    "error",
+)
 """What `Study.trials` holds beside the hyperparameters, which therefore cannot have these names."""
 
 TRIAL_ID = re.compile(r"t[0-9]{4,}", re.ASCII)
@@ -101,6 +109,7 @@ def _refuse_constant(constant: str) -> NoReturn:
 
 decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
 """Strict JSON: a bare NaN or Infinity is a ValueError."""
+
 
 def decode_line(where: str, raw: bytes) -> dict[str, Any]:
     """The object of one line of a ``.jsonl`` file."""

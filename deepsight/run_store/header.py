@@ -69,15 +69,34 @@ class StudyHeader:
 
 
 _REQUIRED: dict[str, type] = {
-    "schema_version": int, "name": str, "metric": str, "mode": str, "max_epochs": int,
-    "rungs": list, "fixed": dict, "space": dict,
-}  # fmt: skip
+    "schema_version": int,
+    "name": str,
+    "metric": str,
+    "mode": str,
+    "max_epochs": int,
+    "rungs": list,
+    "fixed": dict,
+    "space": dict,
+}
 _OPTIONAL: dict[str, type | tuple[type, ...]] = {
-    "created": str, "target": (int, float), "trials": int, "reduction_factor": int,
-    "searcher": str, "scheduler": str, "explore": (int, float), "seeds": dict, "settings": dict,
-    "pinned": list, "data": dict, "earlier_data": list, "resources": dict, "device": str,
-    "hardware": dict, "git": dict, "versions": dict,
-}  # fmt: skip
+    "created": str,
+    "target": (int, float),
+    "trials": int,
+    "reduction_factor": int,
+    "searcher": str,
+    "scheduler": str,
+    "explore": (int, float),
+    "seeds": dict,
+    "settings": dict,
+    "pinned": list,
+    "data": dict,
+    "earlier_data": list,
+    "resources": dict,
+    "device": str,
+    "hardware": dict,
+    "git": dict,
+    "versions": dict,
+}
 
 
 def parse_header(stored: Json, where: str) -> StudyHeader:

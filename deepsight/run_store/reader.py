@@ -48,8 +48,9 @@ def load_study(path: Path | str, skip_damaged: bool = False) -> Study:
     trials: dict[str, dict[str, Any]] = {}
     skipped: list[str] = []
     for name, content, apply in (
-        (TRIALS_FILE, events, apply_event), (RESULTS_FILE, results, apply_result)
-    ):  # fmt: skip
+        (TRIALS_FILE, events, apply_event),
+        (RESULTS_FILE, results, apply_result),
+    ):
         for where, raw in _lines(directory / name, content):
             try:
                 apply(where, decode_line(where, raw), trials)

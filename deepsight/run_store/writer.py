@@ -27,7 +27,7 @@ from deepsight.run_store.format import (
     StorageError,
     plain_object,
     trial_path,
-)  # fmt: skip
+)
 from deepsight.run_store.header import parse_header
 from deepsight.run_store.lock import Writer, remove_note, take_lock
 from deepsight.run_store.reader import load_study, require_study
@@ -225,8 +225,9 @@ class StudyWriter:
             content = file.read()
             whole = content.rfind(b"\n") + 1
             if whole < len(content):
-                logger.warning("%s: cut off a torn last line (%d bytes).",
-                               file.name, len(content) - whole)  # fmt: skip
+                logger.warning(
+                    "%s: cut off a torn last line (%d bytes).", file.name, len(content) - whole
+                )
                 file.truncate(whole)
                 os.fsync(file.fileno())
 

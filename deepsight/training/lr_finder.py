@@ -189,8 +189,14 @@ def _make_parser() -> _Parser:
     add = parser.add_argument
     add("--space", metavar="NAME", help="take the fixed values of this space")
     add("--data", metavar="NAME", help="toy_objects, digits, cifar10, cifar100 or folder:PATH")
-    add("--set", metavar="NAME=VALUE", action="append", default=[], dest="sets",
-        help="any hyperparameter by its dotted name")  # fmt: skip
+    add(
+        "--set",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        dest="sets",
+        help="any hyperparameter by its dotted name",
+    )
     add("--out", metavar="FILE", type=Path, default=Path("lr_finder.png"), help="the plot")
     return parser
 

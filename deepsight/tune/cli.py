@@ -50,8 +50,14 @@ def make_parser() -> Parser:
     add = parser.add_argument
     add("--space", metavar="NAME|PATH", help=f"what varies: {', '.join(space_names())}, or a file")
     add("--experiment", metavar="FILE", help="YAML file that describes the study")
-    add("--set", metavar="NAME=VALUE", action="append", default=[], dest="sets",
-        help="any hyperparameter or setting by its dotted name; pins a searched one")  # fmt: skip
+    add(
+        "--set",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        dest="sets",
+        help="any hyperparameter or setting by its dotted name; pins a searched one",
+    )
     add("--data", metavar="NAME", help="toy_objects, digits, cifar10, cifar100 or folder:PATH")
     add("--trials", metavar="N", help="trials in all")
     add("--time-limit", metavar="30m", help="no new epochs after this time")
@@ -128,10 +134,15 @@ def _run(flags: argparse.Namespace) -> int:
         space = load_space(flags.space)[0] if flags.space else None
         return report(
             driver.resume_study(
-                directory, address=flags.address, show_progress=True, may_exit=True, space=space,
-                allow_changed_data=bool(changes.pop("allow_changed_data", False)), **changes,
+                directory,
+                address=flags.address,
+                show_progress=True,
+                may_exit=True,
+                space=space,
+                allow_changed_data=bool(changes.pop("allow_changed_data", False)),
+                **changes,
             )
-        )  # fmt: skip
+        )
     plan = plan_from_flags(flags)
     if flags.dry_run:
         check_searcher(plan)
@@ -154,9 +165,11 @@ def report(outcome: Outcome) -> int:
         say(f"stopped; go on with: python -m deepsight.tune --resume {shown}\n")
         code = 128 + outcome.signal
     elif outcome.repeated_failure:
-        say("stopped, since the first trials all failed with the same error: "
+        say(
+            "stopped, since the first trials all failed with the same error: "
             f"{outcome.repeated_failure}\n"
-            f"Fix it, then start a new study or continue with --resume {shown}\n")  # fmt: skip
+            f"Fix it, then start a new study or continue with --resume {shown}\n"
+        )
         code = EXIT_NO_SUCCESS
     elif not progress.ended["completed"] + progress.ended["stopped"]:
         say(f"no trial succeeded; the last error: {progress.last_error or 'all diverged'}\n")

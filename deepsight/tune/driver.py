@@ -120,8 +120,11 @@ def run_study(
     interrupt = Interrupt(may_exit=may_exit)
     try:
         with (
-            environment(QUIET), levels_of(), catch_signals(interrupt),
-            ExitStack() as last, ProcessCleanup() as cleanup,
+            environment(QUIET),
+            levels_of(),
+            catch_signals(interrupt),
+            ExitStack() as last,
+            ProcessCleanup() as cleanup,
             _joined(plan, directory, address, interrupt) as (cluster, plan),
         ):
             data = prepare_all(plan)
@@ -169,8 +172,11 @@ def resume_study(
     interrupt = Interrupt(may_exit=may_exit)
     try:
         with (
-            environment(QUIET), levels_of(), catch_signals(interrupt),
-            ExitStack() as last, ProcessCleanup() as cleanup,
+            environment(QUIET),
+            levels_of(),
+            catch_signals(interrupt),
+            ExitStack() as last,
+            ProcessCleanup() as cleanup,
         ):
             writer = last.enter_context(open_study(directory, cleanup.mark))
             if writer.stale and writer.stale.here:

@@ -50,10 +50,12 @@ class ProcessCleanup:
     def __enter__(self) -> ProcessCleanup:
         self._watchdog = subprocess.Popen(
             [sys.executable, "-IS", __file__, self.mark],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C in a terminal is not for it
             cwd="/",
-        )  # fmt: skip
+        )
         wanted = KEEP | {VARIABLE: self.mark}
         self._before = {name: os.environ.get(name) for name in wanted}
         os.environ.update(wanted)

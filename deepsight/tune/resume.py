@@ -12,9 +12,12 @@ from deepsight.space import Domain, to_json
 from deepsight.tune.plan import StudyPlan, plan_to_json
 
 MAY_CHANGE = (
-    "study.trials", "study.time_limit_s", "study.allow_changed_data",
-    "study.allow_unauthenticated", "study.searcher",
-)  # fmt: skip
+    "study.trials",
+    "study.time_limit_s",
+    "study.allow_changed_data",
+    "study.allow_unauthenticated",
+    "study.searcher",
+)
 """Settings that may be given when a study goes on; its searcher may only be named again."""
 
 
@@ -70,9 +73,7 @@ def require_same_searcher(header: StudyHeader, named: Value) -> None:
         )
 
 
-def require_same_data(
-    header: StudyHeader, data: Mapping[str, Any], allow_changed: bool
-) -> None:
+def require_same_data(header: StudyHeader, data: Mapping[str, Any], allow_changed: bool) -> None:
     """Refuse data other than those that the study's trials were trained on.
 
     Raises:

@@ -15,24 +15,38 @@ def make_study(space, score, num=60, seed=0, max_epochs=9, rungs=(1, 3, 9), fixe
         config = sample(space, fixed or {}, rng)
         epochs = rungs[number % len(rungs)]
         rows = [
-            {"epoch": e, "time": 100.0 * number + e, "wall_s": 1.0,
-             "score": score(config, e / max_epochs) + rng.gauss(0.0, noise)}
+            {
+                "epoch": e,
+                "time": 100.0 * number + e,
+                "wall_s": 1.0,
+                "score": score(config, e / max_epochs) + rng.gauss(0.0, noise),
+            }
             for e in range(1, epochs + 1)
-        ]  # fmt: skip
+        ]
         state = "completed" if epochs == max_epochs else "stopped"
         records.append(
             TrialRecord(
-                trial_id=f"t{number:04d}", config=config, explorer=number % 5 == 4,
-                budget=max_epochs, started=100.0 * number, state=state,
-                ended=100.0 * number + 50, rows=rows,
+                trial_id=f"t{number:04d}",
+                config=config,
+                explorer=number % 5 == 4,
+                budget=max_epochs,
+                started=100.0 * number,
+                state=state,
+                ended=100.0 * number + 50,
+                rows=rows,
             )
-        )  # fmt: skip
+        )
     return study_of(space, records, max_epochs, rungs, fixed)
 
 
 def study_of(space, records, max_epochs=9, rungs=(1, 3, 9), fixed=None, mode="max"):
     header = StudyHeader(
-        name="none", metric="score", mode=mode, max_epochs=max_epochs, rungs=tuple(rungs),
-        fixed=fixed or {}, space=dict(space),
-    )  # fmt: skip
+        name="none",
+        metric="score",
+        mode=mode,
+        max_epochs=max_epochs,
+        rungs=tuple(rungs),
+        fixed=fixed or {},
+        space=dict(space),
+    )
     return Study(directory=Path("none"), header=header, records=records)

@@ -12,10 +12,17 @@ SPACE = {
     "optim.momentum": when("optim.name", "sgd", uniform(0.5, 0.9)),
 }
 HEADER = {
-    "schema_version": 1, "name": "hand", "metric": "val_accuracy", "mode": "max", "max_epochs": 9,
-    "rungs": [1, 3, 9], "reduction_factor": 3, "scheduler": "asha_stop", "fixed": {},
+    "schema_version": 1,
+    "name": "hand",
+    "metric": "val_accuracy",
+    "mode": "max",
+    "max_epochs": 9,
+    "rungs": [1, 3, 9],
+    "reduction_factor": 3,
+    "scheduler": "asha_stop",
+    "fixed": {},
     "space": to_json(SPACE),
-}  # fmt: skip
+}
 CONFIG = {"optim.name": "adamw", "optim.lr": 0.001, "optim.momentum": None}
 
 
@@ -41,8 +48,15 @@ def write_study(directory: Path, trials: list, **header) -> Path:
             rows.append(row | ({"wall_s": t["wall_s"]} if t["wall_s"] else {}))
         if t["state"] != "running":
             clock += 0.001
-            events.append({"trial_id": name, "event": "ended", "time": clock,
-                           "state": t["state"], "error": t["error"]})  # fmt: skip
+            events.append(
+                {
+                    "trial_id": name,
+                    "event": "ended",
+                    "time": clock,
+                    "state": t["state"],
+                    "error": t["error"],
+                }
+            )
     (directory / "study.json").write_text(json.dumps(HEADER | header))
     for file, lines in (("trials.jsonl", events), ("results.jsonl", rows)):
         (directory / file).write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -60,14 +74,14 @@ def ramp(final: float, epochs: int = 9, full: int = 9) -> list[float]:
 
 
 SMALL = (
-    trial(ramp(0.60)),                                            # t0000, the defaults
-    trial(ramp(0.90)),                                            # t0001, the best
-    trial(ramp(0.30, 1)),                                         # t0002, stopped at 1
-    trial(ramp(0.75, 3)),                                         # t0003, stopped at 3
+    trial(ramp(0.60)),  # t0000, the defaults
+    trial(ramp(0.90)),  # t0001, the best
+    trial(ramp(0.30, 1)),  # t0002, stopped at 1
+    trial(ramp(0.75, 3)),  # t0003, stopped at 3
     trial(ramp(0.45), explorer=True, config={"optim.name": "sgd", "optim.momentum": 0.6}),
     trial(ramp(0.80), explorer=True, wall_s=0.5),
     trial(ramp(0.10, 3), explorer=True, budget=3),
     trial([0.2, None], "diverged"),
     trial([0.2], "failed", error="RuntimeError: <b>out of $memory$</b>"),
     trial(ramp(0.85), wall_s=2.0, config={"optim.lr": 0.1}),
-)  # fmt: skip
+)

@@ -69,11 +69,26 @@ def test_the_hparams_tab_has_as_many_trials_by_state(study):
 
     directory, states = study
     server = program.TensorBoard()
-    server.configure(argv=[None, "--logdir", str(directory), "--host", "127.0.0.1", "--port", "0",
-                           "--load_fast=false"])  # fmt: skip
+    server.configure(
+        argv=[
+            None,
+            "--logdir",
+            str(directory),
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--load_fast=false",
+        ]
+    )
     address = server.launch()
-    question = {"experimentName": "", "colParams": [], "startIndex": 0, "sliceSize": 1000,
-                "allowedStatuses": [SUCCESS, FAILURE, RUNNING, "STATUS_RUNNING"]}  # fmt: skip
+    question = {
+        "experimentName": "",
+        "colParams": [],
+        "startIndex": 0,
+        "sliceSize": 1000,
+        "allowedStatuses": [SUCCESS, FAILURE, RUNNING, "STATUS_RUNNING"],
+    }
     pause = threading.Event()
     for _ in range(100):  # it reads the event files in the background
         groups = ask(f"{address}data/plugin/hparams/session_groups", question)["sessionGroups"]

@@ -21,9 +21,14 @@ V1 = Path(__file__).parents[1] / "data/studies/v1/smoke"
 def own(tmp_path):
     """A study of a trainable of one's own: no ``wall_s``, no target, less is better."""
     header = {
-        "name": "own", "metric": "cost", "mode": "min", "max_epochs": 2, "rungs": [1, 2],
-        "fixed": {}, "space": to_json({"x": uniform(0, 1), "y": uniform(0, 1)}),
-    }  # fmt: skip
+        "name": "own",
+        "metric": "cost",
+        "mode": "min",
+        "max_epochs": 2,
+        "rungs": [1, 2],
+        "fixed": {},
+        "space": to_json({"x": uniform(0, 1), "y": uniform(0, 1)}),
+    }
     with create_study(tmp_path / "own", header) as writer:
         writer.started("t0000", {"x": 0.5, "y": 0.5}, False, 2, time=100.0)
         writer.result("t0000", {"epoch": 1, "cost": 9.0, "time": 110.0})
@@ -37,8 +42,12 @@ def own(tmp_path):
 def test_the_numbers_of_a_finished_study():
     summary = compute_summary(load_study(V1))
     assert summary.states == {
-        "running": 0, "completed": 6, "stopped": 4, "diverged": 1, "failed": 1,
-    }  # fmt: skip
+        "running": 0,
+        "completed": 6,
+        "stopped": 4,
+        "diverged": 1,
+        "failed": 1,
+    }
     assert (summary.num_explorers, summary.num_epochs, summary.trials_asked) == (2, 60, 12)
     assert summary.training_s == pytest.approx(90.0)
     assert summary.elapsed_s == pytest.approx(90.0)

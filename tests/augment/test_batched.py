@@ -120,8 +120,9 @@ def test_a_flip_comes_before_the_rotation(images):
     np.testing.assert_allclose(varied, expected, atol=0.01)
 
 
-@pytest.mark.parametrize("factors", [(1.2, 1.0, 1.0), (1.0, 0.7, 1.0), (1.0, 1.0, 1.3),
-                                     (0.8, 1.2, 0.7), (1.2, 1.2, 1.2)])  # fmt: skip
+@pytest.mark.parametrize(
+    "factors", [(1.2, 1.0, 1.0), (1.0, 0.7, 1.0), (1.0, 1.0, 1.3), (0.8, 1.2, 0.7), (1.2, 1.2, 1.2)]
+)
 def test_colours_equal_the_reference_where_nothing_clips(images, factors):
     tame = images[:20] // 4 + 90
     colour = torch.tensor([factors]).expand(20, 3)

@@ -60,8 +60,9 @@ def test_mixup_shares_follow_the_beta_distribution(alpha):
     count = 4000
     images = torch.arange(count).double()[:, None, None, None].expand(-1, 3, 1, 1)
     labels = torch.arange(count)
-    _, targets = mix(images.float(), labels, count, AugmentConfig(mix="mixup", mix_alpha=alpha),
-                     generator())  # fmt: skip
+    _, targets = mix(
+        images.float(), labels, count, AugmentConfig(mix="mixup", mix_alpha=alpha), generator()
+    )
     shares = targets.diagonal().numpy()
     shares = shares[targets.count_nonzero(1) == 2]  # nobody is his own partner; not all the other's
     inside = (shares > 1e-6) & (shares < 1 - 1e-6)

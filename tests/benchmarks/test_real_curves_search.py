@@ -119,18 +119,25 @@ def test_distances_count_by_how_much_the_score_changes_along_them(table):
 
 def results_of(regrets, steps=((9, 0.5),)):
     """Studies of 24 trials and 100 epochs that end with these regrets, by search."""
-    return Results({
-        (name, "small", "all", 1, 24, seed): Outcome([*steps, (50, regret)], 100, 0.0)
-        for name, values in regrets.items() for seed, regret in enumerate(values)
-    })  # fmt: skip
+    return Results(
+        {
+            (name, "small", "all", 1, 24, seed): Outcome([*steps, (50, regret)], 100, 0.0)
+            for name, values in regrets.items()
+            for seed, regret in enumerate(values)
+        }
+    )
 
 
 def test_the_report_says_who_is_worse_beyond_the_error():
     spread = np.linspace(-0.01, 0.01, 20)
-    results = results_of({
-        "ours": 0.1 + spread, "random + asha": 0.05 + spread, "ours, tpe": 0.2 + spread,
-        "ours, no model": 0.1 + spread,
-    })  # fmt: skip
+    results = results_of(
+        {
+            "ours": 0.1 + spread,
+            "random + asha": 0.05 + spread,
+            "ours, tpe": 0.2 + spread,
+            "ours, no model": 0.1 + spread,
+        }
+    )
     text = report(summarise(results), results.names)
     row = next(line for line in text.splitlines() if line.startswith("| small"))
     assert [cell.strip()[-1] for cell in row.split("|")[5:-1]] == ["]", "]", "+", "!"]

@@ -69,9 +69,20 @@ def test_speed_is_the_ratio_of_times_to_the_worse_final():
 
 
 def test_the_command_runs(tmp_path):
-    command = [sys.executable, "-m", "benchmarks.search_quality", "--quick", "--processes", "1",
-               "--strategies", "ours, asha;ours, asha_stop;ray random",
-               "--json", str(tmp_path / "a.json"), "--plot", str(tmp_path / "a.png")]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.search_quality",
+        "--quick",
+        "--processes",
+        "1",
+        "--strategies",
+        "ours, asha;ours, asha_stop;ray random",
+        "--json",
+        str(tmp_path / "a.json"),
+        "--plot",
+        str(tmp_path / "a.png"),
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "Speed of `ours, asha` against" in done.stdout

@@ -23,8 +23,11 @@ STOPPED = {2: 1, 3: 3, 6: 1, 10: 3}  # last epoch by trial
 DIVERGED, FAILED, BEST = 7, 8, 5
 
 HARDWARE = {
-    "device": "cpu", "precision": "fp32", "memory_format": "channels_last", "threads": 1,
-}  # fmt: skip
+    "device": "cpu",
+    "precision": "fp32",
+    "memory_format": "channels_last",
+    "threads": 1,
+}
 WISHES = {"study.trials": NUM_TRIALS, "data.name": "digits"}
 PLAN = resolve_study(
     "smoke", SPACE, FIXED, WISHES | {f"hardware.{k}": v for k, v in HARDWARE.items()}
@@ -45,14 +48,17 @@ HEADER = plan_to_json(PLAN) | {
         "dropped": {},
     },
     "resources": {
-        "cpus_per_trial": 1.0, "gpus_per_trial": 0.0, "cpus": 0, "max_parallel": 0,
+        "cpus_per_trial": 1.0,
+        "gpus_per_trial": 0.0,
+        "cpus": 0,
+        "max_parallel": 0,
         "local_cpus": 2,
     },
     "device": "cpu",
     "hardware": HARDWARE,
     "git": None,
     "versions": {"deepsight": "0.1.0", "python": "3.11.0", "torch": "2.15.0", "ray": "2.60.0"},
-}  # fmt: skip
+}
 
 
 def write_trial(writer: StudyWriter, number: int, config: dict, clock: float) -> float:

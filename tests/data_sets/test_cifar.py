@@ -156,5 +156,7 @@ def test_the_file_lists_are_torchvisions(name):
     files = [f for f, _ in loader.train_list + loader.test_list] + [loader.meta["filename"]]
     assert sorted(files) == sorted(spec.members)
     assert (spec.archive, spec.folder, spec.url) == (
-        loader.filename, loader.base_folder, loader.url,
-    )  # fmt: skip
+        loader.filename,
+        loader.base_folder,
+        loader.url,
+    )

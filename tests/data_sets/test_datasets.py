@@ -144,8 +144,12 @@ def test_racing_processes_make_one_pack(fresh_cache):
 
 def test_a_killed_packing_leaves_no_pack_and_no_lock(mine, fresh_cache, monkeypatch):
     monkeypatch.syspath_prepend(mine)
-    process = run(LOAD, "my_data:slow", cwd=mine, env={**os.environ, "PYTHONPATH": os.pathsep.join(
-        [str(mine), str(Path.cwd())])})  # fmt: skip
+    process = run(
+        LOAD,
+        "my_data:slow",
+        cwd=mine,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(mine), str(Path.cwd())])},
+    )
     deadline = time.monotonic() + 30
     while not (mine / "started").exists() and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -34,8 +34,10 @@ def test_a_folder_of_all_formats(tmp_path, write_images):
     assert dataset.classes == ("glass", "metal", "paper")
     assert dataset.image_size == image_folder.DEFAULT_SIZE
     assert {s: sum(c.values()) for s, c in dataset.counts.items()} == {
-        "train": 24, "val": 6, "test": 6,
-    }  # fmt: skip
+        "train": 24,
+        "val": 6,
+        "test": 6,
+    }
     assert str(tmp_path) in dataset.source
     assert not dataset.embedded
     assert not (dataset.path / "scratch").exists()

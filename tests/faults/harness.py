@@ -25,8 +25,16 @@ GONE_S = 15.0
 class Planted:
     """One study of planted trials in a directory, with its witness beside it."""
 
-    def __init__(self, directory, trials=6, seconds=0.2, max_epochs=9, deadly=2.0, cpus=2,
-                 trainable="planted"):  # fmt: skip
+    def __init__(
+        self,
+        directory,
+        trials=6,
+        seconds=0.2,
+        max_epochs=9,
+        deadly=2.0,
+        cpus=2,
+        trainable="planted",
+    ):
         self.root, self.trials, self.seconds = Path(directory), trials, seconds
         self.witness = self.root / "witness"
         self.path = self.root / "runs" / "s"
@@ -113,10 +121,14 @@ class Run:
         name, _, value = self.tag.partition("=")
         self.shared = _shared_memory()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "deepsight.tune", *arguments], cwd=root, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+            [sys.executable, "-m", "deepsight.tune", *arguments],
+            cwd=root,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
             env=os.environ | {"PYTHONPATH": str(ROOT), name: value},
-        )  # fmt: skip
+        )
         STARTED.append(self)
 
     def wait(self, timeout_s=300):

@@ -55,10 +55,18 @@ def test_the_driver_killed_at_a_random_moment(number, tmp_path, faults):
         run_until_a_random_moment(rng, study, run, most)
         run.process.kill()
         assert run.wait()[0] == -signal.SIGKILL, "it had ended before"
-        kills.append({"kind": "driver killed on Ray", "held": False, "random": True, "seed": SEED,
-                      "number": number, "scheduler": scheduler,
-                      "after_s": round(time.monotonic() - began, 2),
-                      "after_epochs": len(study.trained())})  # fmt: skip
+        kills.append(
+            {
+                "kind": "driver killed on Ray",
+                "held": False,
+                "random": True,
+                "seed": SEED,
+                "number": number,
+                "scheduler": scheduler,
+                "after_s": round(time.monotonic() - began, 2),
+                "after_epochs": len(study.trained()),
+            }
+        )
         faults.append(kills[-1])
         kills[-1]["gone_s"] = round(run.await_end(), 2)
         arguments = ["--resume", "runs/s"] if study.path.exists() else []
@@ -154,8 +162,12 @@ def test_three_first_failures_of_one_cause_end_the_study(tmp_path):
 @contextlib.contextmanager
 def mounted(path, *options):
     path.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", *options, "tmpfs", str(path)],
-                          capture_output=True, text=True, check=False)  # fmt: skip
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", *options, "tmpfs", str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         pytest.skip(f"mounting wants root: {done.stderr.strip()}")
     try:

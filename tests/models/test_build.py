@@ -45,11 +45,24 @@ def size_of(config: TrialConfig) -> int:
     return sum(p.numel() for p in model.parameters()) + sum(counted)
 
 
-SIZES = {"depth": (2, 4), "width": (8, 16), "kernel_size": (3, 5), "dense_layers": (1, 3),
-         "dense_width": (16, 64), "freeze_fraction": (0.0, 0.5), "unfreeze_epoch": (1, 3),
-         "dropout": (0.0, 0.5), "batch_norm": (False, True)}  # fmt: skip
-SMALL = {"model.weights": "none", "model.width": 8, "model.depth": 3, "model.dense_layers": 2,
-         "model.dense_width": 32}  # fmt: skip
+SIZES = {
+    "depth": (2, 4),
+    "width": (8, 16),
+    "kernel_size": (3, 5),
+    "dense_layers": (1, 3),
+    "dense_width": (16, 64),
+    "freeze_fraction": (0.0, 0.5),
+    "unfreeze_epoch": (1, 3),
+    "dropout": (0.0, 0.5),
+    "batch_norm": (False, True),
+}
+SMALL = {
+    "model.weights": "none",
+    "model.width": 8,
+    "model.depth": 3,
+    "model.dense_layers": 2,
+    "model.dense_width": 32,
+}
 
 
 @pytest.mark.parametrize("name", [n for n in PARAMS if n.startswith("model.")])
@@ -195,8 +208,9 @@ def test_trial_checkpoint_is_a_weights_file(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     torch.save({"state": {"model": source.state_dict(), "epoch": 3}, "row": {}}, path)
     model = build_model(config_of("scratch_cnn", model__weights=str(path)), CLASSES, 16)
-    assert torch.equal(model.state_dict()["blocks.0.0.weight"],
-                       source.state_dict()["blocks.0.0.weight"])  # fmt: skip
+    assert torch.equal(
+        model.state_dict()["blocks.0.0.weight"], source.state_dict()["blocks.0.0.weight"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -44,16 +44,24 @@ def test_quarters_of_the_blocks() -> None:
 
 
 def test_learning_rates_fall_from_the_head_down() -> None:
-    config = trial_config({
-        "model.name": "resnet18", "model.weights": "none", "optim.lr": 0.1,
-        "optim.backbone_lr_ratio": 0.5, "optim.layer_decay": 0.1,
-    })  # fmt: skip
+    config = trial_config(
+        {
+            "model.name": "resnet18",
+            "model.weights": "none",
+            "optim.lr": 0.1,
+            "optim.backbone_lr_ratio": 0.5,
+            "optim.layer_decay": 0.1,
+        }
+    )
     groups = param_groups(build_model(config, 10, 32), config)
     rates = {g["name"]: (g["lr"], g["lr_ratio"]) for g in groups if "weights" in g["name"]}
     expected = {
-        "stage0.weights": 5e-4, "stage1.weights": 5e-3, "stage2.weights": 5e-2,
-        "stage3.weights": 5e-1, "head.weights": 1.0,
-    }  # fmt: skip
+        "stage0.weights": 5e-4,
+        "stage1.weights": 5e-3,
+        "stage2.weights": 5e-2,
+        "stage3.weights": 5e-1,
+        "head.weights": 1.0,
+    }
     assert list(rates) == list(expected)
     for name, ratio in expected.items():
         assert rates[name] == (pytest.approx(0.1 * ratio), pytest.approx(ratio))

@@ -10,8 +10,14 @@ from deepsight.models.build import MODELS, build_model
 from deepsight.models.small_maps import fit_kernels
 
 KERNELS = [
-    (3, 1, 1), (3, 1, 2), (5, 2, 1), (5, 2, 3), (3, 0, 1), (7, 3, 2), ((3, 5), (1, 2), (2, 1)),
-]  # fmt: skip
+    (3, 1, 1),
+    (3, 1, 2),
+    (5, 2, 1),
+    (5, 2, 3),
+    (3, 0, 1),
+    (7, 3, 2),
+    ((3, 5), (1, 2), (2, 1)),
+]
 
 
 def gradients(model: nn.Module, images: torch.Tensor) -> list[torch.Tensor]:

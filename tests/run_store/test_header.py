@@ -15,9 +15,15 @@ from tests.tune.plans import make_plan
 ROOT = Path(__file__).parents[2]
 V1 = ROOT / "tests/data/studies/v1/smoke"
 REQUIRED = {
-    "schema_version": 1, "name": "s", "metric": "m", "mode": "min", "max_epochs": 9,
-    "rungs": [1, 9], "fixed": {"a": 1}, "space": to_json({"x": loguniform(0.1, 1.0)}),
-}  # fmt: skip
+    "schema_version": 1,
+    "name": "s",
+    "metric": "m",
+    "mode": "min",
+    "max_epochs": 9,
+    "rungs": [1, 9],
+    "fixed": {"a": 1},
+    "space": to_json({"x": loguniform(0.1, 1.0)}),
+}
 
 
 def described() -> dict[str, bool]:

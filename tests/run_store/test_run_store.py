@@ -104,9 +104,14 @@ def test_values_become_json(tmp_path):
     with create_study(tmp_path / "s", HEADER) as writer:
         writer.started("t0000", CONFIG, False, 3)
         row = {
-            "epoch": 1, "a": math.nan, "b": np.float32(0.5), "c": [math.inf, 1],
-            "d": np.array([0.25, math.nan]), "e": "text\nof two lines \u2028", "f": np.int64(7),
-        }  # fmt: skip
+            "epoch": 1,
+            "a": math.nan,
+            "b": np.float32(0.5),
+            "c": [math.inf, 1],
+            "d": np.array([0.25, math.nan]),
+            "e": "text\nof two lines \u2028",
+            "f": np.int64(7),
+        }
         writer.result("t0000", row)
         with pytest.raises(ValueError, match="object"):
             writer.result("t0000", {"epoch": 2, "bad": object()})
@@ -116,9 +121,14 @@ def test_values_become_json(tmp_path):
     read = load_study(tmp_path / "s").records[0].rows[0]
     kept = {k: v for k, v in read.items() if k not in ("trial_id", "time")}
     assert kept == {
-        "epoch": 1, "a": None, "b": 0.5, "c": [None, 1], "d": [0.25, None],
-        "e": "text\nof two lines \u2028", "f": 7,
-    }  # fmt: skip
+        "epoch": 1,
+        "a": None,
+        "b": 0.5,
+        "c": [None, 1],
+        "d": [0.25, None],
+        "e": "text\nof two lines \u2028",
+        "f": 7,
+    }
 
 
 def test_an_existing_directory_is_refused(study, tmp_path):
@@ -216,7 +226,6 @@ def test_times_rise_whatever_the_clock_does(study):
     assert load_study(study).records[1].ended > times[-1]
 
 
-
 def scores_study(tmp_path, trials, **header):
     with create_study(tmp_path / "s", HEADER | header) as writer:
         for number, (scores, state) in enumerate(trials):
@@ -260,7 +269,6 @@ def test_without_a_full_budget_a_healthy_trial_stands_in(tmp_path):
         loaded.record("t0099")
 
 
-
 def test_version_1_is_read_for_ever():
     """The study that version 1 wrote when it was new; these numbers never change."""
     loaded = load_study(V1)
@@ -274,8 +282,10 @@ def test_version_1_is_read_for_ever():
     assert loaded.score(best) == 0.9206
     assert best.config["optim.name"] == "sgd"
     assert loaded.records[0].config == {
-        "optim.name": "adamw", "optim.lr": 0.001, "optim.momentum": None,
-    }  # fmt: skip
+        "optim.name": "adamw",
+        "optim.lr": 0.001,
+        "optim.momentum": None,
+    }
     assert loaded.records[7].rows[-1]["val_accuracy"] is None
     assert loaded.records[8].error == "RuntimeError: out of memory"
     assert loaded.space["optim.momentum"].condition.values == ("sgd",)

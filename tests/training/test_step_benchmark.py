@@ -6,9 +6,13 @@ from deepsight.config import trial_config
 from deepsight.training.step_benchmark import WARM_UPDATES, Memory, StepBenchmark, _first_batch
 
 FLAT = {
-    "data.name": "digits", "model.depth": 1, "model.width": 4, "model.dense_layers": 0,
-    "optim.batch_size": 512, "hardware.device": "cpu",
-}  # fmt: skip
+    "data.name": "digits",
+    "model.depth": 1,
+    "model.width": 4,
+    "model.dense_layers": 0,
+    "optim.batch_size": 512,
+    "hardware.device": "cpu",
+}
 
 
 def test_steps_are_counted_over_epochs():

@@ -14,9 +14,18 @@ from tests.training.tiny import SMALL, config
 
 TIMES = ("wall_s", "busy_s", "images_per_s")
 ROW = {
-    "epoch", "wall_s", "busy_s", "train_loss", "val_loss", "val_accuracy", "val_macro_f1",
-    "val_recall", "val_ece", "lr", "images_per_s",
-}  # fmt: skip
+    "epoch",
+    "wall_s",
+    "busy_s",
+    "train_loss",
+    "val_loss",
+    "val_accuracy",
+    "val_macro_f1",
+    "val_recall",
+    "val_ece",
+    "lr",
+    "images_per_s",
+}
 
 
 def without_times(result: EpochResult) -> dict:
@@ -151,10 +160,16 @@ def test_closing_puts_the_process_back() -> None:
 def test_divergence_ends_the_trial_at_once(accumulate: int) -> None:
     # weight decay multiplies the weights by 1 - 1000 a step: past float32 in the second epoch
     trial = config(
-        optim={"name": "sgd", "lr": 100.0, "weight_decay": 10.0, "lr_schedule": "constant",
-               "batch_size": 64, "accumulate": accumulate},
+        optim={
+            "name": "sgd",
+            "lr": 100.0,
+            "weight_decay": 10.0,
+            "lr_schedule": "constant",
+            "batch_size": 64,
+            "accumulate": accumulate,
+        },
         train={"epochs": 9},
-    )  # fmt: skip
+    )
     results = run(trial)
     last = results[-1]
     assert len(results) < 9
@@ -198,11 +213,13 @@ def test_frozen_stages_stay_and_thaw() -> None:
     assert backbone
     for name in backbone:
         assert torch.equal(first.state["model"][name], second.state["model"][name]), name
-    moved = [n for n in backbone if not torch.equal(second.state["model"][n],
-                                                    third.state["model"][n])]  # fmt: skip
+    moved = [
+        n for n in backbone if not torch.equal(second.state["model"][n], third.state["model"][n])
+    ]
     assert moved == backbone
-    assert not torch.equal(first.state["model"]["head.1.weight"],
-                           second.state["model"]["head.1.weight"])  # fmt: skip
+    assert not torch.equal(
+        first.state["model"]["head.1.weight"], second.state["model"]["head.1.weight"]
+    )
 
 
 def test_the_test_split_is_out_of_reach() -> None:

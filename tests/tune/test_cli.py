@@ -54,13 +54,27 @@ CASES = {
         "unknown study.searcher",
     ),
     "no such sampler": (
-        ["--space", "smoke", "--data", "digits", "--dry-run",
-         "--set", "study.searcher=optuna.samplers:GpSampler"],
+        [
+            "--space",
+            "smoke",
+            "--data",
+            "digits",
+            "--dry-run",
+            "--set",
+            "study.searcher=optuna.samplers:GpSampler",
+        ],
         "unknown name in module optuna.samplers",
     ),
     "no sampler": (
-        ["--space", "smoke", "--data", "digits", "--dry-run",
-         "--set", "study.searcher=optuna.pruners:NopPruner"],
+        [
+            "--space",
+            "smoke",
+            "--data",
+            "digits",
+            "--dry-run",
+            "--set",
+            "study.searcher=optuna.pruners:NopPruner",
+        ],
         "is no sampler of Optuna",
     ),
     "no study to resume": (["--resume", "runs/nowhere"], "is not a study"),
@@ -149,8 +163,11 @@ def test_dry_run_writes_nothing(tmp_path, monkeypatch, capsys):
 def test_mistakes_are_found_without_ray_or_torch(case, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", PROBE, *CASES[case][0]],
-        cwd=tmp_path, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1] == "imported:"
 

@@ -13,10 +13,18 @@ from deepsight.tune.process_cleanup import KEEP, VARIABLE, ProcessCleanup, end_a
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
 SLEEP = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
-ORPHAN = [sys.executable, "-S", "-c",
-          f"import subprocess; subprocess.Popen({SLEEP!r}, start_new_session=True)"]  # fmt: skip
-TITLED = [sys.executable, "-c", "import time; from ray._raylet import setproctitle; "
-          "setproctitle('ray::Planted'); print('titled', flush=True); time.sleep(60)"]  # fmt: skip
+ORPHAN = [
+    sys.executable,
+    "-S",
+    "-c",
+    f"import subprocess; subprocess.Popen({SLEEP!r}, start_new_session=True)",
+]
+TITLED = [
+    sys.executable,
+    "-c",
+    "import time; from ray._raylet import setproctitle; "
+    "setproctitle('ray::Planted'); print('titled', flush=True); time.sleep(60)",
+]
 DRIVER = """
 import os, subprocess, sys, time
 from deepsight.tune.process_cleanup import ProcessCleanup
@@ -56,8 +64,9 @@ def test_a_process_that_gives_itself_a_title_keeps_its_mark():
 
 
 def test_the_watchdog_ends_what_a_killed_run_leaves():
-    driver = subprocess.Popen([sys.executable, "-c", DRIVER.format(orphan=ORPHAN)],
-                              stdout=subprocess.PIPE, text=True)  # fmt: skip
+    driver = subprocess.Popen(
+        [sys.executable, "-c", DRIVER.format(orphan=ORPHAN)], stdout=subprocess.PIPE, text=True
+    )
     mark = driver.stdout.readline().strip()
     assert len(list(marked(mark))) == 1
     driver.kill()

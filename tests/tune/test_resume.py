@@ -52,8 +52,11 @@ def test_a_space_without_what_the_study_searches_is_refused():
 
 
 def test_what_the_study_pinned_may_be_in_the_space_and_what_it_did_not_may_not():
-    plan = resolve_study("s", {"optim.lr": uniform(0.1, 0.2), "optim.momentum": uniform(0.1, 0.2)},
-                         {"optim.lr": 0.15})  # fmt: skip
+    plan = resolve_study(
+        "s",
+        {"optim.lr": uniform(0.1, 0.2), "optim.momentum": uniform(0.1, 0.2)},
+        {"optim.lr": 0.15},
+    )
     assert plan.pinned == ("optim.lr",)
     stored = header(plan)
     assert plan_from_header(stored).pinned == ("optim.lr",)

@@ -71,8 +71,7 @@ def animal(shape: Animal, rng: np.random.Generator, poses: tuple[str, ...]) -> l
     if shape.neck > 0.12:
         trunk.append(limb(shoulder, crown, max(0.45 * shape.girth, 0.09), shape.coat))
     turn = rotation(float(rng.normal(0, 0.55)), float(rng.normal(0.1, 0.25)))
-    return [*trunk, *(place(s, turn, crown) for s in head(shape, face)),
-            *_tail(shape, rump, rng)]  # fmt: skip
+    return [*trunk, *(place(s, turn, crown) for s in head(shape, face)), *_tail(shape, rump, rng)]
 
 
 def head(shape: Animal, face: Paint) -> list[Solid]:
@@ -95,8 +94,14 @@ def _ear(shape: Animal, s: int, face: Paint) -> Solid:
     r, size = shape.head, shape.head * shape.ear_size
     if shape.ears == "pointed":
         turn = rotation(0, 0.1, -0.35 * s)
-        return prism((-0.05 * r, s * 0.6 * r, 0.75 * r + 0.45 * size), regular(4, 0.65 * size),
-                     1.7 * size, face, turn, taper=0.08)  # fmt: skip
+        return prism(
+            (-0.05 * r, s * 0.6 * r, 0.75 * r + 0.45 * size),
+            regular(4, 0.65 * size),
+            1.7 * size,
+            face,
+            turn,
+            taper=0.08,
+        )
     if shape.ears == "floppy":
         middle = (-0.1 * r, s * 0.95 * r, 0.15 * r - 0.4 * size)
         radii = (0.5 * size, 0.25 * size, 1.1 * size)
@@ -105,8 +110,9 @@ def _ear(shape: Animal, s: int, face: Paint) -> Solid:
         top = (-0.5 * r, s * 0.6 * r, 0.7 * r + 2.2 * size)
         return limb((-0.1 * r, s * 0.4 * r, 0.7 * r), top, 0.45 * size, face)
     if shape.ears == "wide":
-        return ball((-0.3 * r, s * (0.9 * r + 0.6 * size), 0.1 * r),
-                    (0.2 * size, size, 1.1 * size), face)  # fmt: skip
+        return ball(
+            (-0.3 * r, s * (0.9 * r + 0.6 * size), 0.1 * r), (0.2 * size, size, 1.1 * size), face
+        )
     assert shape.ears == "round", shape.ears
     return ball((-0.1 * r, s * 0.7 * r, 0.85 * r), (0.4 * size, size, size), face)
 
@@ -161,15 +167,20 @@ def _tail(shape: Animal, rump: Point, rng: np.random.Generator) -> list[Solid]:
     return solids
 
 
-def four_legs(length: float, width: float, height: float, thick: float, paint: Paint,
-              splay: float = 0.0) -> list[Solid]:  # fmt: skip
+def four_legs(
+    length: float, width: float, height: float, thick: float, paint: Paint, splay: float = 0.0
+) -> list[Solid]:
     """Straight legs of furniture, up to `height`."""
     return [
-        rod((x * length / 2, y * width / 2, height),
-            (x * (length / 2 + splay), y * (width / 2 + splay), 0.0), thick / 2, paint)
+        rod(
+            (x * length / 2, y * width / 2, height),
+            (x * (length / 2 + splay), y * (width / 2 + splay), 0.0),
+            thick / 2,
+            paint,
+        )
         for x in (-1, 1)
         for y in (-1, 1)
-    ]  # fmt: skip
+    ]
 
 
 def wheels(places: list[float], track: float, radius: float, thick: float = 0.16) -> list[Solid]:

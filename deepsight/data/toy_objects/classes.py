@@ -49,8 +49,12 @@ def car(rng: np.random.Generator) -> list[Solid]:
     front = length / 2 - rng.uniform(0.3, 0.7)
     lean_rear, lean_front = rng.uniform(0.05, 0.3), rng.uniform(0.2, 0.45)
     middle, half = (rear + front) / 2, (front - rear) / 2
-    outline = [(-half, 0), (half, 0), (half - lean_front, cabin_height),
-               (-half + lean_rear, cabin_height)]  # fmt: skip
+    outline = [
+        (-half, 0),
+        (half, 0),
+        (half - lean_front, cabin_height),
+        (-half + lean_rear, cabin_height),
+    ]
     roof = ((lean_rear - lean_front) / 2 + middle, 0, deck + cabin_height)
     bonnet = Paint(shift_colour(body.colour, 0.8))
     return [
@@ -78,20 +82,29 @@ def truck(rng: np.random.Generator) -> list[Solid]:
     solids = [
         box((0, 0, floor), (length, width * 0.8, 0.12), DARK),
         box((nose, 0, floor + cab_height / 2), (cab_length, width, cab_height), cab),
-        box((nose + 0.03, 0, floor + cab_height * 0.72),
-            (cab_length, width * 0.86, cab_height * 0.32), GLASS),
-        box((nose + 0.08, 0, floor + cab_height * 0.72),
-            (cab_length * 0.5, width + 0.03, cab_height * 0.32), GLASS),
+        box(
+            (nose + 0.03, 0, floor + cab_height * 0.72),
+            (cab_length, width * 0.86, cab_height * 0.32),
+            GLASS,
+        ),
+        box(
+            (nose + 0.08, 0, floor + cab_height * 0.72),
+            (cab_length * 0.5, width + 0.03, cab_height * 0.32),
+            GLASS,
+        ),
         *_lamps(length, width, floor + 0.15),
         *wheels([-length * 0.33, nose] + [-length * 0.12] * int(rng.random() < 0.4), width, radius),
-    ]  # fmt: skip
+    ]
     kind = rng.random()
     if kind < 0.55:
         solids.append(box((behind, 0, floor + 0.06 + top / 2), (bed, width * 1.04, top), load))
     elif kind < 0.75:
         turn = rotation(0, math.pi / 2)
-        solids.append(prism((behind, 0, floor + 0.06 + width * 0.42), regular(10, width * 0.45),
-                            bed, load, turn))  # fmt: skip
+        solids.append(
+            prism(
+                (behind, 0, floor + 0.06 + width * 0.42), regular(10, width * 0.45), bed, load, turn
+            )
+        )
     else:
         side = rng.uniform(0.15, 0.3)
         for y in (-width / 2, width / 2):
@@ -126,8 +139,14 @@ def house(rng: np.random.Generator) -> list[Solid]:
         turned = rotation(math.pi / 2, 0, math.pi / 2)
         solids.append(prism((0, 0, height), gable, width + eaves, roof, turned))
     else:
-        solids.append(box((0, 0, height + rise / 2), (width + eaves, depth + eaves, rise), roof,
-                          taper=rng.uniform(0.05, 0.5)))  # fmt: skip
+        solids.append(
+            box(
+                (0, 0, height + rise / 2),
+                (width + eaves, depth + eaves, rise),
+                roof,
+                taper=rng.uniform(0.05, 0.5),
+            )
+        )
     if rng.random() < 0.6:
         x, y = rng.uniform(-0.3, 0.3) * width, rng.uniform(-0.25, 0.25) * depth
         solids.append(box((x, y, height + rise * 0.7), (0.2, 0.2, 0.8 * rise), paint(rng)))
@@ -166,8 +185,9 @@ def chair(rng: np.random.Generator) -> list[Solid]:
     if rng.random() < 0.3:
         for y in (-width / 2, width / 2):
             solids.append(rod((x, y, height + 0.35), (depth / 2, y, height + 0.35), 0.05, wood))
-            solids.append(rod((depth / 2 - 0.05, y, height), (depth / 2 - 0.05, y, height + 0.35),
-                              0.05, wood))  # fmt: skip
+            solids.append(
+                rod((depth / 2 - 0.05, y, height), (depth / 2 - 0.05, y, height + 0.35), 0.05, wood)
+            )
     return solids
 
 
@@ -186,8 +206,9 @@ def table(rng: np.random.Generator) -> list[Solid]:
         solids.append(box((0, 0, height), (length, width, rng.uniform(0.08, 0.2)), top))
     if rng.random() < 0.7:
         inset = 1 - 0.5 * (width == length)
-        solids += four_legs(length * 0.9 * inset, width * 0.9 * inset, height, thick, wood,
-                            rng.uniform(0, 0.08))  # fmt: skip
+        solids += four_legs(
+            length * 0.9 * inset, width * 0.9 * inset, height, thick, wood, rng.uniform(0, 0.08)
+        )
     else:
         solids.append(rod((0, 0, 0), (0, 0, height), thick * 0.7, wood))
         solids.append(prism((0, 0, 0.05), regular(8, 0.3 * length), 0.1, wood, taper=0.6))
@@ -305,15 +326,22 @@ def bird(rng: np.random.Generator) -> list[Solid]:
         ball((0, 0, body_z), (0.46, 0.8 * plump, plump), plume, rotation(0, tilt)),
         limb(chest, crown, 0.75 * r, plume),
         ball(crown, (r, r * 0.9, r), plume),
-        prism((crown[0] + r + length / 2 - 0.04, 0, crown[2] - 0.1 * r), regular(6, 0.4 * r),
-              length, beak, rotation(0, math.pi / 2 + 0.15), taper=0.1),
+        prism(
+            (crown[0] + r + length / 2 - 0.04, 0, crown[2] - 0.1 * r),
+            regular(6, 0.4 * r),
+            length,
+            beak,
+            rotation(0, math.pi / 2 + 0.15),
+            taper=0.1,
+        ),
         limb((-0.3, 0, body_z), tail_end, 0.1, wing),
-    ]  # fmt: skip
+    ]
     spread = rng.random() < 0.35
     lift = rng.uniform(-0.3, 0.9)
     for s in (-1, 1):
-        solids.append(ball((crown[0] + 0.55 * r, s * 0.62 * r, crown[2] + 0.25 * r),
-                           (0.22 * r,) * 3, DARK))  # fmt: skip
+        solids.append(
+            ball((crown[0] + 0.55 * r, s * 0.62 * r, crown[2] + 0.25 * r), (0.22 * r,) * 3, DARK)
+        )
         solids.append(rod((0, 0.09 * s, body_z - 0.5 * plump), (0.03, 0.11 * s, 0), 0.03, beak))
         solids.append(box((0.08, 0.11 * s, 0.02), (0.2, 0.1, 0.04), beak))
         if spread:
@@ -321,17 +349,31 @@ def bird(rng: np.random.Generator) -> list[Solid]:
             middle = (0, s * (0.5 * plump + 0.45 * math.cos(lift)), body_z + 0.45 * math.sin(lift))
             solids.append(ball(middle, (0.26, 0.55, 0.06), wing, turn))
         else:
-            solids.append(ball((-0.1, s * 0.75 * plump, body_z), (0.42, 0.07, 0.75 * plump), wing,
-                               rotation(0, tilt)))  # fmt: skip
+            solids.append(
+                ball(
+                    (-0.1, s * 0.75 * plump, body_z),
+                    (0.42, 0.07, 0.75 * plump),
+                    wing,
+                    rotation(0, tilt),
+                )
+            )
     return solids
 
 
 RIGID: dict[str, Model] = {
-    "car": car, "truck": truck, "house": house, "chair": chair, "table": table,
-}  # fmt: skip
+    "car": car,
+    "truck": truck,
+    "house": house,
+    "chair": chair,
+    "table": table,
+}
 """Classes with straight edges."""
 
 ORGANIC: dict[str, Model] = {
-    "cat": cat, "dog": dog, "sheep": sheep, "rabbit": rabbit, "bird": bird,
-}  # fmt: skip
+    "cat": cat,
+    "dog": dog,
+    "sheep": sheep,
+    "rabbit": rabbit,
+    "bird": bird,
+}
 """Classes with soft outlines and fur."""

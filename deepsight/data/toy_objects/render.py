@@ -57,16 +57,23 @@ class Canvas:
         shape = (side * SAMPLES, side * SAMPLES)
         return cls(
             np.arange(side * SAMPLES, dtype=np.float32) + np.float32(0.5),
-            [], np.full(shape, -np.inf, np.float32), np.zeros(shape, np.uint8),
-            np.zeros(shape, np.float32), np.zeros(shape, np.float32),
-        )  # fmt: skip
+            [],
+            np.full(shape, -np.inf, np.float32),
+            np.zeros(shape, np.uint8),
+            np.zeros(shape, np.float32),
+            np.zeros(shape, np.float32),
+        )
 
     def copy(self) -> Canvas:
         """A canvas to try something on."""
         return Canvas(
-            self.middles, list(self.paints), self.depth.copy(), self.owner.copy(),
-            self.shade.copy(), self.share.copy(),
-        )  # fmt: skip
+            self.middles,
+            list(self.paints),
+            self.depth.copy(),
+            self.owner.copy(),
+            self.shade.copy(),
+            self.share.copy(),
+        )
 
     def num_visible(self, num_object: int) -> int:
         """How many samples show one of the first `num_object` solids."""
@@ -199,8 +206,14 @@ def _inverse(m: list[list[float]]) -> tuple[float, float, float, float, float, f
     (a, b, c), (_, d, e), (_, _, f) = m
     first, second, third = d * f - e * e, c * e - b * f, b * e - c * d
     scale = 1 / (a * first + b * second + c * third)
-    return (scale * first, scale * second, scale * third, scale * (a * f - c * c),
-            scale * (b * c - a * e), scale * (a * d - b * b))  # fmt: skip
+    return (
+        scale * first,
+        scale * second,
+        scale * third,
+        scale * (a * f - c * c),
+        scale * (b * c - a * e),
+        scale * (a * d - b * b),
+    )
 
 
 def _shade(lit: Array) -> Array:

@@ -222,8 +222,9 @@ def _outdoors(x: Array, y: Array, rng: np.random.Generator) -> Array:
     """Sky over ground, with hills or houses along the horizon."""
     horizon = float(rng.uniform(0.2, 0.65))
     side = len(y)
-    sky_colour = colorsys.hsv_to_rgb(float(rng.uniform(0.5, 0.68)), float(rng.uniform(0.05, 0.5)),
-                                     float(rng.uniform(0.5, 1.0)))  # fmt: skip
+    sky_colour = colorsys.hsv_to_rgb(
+        float(rng.uniform(0.5, 0.68)), float(rng.uniform(0.05, 0.5)), float(rng.uniform(0.5, 1.0))
+    )
     image = _blend(sky_colour, (0.85, 0.85, 0.82), np.broadcast_to(y / horizon, (side, side)))
     ground = _blend(scene_colour(rng), scene_colour(rng), 0.3 + 0.2 * _noise(side, True, rng))
     phase, waves = rng.uniform(0, 6.2832), rng.uniform(4, 14)

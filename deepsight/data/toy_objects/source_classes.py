@@ -58,16 +58,22 @@ def boat(rng: np.random.Generator) -> list[Solid]:
     """A hull that widens upwards, with a sail or a deck house."""
     hull = paint(rng)
     length = rng.uniform(1.4, 2.0)
-    outline = [(-0.4 * length, -0.2), (0.3 * length, -0.2), (0.55 * length, 0.2),
-               (-0.5 * length, 0.2)]  # fmt: skip
+    outline = [
+        (-0.4 * length, -0.2),
+        (0.3 * length, -0.2),
+        (0.55 * length, 0.2),
+        (-0.5 * length, 0.2),
+    ]
     solids = [slab((0, 0, 0), outline, rng.uniform(0.4, 0.6), hull)]
     if rng.random() < 0.5:
         height = rng.uniform(1.0, 1.5)
         solids.append(rod((0.1, 0, 0.2), (0.1, 0, height + 0.3), 0.04, paint(rng)))
-        solids.append(slab((0.1, 0, 0.35), [(-0.75, 0), (-0.04, 0), (-0.04, height - 0.1)], 0.04,
-                           paint(rng)))  # fmt: skip
-        solids.append(slab((0.1, 0, 0.35), [(0.04, 0), (0.6, 0), (0.04, 0.8 * height)], 0.04,
-                           paint(rng)))  # fmt: skip
+        solids.append(
+            slab((0.1, 0, 0.35), [(-0.75, 0), (-0.04, 0), (-0.04, height - 0.1)], 0.04, paint(rng))
+        )
+        solids.append(
+            slab((0.1, 0, 0.35), [(0.04, 0), (0.6, 0), (0.04, 0.8 * height)], 0.04, paint(rng))
+        )
     else:
         cabin = paint(rng)
         solids.append(box((-0.15, 0, 0.4), (0.7 * length / 1.5, 0.35, 0.4), cabin))
@@ -81,11 +87,19 @@ def tower(rng: np.random.Generator) -> list[Solid]:
     walls = paint(rng)
     width, height = rng.uniform(0.5, 0.75), rng.uniform(1.5, 2.3)
     sides = int(rng.choice([4, 8, 10]))
-    solids = [prism((0, 0, height / 2), regular(sides, width * 0.6), height, walls,
-                    taper=rng.uniform(0.7, 1.0))]  # fmt: skip
+    solids = [
+        prism(
+            (0, 0, height / 2),
+            regular(sides, width * 0.6),
+            height,
+            walls,
+            taper=rng.uniform(0.7, 1.0),
+        )
+    ]
     if rng.random() < 0.6:
-        solids.append(prism((0, 0, height + 0.25), regular(sides, width * 0.7), 0.5, paint(rng),
-                            taper=0.05))  # fmt: skip
+        solids.append(
+            prism((0, 0, height + 0.25), regular(sides, width * 0.7), 0.5, paint(rng), taper=0.05)
+        )
     else:
         solids.append(box((0, 0, height), (width, width, 0.2), walls))
     heights = [height * share for share in (0.25, 0.5, 0.75)]
@@ -129,9 +143,14 @@ def lamp(rng: np.random.Generator) -> list[Solid]:
     return [
         prism((0, 0, 0.04), regular(10, rng.uniform(0.22, 0.32)), 0.08, stand),
         rod((0, 0, 0), (rng.uniform(-0.1, 0.1), 0, height), 0.05, stand),
-        prism((0, 0, height + 0.15), regular(10, rng.uniform(0.35, 0.5)), rng.uniform(0.35, 0.55),
-              shade, taper=rng.uniform(0.4, 0.8)),
-    ]  # fmt: skip
+        prism(
+            (0, 0, height + 0.15),
+            regular(10, rng.uniform(0.35, 0.5)),
+            rng.uniform(0.35, 0.55),
+            shade,
+            taper=rng.uniform(0.4, 0.8),
+        ),
+    ]
 
 
 def tractor(rng: np.random.Generator) -> list[Solid]:
@@ -185,8 +204,11 @@ def robot(rng: np.random.Generator) -> list[Solid]:
         rod((0, 0, 1.5), (0, 0, 1.8), 0.03, DARK),
     ]
     for s, lift in zip((-1, 1), swing, strict=True):
-        solids.append(box((lift / 2, s * (wide / 2 + 0.1), 0.85), (0.16, 0.14, 0.6), joint,
-                          rotation(0, -lift)))  # fmt: skip
+        solids.append(
+            box(
+                (lift / 2, s * (wide / 2 + 0.1), 0.85), (0.16, 0.14, 0.6), joint, rotation(0, -lift)
+            )
+        )
         solids.append(box((0, s * 0.17, 0.28), (0.2, 0.18, 0.56), joint))
         solids.append(box((0.06, s * 0.17, 0.05), (0.36, 0.2, 0.1), DARK))
     return solids
@@ -210,54 +232,115 @@ def rocket(rng: np.random.Generator) -> list[Solid]:
 
 def bear(rng: np.random.Generator) -> list[Solid]:
     """Heavy, with round ears and no tail to speak of."""
-    shape = Animal(coat(rng), girth=rng.uniform(0.3, 0.38), legs=rng.uniform(0.15, 0.28),
-                   leg_width=0.12, neck=0.12, head=rng.uniform(0.22, 0.28),
-                   muzzle=rng.uniform(0.08, 0.14), muzzle_width=0.5, ears="round", ear_size=0.4,
-                   tail=0.0)  # fmt: skip
+    shape = Animal(
+        coat(rng),
+        girth=rng.uniform(0.3, 0.38),
+        legs=rng.uniform(0.15, 0.28),
+        leg_width=0.12,
+        neck=0.12,
+        head=rng.uniform(0.22, 0.28),
+        muzzle=rng.uniform(0.08, 0.14),
+        muzzle_width=0.5,
+        ears="round",
+        ear_size=0.4,
+        tail=0.0,
+    )
     return animal(shape, rng, ("stand", "sit"))
 
 
 def horse(rng: np.random.Generator) -> list[Solid]:
     """Long legs, a long neck and a long face, a mane."""
     hair = coat(rng, 0.15)
-    shape = Animal(hair, girth=rng.uniform(0.2, 0.26), legs=rng.uniform(0.5, 0.7),
-                   leg_width=0.06, neck=rng.uniform(0.35, 0.5), neck_angle=0.9,
-                   head=0.14, muzzle=rng.uniform(0.22, 0.32), muzzle_width=0.6, ears="pointed",
-                   ear_size=0.6, tail=0.55, tail_width=0.07, tail_angle=-1.0)  # fmt: skip
+    shape = Animal(
+        hair,
+        girth=rng.uniform(0.2, 0.26),
+        legs=rng.uniform(0.5, 0.7),
+        leg_width=0.06,
+        neck=rng.uniform(0.35, 0.5),
+        neck_angle=0.9,
+        head=0.14,
+        muzzle=rng.uniform(0.22, 0.32),
+        muzzle_width=0.6,
+        ears="pointed",
+        ear_size=0.6,
+        tail=0.55,
+        tail_width=0.07,
+        tail_angle=-1.0,
+    )
     z = shape.legs + 1.6 * shape.girth
-    return [*animal(shape, rng, ("stand",)),
-            limb((0.3, 0, z), (0.55, 0, z + 0.4), 0.07, Paint(fur_colour(rng)))]  # fmt: skip
+    return [
+        *animal(shape, rng, ("stand",)),
+        limb((0.3, 0, z), (0.55, 0, z + 0.4), 0.07, Paint(fur_colour(rng))),
+    ]
 
 
 def pig(rng: np.random.Generator) -> list[Solid]:
     """Round and smooth on short legs, with a blunt snout."""
-    shape = Animal(coat(rng, 0.08), girth=rng.uniform(0.28, 0.35), legs=rng.uniform(0.1, 0.2),
-                   leg_width=0.08, neck=0.1, neck_angle=0.3, head=rng.uniform(0.2, 0.25),
-                   muzzle=0.1, muzzle_width=0.42, ears="pointed", ear_size=0.45,
-                   tail=0.2, tail_width=0.03, tail_angle=1.0)  # fmt: skip
+    shape = Animal(
+        coat(rng, 0.08),
+        girth=rng.uniform(0.28, 0.35),
+        legs=rng.uniform(0.1, 0.2),
+        leg_width=0.08,
+        neck=0.1,
+        neck_angle=0.3,
+        head=rng.uniform(0.2, 0.25),
+        muzzle=0.1,
+        muzzle_width=0.42,
+        ears="pointed",
+        ear_size=0.45,
+        tail=0.2,
+        tail_width=0.03,
+        tail_angle=1.0,
+    )
     return animal(shape, rng, ("stand", "stand", "lie"))
 
 
 def elephant(rng: np.random.Generator) -> list[Solid]:
     """Large ears, a trunk, legs like pillars."""
     skin = coat(rng, 0.1)
-    shape = Animal(skin, girth=rng.uniform(0.33, 0.4), legs=rng.uniform(0.25, 0.4),
-                   leg_width=0.12, neck=0.14, neck_angle=0.6, head=rng.uniform(0.24, 0.3),
-                   muzzle=0.0, ears="wide", ear_size=0.8, tail=0.35, tail_width=0.03,
-                   tail_angle=-1.1)  # fmt: skip
+    shape = Animal(
+        skin,
+        girth=rng.uniform(0.33, 0.4),
+        legs=rng.uniform(0.25, 0.4),
+        leg_width=0.12,
+        neck=0.14,
+        neck_angle=0.6,
+        head=rng.uniform(0.24, 0.3),
+        muzzle=0.0,
+        ears="wide",
+        ear_size=0.8,
+        tail=0.35,
+        tail_width=0.03,
+        tail_angle=-1.1,
+    )
     solids = animal(shape, rng, ("stand",))
     z = shape.legs + 1.4 * shape.girth
     bend = (0.9 + rng.uniform(0, 0.1), 0.0, z - 0.25)
-    return [*solids, limb((0.7, 0, z), bend, 0.09, skin),
-            limb(bend, (bend[0] + rng.uniform(-0.1, 0.3), 0, z - 0.55), 0.06, skin)]  # fmt: skip
+    return [
+        *solids,
+        limb((0.7, 0, z), bend, 0.09, skin),
+        limb(bend, (bend[0] + rng.uniform(-0.1, 0.3), 0, z - 0.55), 0.06, skin),
+    ]
 
 
 def mouse(rng: np.random.Generator) -> list[Solid]:
     """Small and low, with round ears and a thin long tail."""
-    shape = Animal(coat(rng, 0.3), girth=rng.uniform(0.24, 0.32), legs=0.05, leg_width=0.05,
-                   neck=0.1, neck_angle=0.2, head=rng.uniform(0.2, 0.26), muzzle=0.12,
-                   muzzle_width=0.35, ears="round", ear_size=rng.uniform(0.6, 0.85),
-                   tail=rng.uniform(0.8, 1.1), tail_width=0.025, tail_angle=0.1)  # fmt: skip
+    shape = Animal(
+        coat(rng, 0.3),
+        girth=rng.uniform(0.24, 0.32),
+        legs=0.05,
+        leg_width=0.05,
+        neck=0.1,
+        neck_angle=0.2,
+        head=rng.uniform(0.2, 0.26),
+        muzzle=0.12,
+        muzzle_width=0.35,
+        ears="round",
+        ear_size=rng.uniform(0.6, 0.85),
+        tail=rng.uniform(0.8, 1.1),
+        tail_width=0.025,
+        tail_angle=0.1,
+    )
     return animal(shape, rng, ("stand", "sit"))
 
 
@@ -336,9 +419,25 @@ def tree(rng: np.random.Generator) -> list[Solid]:
 
 
 SOURCE: dict[str, Model] = {
-    "aeroplane": aeroplane, "boat": boat, "tower": tower, "windmill": windmill, "bench": bench,
-    "lamp": lamp, "tractor": tractor, "tent": tent, "robot": robot, "rocket": rocket,
-    "bear": bear, "horse": horse, "pig": pig, "elephant": elephant, "mouse": mouse,
-    "fish": fish, "turtle": turtle, "spider": spider, "mushroom": mushroom, "tree": tree,
-}  # fmt: skip
+    "aeroplane": aeroplane,
+    "boat": boat,
+    "tower": tower,
+    "windmill": windmill,
+    "bench": bench,
+    "lamp": lamp,
+    "tractor": tractor,
+    "tent": tent,
+    "robot": robot,
+    "rocket": rocket,
+    "bear": bear,
+    "horse": horse,
+    "pig": pig,
+    "elephant": elephant,
+    "mouse": mouse,
+    "fish": fish,
+    "turtle": turtle,
+    "spider": spider,
+    "mushroom": mushroom,
+    "tree": tree,
+}
 """Ten classes with straight edges, ten with soft ones."""

@@ -89,8 +89,12 @@ class TerminalProgress(Observer):
         self._began = time.monotonic()
         self._epochs_before = search.progress.epochs
         if self._console.is_terminal:
-            self._live = RichLive(get_renderable=self._render, console=self._console,
-                                  refresh_per_second=2, transient=True)  # fmt: skip
+            self._live = RichLive(
+                get_renderable=self._render,
+                console=self._console,
+                refresh_per_second=2,
+                transient=True,
+            )
             self._live.start()
 
     def _line(self) -> str:
@@ -118,8 +122,10 @@ class TerminalProgress(Observer):
             self.say(f"{proposal.trial_id} diverged")
         elif self._search and self._search.progress.best_trial == proposal.trial_id:
             best = self._search.progress.best
-            self.say(f"{proposal.trial_id} is the best so far: "
-                     f"{self._search.plan.settings.metric} {best:.4f}")  # fmt: skip
+            self.say(
+                f"{proposal.trial_id} is the best so far: "
+                f"{self._search.plan.settings.metric} {best:.4f}"
+            )
 
     def close(self) -> None:
         """Print the last line."""

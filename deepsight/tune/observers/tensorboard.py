@@ -42,10 +42,15 @@ from deepsight.tune.search.search import Observer
 from deepsight.tune.search.searcher import Proposal
 
 GROUPS = {
-    "val_accuracy": "accuracy/val", "val_macro_f1": "macro_f1/val", "val_ece": "ece/val",
-    "train_loss": "loss/train", "val_loss": "loss/val", "lr": "optim/lr",
-    "images_per_s": "speed/images_per_s", "wall_s": "speed/wall_s",
-}  # fmt: skip
+    "val_accuracy": "accuracy/val",
+    "val_macro_f1": "macro_f1/val",
+    "val_ece": "ece/val",
+    "train_loss": "loss/train",
+    "val_loss": "loss/val",
+    "lr": "optim/lr",
+    "images_per_s": "speed/images_per_s",
+    "wall_s": "speed/wall_s",
+}
 """Tags by metric; a metric of a trainable of one's own keeps its name."""
 
 _numbers = count()
@@ -183,9 +188,7 @@ def _image(tag: str, png: Path) -> Summary.Value:
     encoded = png.read_bytes()
     return Summary.Value(
         tag=tag,
-        image=Summary.Image(
-            height=height, width=width, colorspace=3, encoded_image_string=encoded
-        ),
+        image=Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=encoded),
     )
 
 

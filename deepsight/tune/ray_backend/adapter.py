@@ -188,9 +188,7 @@ class WorkerFailureCallback(Callback):  # type: ignore[misc]
     def _on_failure(self, trial_id: str, reason: str) -> None:
         state, search = self._state, self._state.search
         state.failures[trial_id] += 1
-        text = describe_worker_failure(
-            reason, state.failures[trial_id], search.config_of(trial_id)
-        )
+        text = describe_worker_failure(reason, state.failures[trial_id], search.config_of(trial_id))
         if state.failures[trial_id] > RESTARTS:
             search.failed(trial_id, text)
         else:
@@ -233,9 +231,11 @@ def _last_words(trial: Trial) -> str:
 
 def describe_worker_failure(reason: str, times: int, config: Mapping[str, Value]) -> str:
     """Why a trial's worker died, in one line, with the sizes that decide about memory."""
-    memory = "Ray killed it for want of memory" if "running low on memory" in reason else (
-        "killed, out of memory or crashed"
-    )  # fmt: skip
+    memory = (
+        "Ray killed it for want of memory"
+        if "running low on memory" in reason
+        else ("killed, out of memory or crashed")
+    )
     for verbose in ("There are some potential root causes", "Object store memory usage"):
         reason = reason.partition(verbose)[0]
     told = [line for line in reason.splitlines() if not line.startswith("\t")]  # the rest are ids

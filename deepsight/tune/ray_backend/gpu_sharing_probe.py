@@ -69,9 +69,12 @@ class Probe:
 
 
 def measure_gpu_sharing(
-    plan: StudyPlan, node_id: str, cpus: float, stopped: Callable[[], bool],
+    plan: StudyPlan,
+    node_id: str,
+    cpus: float,
+    stopped: Callable[[], bool],
     run_s: float = RUN_S,
-) -> GpuSharing:  # fmt: skip
+) -> GpuSharing:
     """Find out how many trials share a GPU of a node, by trying it.
 
     The heaviest corner of the space tells how many find room; trials of the default config, two,
@@ -126,9 +129,11 @@ def _start(plan: StudyPlan, node_id: str, number: int) -> list[Any]:
     """So many workers that share one GPU of a node."""
     stay = NodeAffinitySchedulingStrategy(node_id, soft=False)
     worker = ray.remote(Probe).options(
-        num_cpus=plan.resources.cpus_per_trial, num_gpus=as_fraction(number),
-        scheduling_strategy=stay, max_restarts=0,
-    )  # fmt: skip
+        num_cpus=plan.resources.cpus_per_trial,
+        num_gpus=as_fraction(number),
+        scheduling_strategy=stay,
+        max_restarts=0,
+    )
     return [worker.remote() for _ in range(number)]
 
 

@@ -173,9 +173,12 @@ def with_hardware_of(plan: StudyPlan, nodes: Sequence[Node]) -> StudyPlan:
 
 @contextmanager
 def joined(
-    plan: StudyPlan, directory: Path, address: str, take_signals: Callable[[], None],
+    plan: StudyPlan,
+    directory: Path,
+    address: str,
+    take_signals: Callable[[], None],
     environment: Mapping[str, str],
-) -> Iterator[tuple[RayStart, list[Node]]]:  # fmt: skip
+) -> Iterator[tuple[RayStart, list[Node]]]:
     """Join a cluster whose nodes suit `plan`, and leave it at the end.
 
     Args:

@@ -74,10 +74,12 @@ def usable_nodes(cpus_per_trial: float) -> list[Node]:
             place = f"{entry['NodeManagerAddress']}, {entry['NodeID'][:8]}"
             nodes.append(
                 Node(
-                    entry["NodeID"], f"{entry['NodeManagerHostname']} ({place})",
-                    resources["CPU"], resources.get("GPU", 0.0),
+                    entry["NodeID"],
+                    f"{entry['NodeManagerHostname']} ({place})",
+                    resources["CPU"],
+                    resources.get("GPU", 0.0),
                 )
-            )  # fmt: skip
+            )
     if not nodes:
         raise ClusterError(
             f"no node of the cluster has the {cpus_per_trial:g} CPUs of a trial.",
@@ -87,9 +89,12 @@ def usable_nodes(cpus_per_trial: float) -> list[Node]:
 
 
 def ask_nodes(
-    nodes: Sequence[Node], shared: Sequence[Shared], paths: Sequence[str], hardware: HardwareConfig,
+    nodes: Sequence[Node],
+    shared: Sequence[Shared],
+    paths: Sequence[str],
+    hardware: HardwareConfig,
     cpus_per_trial: float,
-) -> list[Node]:  # fmt: skip
+) -> list[Node]:
     """Run the checking task on every node.
 
     Args:
@@ -130,9 +135,12 @@ def _probe(directory: Path) -> Iterator[Path]:
 
 
 def _ask(
-    nodes: Sequence[Node], places: Sequence[Path], paths: Sequence[str], hardware: HardwareConfig,
+    nodes: Sequence[Node],
+    places: Sequence[Path],
+    paths: Sequence[str],
+    hardware: HardwareConfig,
     cpus_per_trial: float,
-) -> list[Node]:  # fmt: skip
+) -> list[Node]:
     look = ray.remote(num_cpus=0, max_retries=0)(make_look())
     given = [str(p) for p in places], list(paths), list(PACKAGES), cpus_per_trial
     asked = {}
@@ -171,9 +179,13 @@ def make_look() -> Callable[..., str]:
     """The task. A function within a function, for Ray sends that whole: it needs no DeepSight."""
 
     def look(
-        node_id: str, places: list[str], paths: list[str], packages: list[str],
-        cpus_per_trial: float, hardware: dict[str, Any],
-    ) -> str:  # fmt: skip
+        node_id: str,
+        places: list[str],
+        paths: list[str],
+        packages: list[str],
+        cpus_per_trial: float,
+        hardware: dict[str, Any],
+    ) -> str:
         import hashlib
         import importlib.metadata
         import importlib.util
@@ -189,9 +201,8 @@ def make_look() -> Callable[..., str]:
                 seen[str(place)] = {"token": token}
             except OSError as error:
                 seen[str(place)] = {"error": f"{type(error).__name__}: {error.strerror}"}
-        answer: dict[str, Any] = {"seen": seen, "paths": {}, "versions": {}}
-        for path in paths:
-            answer["paths"][path] = pathlib.Path(path).exists()
+        there = {path: pathlib.Path(path).exists() for path in paths}
+        answer: dict[str, Any] = {"seen": seen, "paths": there, "versions": {}}
         answer["versions"]["python"] = platform.python_version()
         for package in packages:
             try:
@@ -250,9 +261,11 @@ def require_same_versions(nodes: Sequence[Node], own: Mapping[str, str | None]) 
 
 
 def require_sight(
-    nodes: Sequence[Node], shared: Sequence[Shared], places: Mapping[Path, Path],
+    nodes: Sequence[Node],
+    shared: Sequence[Shared],
+    places: Mapping[Path, Path],
     paths: Sequence[str],
-) -> None:  # fmt: skip
+) -> None:
     """Refuse a node that does not see what the driver wrote, or whose files the driver misses.
 
     Raises:

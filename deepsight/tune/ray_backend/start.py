@@ -123,9 +123,10 @@ def start_ray(
         reason = " ".join(str(error).split())[:300]
         raise ClusterError(
             f"Ray cannot be {'reached at ' + address if address else 'started'}: {reason}.",
-            "Run the command on a machine that ray start has made a node of it." if address
+            "Run the command on a machine that ray start has made a node of it."
+            if address
             else "Free memory and disk space in /tmp, then try again.",
-        ) from error  # fmt: skip
+        ) from error
 
 
 @contextmanager

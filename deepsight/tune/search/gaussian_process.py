@@ -71,8 +71,14 @@ class GaussianProcess:
     def believing(self, rows: np.ndarray) -> GaussianProcess:
         """The process that has seen its own predictions at `rows` (Ginsbourger et al. 2010)."""
         seen = (self.predict(rows)[0] - self.mean) / self.spread
-        return _condition(self.kernel, self.groups, np.concatenate([self.rows, rows]),
-                          np.concatenate([self.targets, seen]), self.mean, self.spread)  # fmt: skip
+        return _condition(
+            self.kernel,
+            self.groups,
+            np.concatenate([self.rows, rows]),
+            np.concatenate([self.targets, seen]),
+            self.mean,
+            self.spread,
+        )
 
 
 def fit(rows: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> GaussianProcess:
@@ -90,17 +96,26 @@ def fit(rows: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> GaussianPro
     priors = np.array([SCALE_PRIOR] * num + [SIGNAL_PRIOR, NOISE_PRIOR])
     bounds = [SCALE_BOUNDS] * num + [SIGNAL_BOUNDS, NOISE_BOUNDS]
     found = minimize(
-        _loss, priors[:, 0], (distances, targets, priors), jac=True, method="L-BFGS-B",
-        bounds=bounds, options={"maxiter": STEPS},
-    ).x  # fmt: skip
+        _loss,
+        priors[:, 0],
+        (distances, targets, priors),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        options={"maxiter": STEPS},
+    ).x
     kernel = Kernel(np.exp(found[:num]), float(np.exp(found[num])), float(np.exp(found[num + 1])))
     return _condition(kernel, groups, rows, targets, mean, spread)
 
 
 def _condition(
-    kernel: Kernel, groups: np.ndarray, rows: np.ndarray, targets: np.ndarray,
-    mean: float, spread: float,
-) -> GaussianProcess:  # fmt: skip
+    kernel: Kernel,
+    groups: np.ndarray,
+    rows: np.ndarray,
+    targets: np.ndarray,
+    mean: float,
+    spread: float,
+) -> GaussianProcess:
     covariance = kernel.covariance(_distances(rows, rows, groups))
     covariance[np.diag_indices(len(rows))] += kernel.noise + JITTER
     factor = np.linalg.cholesky(covariance)

@@ -109,9 +109,12 @@ def build_sampler(plan: StudyPlan) -> BaseSampler:
     settings = plan.settings
     if settings.searcher in SAMPLERS:
         return SAMPLERS[settings.searcher](
-            settings.seed, settings.max_epochs,
-            space=plan.space, fixed=plan.fixed, rungs=plan.rungs,
-        )  # fmt: skip
+            settings.seed,
+            settings.max_epochs,
+            space=plan.space,
+            fixed=plan.fixed,
+            rungs=plan.rungs,
+        )
     return RecordedSampler(_foreign_sampler(settings.searcher, settings.seed))
 
 

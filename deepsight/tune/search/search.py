@@ -92,9 +92,12 @@ class Search:
         self.searcher = searcher
         settings = plan.settings
         self.scheduler = build_scheduler(
-            settings.scheduler, plan.rungs, settings.reduction_factor,
-            settings.brackets, settings.seed,
-        )  # fmt: skip
+            settings.scheduler,
+            plan.rungs,
+            settings.reduction_factor,
+            settings.brackets,
+            settings.seed,
+        )
         self.writer = writer
         self.progress = Progress()
         self._observers = list(observers)

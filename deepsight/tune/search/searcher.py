@@ -155,8 +155,10 @@ class Searcher:
         config = suggest_point(trial, self.plan.space, self.plan.fixed)
         proposal = Proposal(number, config, explorer, budget)
         for name, value in (
-            ("trial_id", proposal.trial_id), ("explorer", explorer), ("budget", budget)
-        ):  # fmt: skip
+            ("trial_id", proposal.trial_id),
+            ("explorer", explorer),
+            ("budget", budget),
+        ):
             trial.set_user_attr(name, value)
         self._trials[number] = trial
         return proposal

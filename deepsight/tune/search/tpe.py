@@ -75,11 +75,18 @@ class Shown(FrozenTrial):
     ) -> None:
         params = {name: value for name, value in config.items() if value is not None}
         super().__init__(
-            number=-1, trial_id=-1, state=TrialState.COMPLETE, value=place,
-            params=params, distributions={name: known[name] for name in params},
-            datetime_start=EPOCH, datetime_complete=EPOCH,
-            user_attrs={}, system_attrs={}, intermediate_values={},
-        )  # fmt: skip
+            number=-1,
+            trial_id=-1,
+            state=TrialState.COMPLETE,
+            value=place,
+            params=params,
+            distributions={name: known[name] for name in params},
+            datetime_start=EPOCH,
+            datetime_complete=EPOCH,
+            user_attrs={},
+            system_attrs={},
+            intermediate_values={},
+        )
 
     def __deepcopy__(self, memo: object) -> Shown:
         """As Optuna's storage takes it in: nobody changes what is in it, and there are many."""
@@ -98,9 +105,12 @@ def propose(
         warnings.simplefilter("ignore", ExperimentalWarning)
         warnings.simplefilter("ignore", FutureWarning)
         sampler = TPESampler(
-            seed=seed, multivariate=True, group=True, n_startup_trials=STARTUP_TRIALS,
+            seed=seed,
+            multivariate=True,
+            group=True,
+            n_startup_trials=STARTUP_TRIALS,
             weights=rank_weights,
-        )  # fmt: skip
+        )
         study = optuna.create_study(sampler=sampler)
     distributions = {key: to_distribution(domain) for key, domain in space.items()}
     for place, trial in enumerate(ranked(past)):

@@ -60,8 +60,10 @@ def test_likelihood_and_prediction_are_scikit_learns():
     kernel = process.kernel
     peer = GaussianProcessRegressor(
         ConstantKernel(kernel.final) * RBF(kernel.final_scales)
-        + WhiteKernel(kernel.noise + JITTER), alpha=0.0, optimizer=None,
-    ).fit(data.features, data.target)  # fmt: skip
+        + WhiteKernel(kernel.noise + JITTER),
+        alpha=0.0,
+        optimizer=None,
+    ).fit(data.features, data.target)
     value, _ = posterior.loss(theta)
     value -= 0.5 * (((theta - posterior.mean) / posterior.spread) ** 2).sum()
     assert -value - 0.5 * 20 * np.log(2 * np.pi) == pytest.approx(

@@ -16,7 +16,7 @@ from analysis.importance.importance import (
     compute_fanova,
     compute_importance,
     compute_survival_importance,
-)  # fmt: skip
+)
 from analysis.importance.sobol import Indices
 from analysis.importance.surrogate import NoSurrogate, fit_surrogate
 from deepsight.space import choice, uniform, when
@@ -173,9 +173,19 @@ def first_epoch(record, **metrics):
             [replace(r, config={"main": r.config["main"]}) for r in s.records],
         ),
     ],
-    ids=["no trial", "one trial", "all failed", "one epoch each", "no score", "one constant",
-         "one class seen", "all the same", "one score", "one hyperparameter"],
-)  # fmt: skip
+    ids=[
+        "no trial",
+        "one trial",
+        "all failed",
+        "one epoch each",
+        "no score",
+        "one constant",
+        "one class seen",
+        "all the same",
+        "one score",
+        "one hyperparameter",
+    ],
+)
 def test_degenerate_studies_get_an_answer(study, change):
     degenerate = change(study_of(SPACE, study.records[:24]))
     surrogate = fit_surrogate(degenerate)
@@ -196,9 +206,12 @@ def test_degenerate_studies_get_an_answer(study, change):
 
 @pytest.mark.parametrize(
     ("low", "high", "floor", "said"),
-    [(0.0, 0.76, 0.8, "cannot be told from chance"), (0.0, 0.04, 0.01, "hardly matters"),
-     (0.3, 0.6, 0.1, "matters")],
-)  # fmt: skip
+    [
+        (0.0, 0.76, 0.8, "cannot be told from chance"),
+        (0.0, 0.04, 0.01, "hardly matters"),
+        (0.3, 0.6, 0.1, "matters"),
+    ],
+)
 def test_a_wide_interval_is_not_said_to_hardly_matter(low, high, floor, said):
     """In a small study random numbers get large shares too; that makes no share a small one."""
     text = _sentence("x", Estimate(0.5 * (low + high), low, high), floor)

@@ -24,13 +24,16 @@ def test_small_studies_of_real_curves_do_not_mislead():
     for seed in range(SEEDS):
         found = compute_importance(make_study(table, weights, 24, seed))
         shares = {
-            s.name: {"total": s.total.value, "low": s.total.low, "high": s.total.high,
-                     "above": s.above_floor} for s in found.shares
-        }  # fmt: skip
+            s.name: {
+                "total": s.total.value,
+                "low": s.total.low,
+                "high": s.total.high,
+                "above": s.above_floor,
+            }
+            for s in found.shares
+        }
         job = (TABLE, "design", 24, seed)
-        scored.append(
-            score({"job": job, "shares": shares, "verdict": found.verdict, "peers": {}})
-        )
+        scored.append(score({"job": job, "shares": shares, "verdict": found.verdict, "peers": {}}))
     assert np.mean([inside for s in scored for inside in s["covered"]]) >= 0.88
     assert sum(s["false"] for s in scored) <= 1
 

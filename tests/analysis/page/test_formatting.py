@@ -29,9 +29,15 @@ def test_shares_and_bounds():
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(0.04, "0.0 s"), (59.94, "59.9 s"), (61, "1 min 01 s"), (3599, "59 min 59 s"),
-     (3600, "1 h 00 min"), (90 * 3600, "90 h 00 min")],
-)  # fmt: skip
+    [
+        (0.04, "0.0 s"),
+        (59.94, "59.9 s"),
+        (61, "1 min 01 s"),
+        (3599, "59 min 59 s"),
+        (3600, "1 h 00 min"),
+        (90 * 3600, "90 h 00 min"),
+    ],
+)
 def test_a_duration(seconds, shown):
     assert formatting.duration(seconds) == shown
 

@@ -146,8 +146,11 @@ def test_pointing_at_a_line_names_its_trial(opened):
 def test_the_page_never_scrolls_sideways(opened, width):
     page = opened(width)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    boxes = page.eval_on_selector_all("h1, h2, .finding, .lead, .cards div, .scroll", """
-        all => all.map(e => e.getBoundingClientRect()).map(b => [b.left, b.right])""")
+    boxes = page.eval_on_selector_all(
+        "h1, h2, .finding, .lead, .cards div, .scroll",
+        """
+        all => all.map(e => e.getBoundingClientRect()).map(b => [b.left, b.right])""",
+    )
     assert all(left >= 0 and right <= width for left, right in boxes)
 
 

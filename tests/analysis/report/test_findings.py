@@ -43,12 +43,17 @@ def test_no_sentence_on_equal_things(tmp_path):
     for seed in range(20):
         rng = random.Random(seed)
         trials = [
-            trial(ramp(0.5 + rng.gauss(0, 0.02)), "completed" if rng.random() < 0.8 else "failed",
-                  explorer=k % 2 == 0,
-                  config={"optim.lr": 10 ** rng.uniform(-4, -1),
-                          "optim.name": rng.choice(["adamw", "sgd"])})
+            trial(
+                ramp(0.5 + rng.gauss(0, 0.02)),
+                "completed" if rng.random() < 0.8 else "failed",
+                explorer=k % 2 == 0,
+                config={
+                    "optim.lr": 10 ** rng.uniform(-4, -1),
+                    "optim.name": rng.choice(["adamw", "sgd"]),
+                },
+            )
             for k in range(40)
-        ]  # fmt: skip
+        ]
         found = kinds(hand_study(tmp_path / str(seed), trials))
         sentences += len(set(found) - {"ranks", "stopping"})  # ramps do foretell their end
     assert sentences <= 3
@@ -79,12 +84,24 @@ def test_the_searchers_gain_over_explorers(tmp_path):
 def sensitivity_of(verdict):
     share = Share("optim.lr", Estimate(0.6, 0.5, 0.7), Estimate(0.7, 0.6, 0.8), True, 1, 1, "clear")
     stated = {
-        "what": "val_accuracy", "method": "m", "region": "all", "epoch": 9, "shares": (share,),
-        "pairs": (), "floor": 0.05, "verdict": verdict, "reason": "r", "quality": None,
-        "num_trials": 40, "num_explorers": 8, "left_out": (), "has_intervals": True,
-    }  # fmt: skip
-    importance = Importance(**{k: v for k, v in stated.items()
-                               if k in Importance.__dataclass_fields__})  # fmt: skip
+        "what": "val_accuracy",
+        "method": "m",
+        "region": "all",
+        "epoch": 9,
+        "shares": (share,),
+        "pairs": (),
+        "floor": 0.05,
+        "verdict": verdict,
+        "reason": "r",
+        "quality": None,
+        "num_trials": 40,
+        "num_explorers": 8,
+        "left_out": (),
+        "has_intervals": True,
+    }
+    importance = Importance(
+        **{k: v for k, v in stated.items() if k in Importance.__dataclass_fields__}
+    )
     best = BestRegion(0.001, 0.01, (), 0.05, 0.03, 0.07)
     point = EffectPoint(0.003, "0.003", 0.8, 0.75, 0.85, 9)
     effect = Effect("optim.lr", "number", True, (point,), None, best)

@@ -28,8 +28,11 @@ def report(directory):
 
 
 def files(directory):
-    return {p: p.read_bytes() for p in directory.rglob("*")
-            if p.is_file() and "report" not in p.relative_to(directory).parts}  # fmt: skip
+    return {
+        p: p.read_bytes()
+        for p in directory.rglob("*")
+        if p.is_file() and "report" not in p.relative_to(directory).parts
+    }
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +48,13 @@ def small(tmp_path_factory):
 def test_the_report_has_a_page_a_twin_figures_and_numbers(small):
     path, page = small
     names = {str(p.relative_to(path / "report")) for p in (path / "report").rglob("*.*")}
-    assert {"index.html", "report.md", "data/trials.csv", "data/trajectory.json",
-            "figures/parallel_coordinates.png"} <= names  # fmt: skip
+    assert {
+        "index.html",
+        "report.md",
+        "data/trials.csv",
+        "data/trajectory.json",
+        "figures/parallel_coordinates.png",
+    } <= names
     linked = [a for a in Page(page).addresses if not a.startswith(("#", "data:"))]
     assert linked
     assert all((path / "report" / a).is_file() for a in linked)
@@ -100,9 +108,13 @@ def test_everything_users_wrote_is_escaped(tmp_path):
     trials = [dict(trial(ramp(f), config=config), config=config) for f in (0.5, 0.9)]
     trials.append(dict(trial([0.1], "failed", error=EVIL), config=config))
     path = write_study(
-        tmp_path / "evil", trials, name=EVIL, space=to_json(space), fixed={"user.a": EVIL},
+        tmp_path / "evil",
+        trials,
+        name=EVIL,
+        space=to_json(space),
+        fixed={"user.a": EVIL},
         data={"name": EVIL, "classes": [EVIL, "b"], "counts": {"val": {EVIL: 10, "b": 10}}},
-    )  # fmt: skip
+    )
     page = Page(report(path))
     assert len(page.scripts) == 2  # plotly and ours
     assert not [s for s in page.scripts if "alert('x')" in s]
@@ -131,18 +143,33 @@ DEGENERATE = {
     "only stopped": ([trial([0.1])] * 4, {}, "No trial has completed 9 epochs"),
     "only explorers": ([trial(ramp(0.2 * k), explorer=True) for k in range(1, 5)], {}, "explorers"),
     "equal scores": ([trial(ramp(0.5))] * 4, {}, "Best val_accuracy: 0.5"),
-    "one class seen": ([trial(ramp(0.1 * k), config={"optim.lr": 10**-k}) for k in (1, 2, 3)],
-                       {}, "adamw"),
-    "one constant": ([trial(ramp(0.1 * k)) for k in (1, 2, 3)],
-                     {"space": to_json({"optim.lr": uniform(0.001, 0.001)})}, "0.001"),
+    "one class seen": (
+        [trial(ramp(0.1 * k), config={"optim.lr": 10**-k}) for k in (1, 2, 3)],
+        {},
+        "adamw",
+    ),
+    "one constant": (
+        [trial(ramp(0.1 * k)) for k in (1, 2, 3)],
+        {"space": to_json({"optim.lr": uniform(0.001, 0.001)})},
+        "0.001",
+    ),
     "empty space": ([dict(trial(ramp(0.5)), config={})], {"space": {}}, "Best val_accuracy: 0.5"),
-    "one epoch": ([trial([0.1 * k], budget=1) for k in (1, 2, 3)],
-                  {"max_epochs": 1, "rungs": [1]}, "after 1 epoch (trial"),
-    "own metric": ([trial(ramp(0.5))] * 2, {"metric": "cost", "mode": "min"},
-                   "No trial has a cost"),
-    "odd header": ([trial(ramp(0.5))], {"data": "x", "seeds": 3, "reduction_factor": "y",
-                                        "created": 5, "settings": []}, "0.5"),
-}  # fmt: skip
+    "one epoch": (
+        [trial([0.1 * k], budget=1) for k in (1, 2, 3)],
+        {"max_epochs": 1, "rungs": [1]},
+        "after 1 epoch (trial",
+    ),
+    "own metric": (
+        [trial(ramp(0.5))] * 2,
+        {"metric": "cost", "mode": "min"},
+        "No trial has a cost",
+    ),
+    "odd header": (
+        [trial(ramp(0.5))],
+        {"data": "x", "seeds": 3, "reduction_factor": "y", "created": 5, "settings": []},
+        "0.5",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", DEGENERATE)
@@ -153,9 +180,12 @@ def test_a_degenerate_study_gets_a_report_that_says_so(tmp_path, name):
 
 
 def test_odd_values_on_record_are_shown_and_not_fatal(tmp_path):
-    trials = [trial(ramp(0.5)), trial(ramp(0.9), config={"optim.lr": "text", "optim.name": 7}),
-              trial(ramp(0.7), config={"optim.lr": -1.0}),
-              dict(trial(ramp(0.6)), config={})]  # fmt: skip
+    trials = [
+        trial(ramp(0.5)),
+        trial(ramp(0.9), config={"optim.lr": "text", "optim.name": 7}),
+        trial(ramp(0.7), config={"optim.lr": -1.0}),
+        dict(trial(ramp(0.6)), config={}),
+    ]
     trials += [trial(ramp(0.4 + 0.01 * k), config={"optim.lr": 10**-k}) for k in range(1, 5)]
     path = write_study(tmp_path / "odd", trials)
     assert "0.9" in words(report(path))
@@ -173,9 +203,14 @@ def test_damaged_lines_are_named_and_left_out(tmp_path):
     before = files(path)
     text = words(report(path))
     assert files(path) == before
-    for place in ("results.jsonl:2: not JSON", "results.jsonl:3: a result of trial t0099",
-                  "results.jsonl:4: not JSON", "trials.jsonl:1: not an object",
-                  "trials.jsonl:2: not an object", "the last line is torn"):  # fmt: skip
+    for place in (
+        "results.jsonl:2: not JSON",
+        "results.jsonl:3: a result of trial t0099",
+        "results.jsonl:4: not JSON",
+        "trials.jsonl:1: not an object",
+        "trials.jsonl:2: not an object",
+        "the last line is torn",
+    ):
         assert place in text
     assert "Best val_accuracy: 0.9" in text
     with pytest.raises(UserError):
@@ -210,8 +245,12 @@ def test_the_study_of_version_1_by_the_command(tmp_path):
     import shutil
 
     path = shutil.copytree(V1, tmp_path / "v1")
-    done = subprocess.run([sys.executable, "-m", "analysis.report", str(path)],
-                          capture_output=True, text=True, timeout=120)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "analysis.report", str(path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert done.stdout.strip() == str(path / "report/index.html")

@@ -27,10 +27,12 @@ def finals(scores, explorer=True):
 @pytest.fixture
 def pair(tmp_path):
     """A worse study and a better one, six explorers each."""
-    weak = hand_study(tmp_path / "weak", finals([0.1 * k for k in range(1, 7)]), name="weak",
-                      data=DATA)  # fmt: skip
-    strong = hand_study(tmp_path / "strong", finals([0.5 + 0.08 * k for k in range(6)]),
-                        name="strong", data=DATA)  # fmt: skip
+    weak = hand_study(
+        tmp_path / "weak", finals([0.1 * k for k in range(1, 7)]), name="weak", data=DATA
+    )
+    strong = hand_study(
+        tmp_path / "strong", finals([0.5 + 0.08 * k for k in range(6)]), name="strong", data=DATA
+    )
     return weak, strong
 
 

@@ -19,9 +19,17 @@ def small(tmp_path):
 
 def test_every_outcome_has_its_name(small):
     assert [outcome_of(small, r) for r in small.records] == [
-        "full budget", "full budget", "stopped", "stopped", "full budget", "full budget",
-        "shorter budget", "diverged", "failed", "full budget",
-    ]  # fmt: skip
+        "full budget",
+        "full budget",
+        "stopped",
+        "stopped",
+        "full budget",
+        "full budget",
+        "shorter budget",
+        "diverged",
+        "failed",
+        "full budget",
+    ]
     assert set(OUTCOMES) > {outcome_of(small, r) for r in small.records}
 
 
@@ -45,8 +53,10 @@ def test_less_may_be_better(tmp_path):
 def test_rungs_count_the_trials_that_the_scheduler_decides_on(small):
     """Neither explorers nor the defaults, t0000, which it lets go on whatever they score."""
     info = compute_early_stopping(small)
-    counts = [(r.epoch, r.reached, r.went_on, r.stopped, r.waiting, r.failed_or_diverged,
-               r.explorers) for r in info.rungs]  # fmt: skip
+    counts = [
+        (r.epoch, r.reached, r.went_on, r.stopped, r.waiting, r.failed_or_diverged, r.explorers)
+        for r in info.rungs
+    ]
     assert counts == [
         (1, 6, 4, 1, 0, 1, 3),  # the trial that failed after its first epoch is lost
         (3, 3, 2, 1, 0, 0, 3),
@@ -66,8 +76,10 @@ def test_explorers_tell_what_stopping_would_have_missed(tmp_path):
     info = compute_early_stopping(study)
     assert info.top_explorers == ("t0004", "t0000")
     assert [(m.epoch, m.trials) for m in info.missed] == [
-        (1, ("t0004",)), (3, ("t0004",)), (0, ("t0004",)),
-    ]  # fmt: skip
+        (1, ("t0004",)),
+        (3, ("t0004",)),
+        (0, ("t0004",)),
+    ]
     share = info.missed[-1].share
     assert (share.value, share.n) == (0.5, 2)
     assert share.low == pytest.approx(0.0126, abs=1e-4)  # Clopper and Pearson, 1 of 2

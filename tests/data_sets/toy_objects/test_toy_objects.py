@@ -86,10 +86,13 @@ def test_another_process_draws_the_same():
     digests = {
         subprocess.run(
             [sys.executable, "-c", code],
-            check=True, capture_output=True, text=True, env={**os.environ, "PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
         ).stdout
         for seed in ("1", "2")
-    }  # fmt: skip
+    }
     assert len(digests) == 1
 
 

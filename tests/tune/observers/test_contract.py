@@ -16,9 +16,10 @@ TOLD = {name for name in vars(Observer) if not name.startswith("_")}
 @pytest.mark.parametrize("name", MODULES)
 def test_an_observer_hears_everything(name):
     classes = [
-        c for _, c in inspect.getmembers(importlib.import_module(name), inspect.isclass)
+        c
+        for _, c in inspect.getmembers(importlib.import_module(name), inspect.isclass)
         if c.__module__ == name and TOLD & set(dir(c))
-    ]  # fmt: skip
+    ]
     assert classes
     for observer in classes:
         for method in TOLD:

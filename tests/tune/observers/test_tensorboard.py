@@ -80,9 +80,14 @@ def test_a_promoted_trial_goes_on_in_a_file_of_its_own(tmp_path):
 
 def test_the_driver_does_not_import_torch():
     parts = [
-        "driver", "search.search", "ray_backend.cluster", "ray_backend.start",
-        "observers.tensorboard", "observers.progress", "observers.checkpoint_cleanup",
-    ]  # fmt: skip
+        "driver",
+        "search.search",
+        "ray_backend.cluster",
+        "ray_backend.start",
+        "observers.tensorboard",
+        "observers.progress",
+        "observers.checkpoint_cleanup",
+    ]
     names = ", ".join(f"deepsight.tune.{part}" for part in parts)
     code = f"import sys, {names}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

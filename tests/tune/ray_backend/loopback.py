@@ -30,10 +30,12 @@ class Loopback:
     def __init__(self, *nodes, **environment):
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.tune.ray_backend.loopback", json.dumps(nodes)],
-            cwd=ROOT, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            cwd=ROOT,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
-        )  # fmt: skip
+        )
         line = self.process.stdout.readline()
         assert line, "the cluster did not start"
         self.address, self.nodes = json.loads(line).values()
@@ -46,8 +48,9 @@ class Loopback:
 
     def workers(self, number=None):
         """Process ids of the workers (of a node), idle ones too."""
-        raylets = [n["raylet"] for n in self.nodes] if number is None else [
-            self.nodes[number]["raylet"]]  # fmt: skip
+        raylets = (
+            [n["raylet"] for n in self.nodes] if number is None else [self.nodes[number]["raylet"]]
+        )
         return [pid for pid, parent, name in processes() if parent in raylets and "ray::" in name]
 
     def alive(self, number=None):
@@ -103,10 +106,12 @@ def serve(nodes):
                 hide(options.pop("hide"))
             started.append(
                 cluster.add_node(
-                    node_ip_address=f"127.0.0.{number}", include_dashboard=False,
-                    include_log_monitor=False, **options,
+                    node_ip_address=f"127.0.0.{number}",
+                    include_dashboard=False,
+                    include_log_monitor=False,
+                    **options,
                 )
-            )  # fmt: skip
+            )
     shown = [{"id": n.node_id, "raylet": n.all_processes["raylet"][0].process.pid} for n in started]
     sys.stdout.write(json.dumps({"address": cluster.address, "nodes": shown}) + "\n")
     sys.stdout.flush()

@@ -178,8 +178,9 @@ def test_trials_share_gpus(tmp_path):
         "SPACE = {'x': uniform(0, 1)}\n"
     )
     with loopback({"num_cpus": 4, "num_gpus": 2}, RAY_AUTH_MODE="disabled") as cluster:
-        run = Run(tmp_path, ["--space", "halves.py", "--name", "s", *OPEN,
-                             "--address", cluster.address])  # fmt: skip
+        run = Run(
+            tmp_path, ["--space", "halves.py", "--name", "s", *OPEN, "--address", cluster.address]
+        )
         code, _, err = run.wait(100)
         assert code == 0, err
         assert "in 4 slots" in err
@@ -196,8 +197,13 @@ def test_trials_share_gpus(tmp_path):
 @pytest.mark.faults
 def test_measuring_on_workers(tmp_path):
     with loopback({"num_cpus": 4, "num_gpus": 2}, RAY_AUTH_MODE="disabled") as cluster:
-        done = subprocess.run([sys.executable, "-c", MEASURE, cluster.address], cwd=ROOT,
-                              capture_output=True, text=True, timeout=100)  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-c", MEASURE, cluster.address],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
         assert done.returncode == 0, done.stderr
     share, measured, free = json.loads(done.stdout.splitlines()[-1])
     assert share in (0.5, 1.0)

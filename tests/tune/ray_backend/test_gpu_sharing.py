@@ -53,8 +53,12 @@ def test_no_more_trials_than_help(throughput, number):
 
 def test_what_is_tried():
     assert [numbers_to_try(n) for n in (1, 2, 3, 6, 8)] == [
-        [1], [1, 2], [1, 2, 3], [1, 2, 4, 6], [1, 2, 4, 8],
-    ]  # fmt: skip
+        [1],
+        [1, 2],
+        [1, 2, 3],
+        [1, 2, 4, 6],
+        [1, 2, 4, 8],
+    ]
 
 
 @pytest.mark.parametrize("number", range(1, 17))
@@ -115,5 +119,3 @@ def test_gpu_memory_is_read():
     assert parse_memory("512, 81559\n100, 200\n") == (512 * 2**20, 81559 * 2**20)
     assert parse_memory("") is None
     assert parse_memory("[N/A], [N/A]\n") is None
-
-

@@ -120,9 +120,10 @@ def test_the_most_at_a_time(monkeypatch):
     per_trial = {"cpu": 1.0, "gpu": 0.0}
     for most, joined, expected in ((3, False, 3), (3, True, 3), (8, False, 4), (8, True, 8)):
         plan = resolve_study(
-            "a", make_plan().space,
+            "a",
+            make_plan().space,
             {"study.trainable": "tests.trainables:curve", "resources.max_parallel": most},
-        )  # fmt: skip
+        )
         assert Slots(plan, per_trial, joined)() == expected
 
 
@@ -148,10 +149,15 @@ def test_auto_is_a_word_for_a_number():
         (0.0, "cuda", 0.0, {}, (0.0, None)),
         (0.25, "cuda", 2.0, {}, (0.25, None)),
         ("auto", "cpu", 2.0, {}, (0.0, None)),  # nothing to share
-        ("auto", "cuda", 2.0, {"gpus_per_trial": 0.2, "measured": {"free_bytes": 1}},
-         (0.2, {"free_bytes": 1})),  # a resumed study does not measure again
+        (
+            "auto",
+            "cuda",
+            2.0,
+            {"gpus_per_trial": 0.2, "measured": {"free_bytes": 1}},
+            (0.2, {"free_bytes": 1}),
+        ),  # a resumed study does not measure again
     ],
-)  # fmt: skip
+)
 def test_gpus_of_a_trial(monkeypatch, asked, device, gpus, earlier, expected):
     monkeypatch.setattr(cluster, "alive_nodes", alive({"CPU": 4.0, "GPU": gpus}))
     given = {"resources.gpus_per_trial": asked, "hardware.device": device}

@@ -71,11 +71,23 @@ def test_trials_run_in_the_workers_that_ray_started_first(tmp_path):
     )
     environment = {name: v for name, v in os.environ.items() if name != "OMP_NUM_THREADS"}
     done = subprocess.run(
-        [sys.executable, "-m", "deepsight.tune", "--space", str(space), "--trials", "6",
-         "--name", "p"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=300,
+        [
+            sys.executable,
+            "-m",
+            "deepsight.tune",
+            "--space",
+            str(space),
+            "--trials",
+            "6",
+            "--name",
+            "p",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
         env=environment | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     records = load_study(tmp_path / "runs" / "p").records
     rows = [row for record in records for row in record.rows]

@@ -21,8 +21,11 @@ MIXED = {
     "mix": choice("cutmix", None, "mixup"),
     "blend": when("kind", ["plain", "fancy"], choice("a", None)),
 }
-SPACES = {"mixed": (MIXED, {}), "finetune": (finetune.SPACE, finetune.FIXED),
-          "scratch": (scratch.SPACE, scratch.FIXED)}  # fmt: skip
+SPACES = {
+    "mixed": (MIXED, {}),
+    "finetune": (finetune.SPACE, finetune.FIXED),
+    "scratch": (scratch.SPACE, scratch.FIXED),
+}
 
 
 def same(first, second):

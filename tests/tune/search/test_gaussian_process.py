@@ -43,8 +43,10 @@ def test_the_gradient_is_that_of_the_loss(data):
     rows, scores = data
     groups = np.array([0, 1, 1])
     distances = gaussian_process._distances(rows, rows, groups)
-    priors = np.array([gaussian_process.SCALE_PRIOR] * 2
-                      + [gaussian_process.SIGNAL_PRIOR, gaussian_process.NOISE_PRIOR])  # fmt: skip
+    priors = np.array(
+        [gaussian_process.SCALE_PRIOR] * 2
+        + [gaussian_process.SIGNAL_PRIOR, gaussian_process.NOISE_PRIOR]
+    )
     at = np.array([-0.3, 0.4, 0.2, -3.0])
 
     def loss(parameters):

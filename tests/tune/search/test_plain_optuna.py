@@ -35,9 +35,13 @@ class TestContract(
 def trial(state=TrialState.COMPLETE, value=None, params=None, curve=None, **named):
     params = params or {"x": 0.5}
     return create_trial(
-        state=state, value=value, params=params, distributions={name: X for name in params},
-        intermediate_values=curve or {}, **named,
-    )  # fmt: skip
+        state=state,
+        value=value,
+        params=params,
+        distributions={name: X for name in params},
+        intermediate_values=curve or {},
+        **named,
+    )
 
 
 def test_the_example_of_the_docs_runs_and_finds_what_it_planted():
@@ -84,11 +88,12 @@ def test_the_space_is_what_the_trials_have_shown_with_the_conditions_they_obeyed
     ]
     trials = [
         create_trial(
-            value=1.0, params=common | more,
+            value=1.0,
+            params=common | more,
             distributions={"kind": kind, "depth": depth, "rate": rate} | {n: X for n in more},
         )
         for common, more in rows
-    ]  # fmt: skip
+    ]
     space = seen_space(seen_distributions(trials), trials)
     assert space == {
         "kind": Choice(("a", "b", "c")),
@@ -105,7 +110,7 @@ def test_ranges_that_change_are_united_and_steps_are_kept():
             value=1.0, params={"n": n}, distributions={"n": IntDistribution(low, low + 4, step=2)}
         )
         for n, low in ((2, 0), (12, 10))
-    ]  # fmt: skip
+    ]
     assert seen_distributions(trials) == {"n": IntDistribution(0, 14, step=2)}
     assert to_step(IntDistribution(1, 10, step=3), 6) == 7
     assert to_step(FloatDistribution(-1.0, 1.0, step=0.5), 0.7) == pytest.approx(0.5)
@@ -126,8 +131,14 @@ def test_states_and_scores_of_optuna_are_read():
     observed, full = observe(trials, ["x", "y"], maximise=False)
     assert full == 9  # steps count from 0
     assert [t.state for t in observed] == [
-        "completed", "stopped", "running", "diverged", "failed", "diverged", "completed",
-    ]  # fmt: skip
+        "completed",
+        "stopped",
+        "running",
+        "diverged",
+        "failed",
+        "diverged",
+        "completed",
+    ]
     assert observed[0].scores == {1: -0.9, 2: -0.8, 9: -0.2}  # halving from 9; its value at the end
     assert observed[1].scores == {1: -0.9, 2: -0.7}
     assert observed[2].scores == {1: -0.6}

@@ -95,7 +95,5 @@ def test_the_model_does_not_try_again_what_is_being_tried():
         proposal = propose(LINE, {}, trials + running, 1, seed)
         running.append(ObservedTrial(proposal, False, {}))
     places = [(t.config["x"], t.config["idle"]) for t in running]
-    apart = [
-        abs(a[0] - b[0]) + abs(a[1] - b[1]) for i, a in enumerate(places) for b in places[:i]
-    ]
+    apart = [abs(a[0] - b[0]) + abs(a[1] - b[1]) for i, a in enumerate(places) for b in places[:i]]
     assert min(apart) > 0.02

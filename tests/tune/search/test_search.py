@@ -180,8 +180,10 @@ def test_resumed_equals_uninterrupted_with_one_slot(tmp_path, stop_after, schedu
     assert history(tmp_path / "cut") == history(tmp_path / "whole")
     assert resumed.scheduler == whole.scheduler
     assert resumed.progress.ended == whole.progress.ended
-    trials = [[(t.params, t.state, t.intermediate_values) for t in s.searcher.optuna_study.trials]
-              for s in (whole, resumed)]  # fmt: skip
+    trials = [
+        [(t.params, t.state, t.intermediate_values) for t in s.searcher.optuna_study.trials]
+        for s in (whole, resumed)
+    ]
     assert trials[0] == trials[1]
 
 
@@ -279,9 +281,17 @@ def test_a_paused_trial_is_running_on_record_and_gives_its_slot_back(tmp_path):
         search.failed(other.trial_id, "planted")
     assert search.exhausted
     assert not search.unfinished
-    assert seen == [*(("started", n) for n in range(6)), ("paused", 1), ("failed", 0),
-                    ("paused", 2), ("stopped", 2), ("failed", 3), ("failed", 4), ("failed", 5),
-                    ("stopped", 1)]  # fmt: skip
+    assert seen == [
+        *(("started", n) for n in range(6)),
+        ("paused", 1),
+        ("failed", 0),
+        ("paused", 2),
+        ("stopped", 2),
+        ("failed", 3),
+        ("failed", 4),
+        ("failed", 5),
+        ("stopped", 1),
+    ]
 
 
 def test_a_search_is_not_exhausted_while_a_running_trial_may_pause(tmp_path):
@@ -317,8 +327,9 @@ def test_a_search_cut_at_several_slots_loses_and_doubles_nothing(tmp_path, stop_
     study = load_study(tmp_path / "s")
     assert len(study.records) == 25
     assert all(r.state in ("completed", "stopped") for r in study.records)
-    assert all([row["epoch"] for row in r.rows] == list(range(1, r.num_epochs + 1))
-               for r in study.records)  # fmt: skip
+    assert all(
+        [row["epoch"] for row in r.rows] == list(range(1, r.num_epochs + 1)) for r in study.records
+    )
     assert search.progress.epochs == sum(r.num_epochs for r in study.records)
 
 

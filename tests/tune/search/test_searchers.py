@@ -27,9 +27,15 @@ SPACE = {
 }
 OPTUNAS = [
     f"optuna.samplers:{name}"
-    for name in ("TPESampler", "RandomSampler", "CmaEsSampler", "GPSampler", "QMCSampler",
-                 "NSGAIISampler")
-]  # fmt: skip
+    for name in (
+        "TPESampler",
+        "RandomSampler",
+        "CmaEsSampler",
+        "GPSampler",
+        "QMCSampler",
+        "NSGAIISampler",
+    )
+]
 OWN = "tests.tune.search.test_searchers:Annealing"
 
 
@@ -145,11 +151,16 @@ def test_optuna_opens_the_journal_with_the_right_states(name, tmp_path):
     proposals = [*drive(searcher, range(12)), searcher.propose(12)]
     storage = JournalStorage(JournalFileBackend(str(tmp_path / "study.journal")))
     trials = optuna.load_study(study_name=None, storage=storage).trials
-    expected = {"completed": TrialState.COMPLETE, "stopped": TrialState.PRUNED,
-                "diverged": TrialState.FAIL, "failed": TrialState.FAIL}  # fmt: skip
+    expected = {
+        "completed": TrialState.COMPLETE,
+        "stopped": TrialState.PRUNED,
+        "diverged": TrialState.FAIL,
+        "failed": TrialState.FAIL,
+    }
     assert [t.state for t in trials] == [
-        *(expected[outcome(n)[0]] for n in range(12)), TrialState.RUNNING
-    ]  # fmt: skip
+        *(expected[outcome(n)[0]] for n in range(12)),
+        TrialState.RUNNING,
+    ]
     for trial, proposal in zip(trials, proposals, strict=True):
         assert trial.user_attrs["trial_id"] == proposal.trial_id
         assert trial.user_attrs["explorer"] == proposal.explorer
@@ -207,11 +218,14 @@ def test_none_is_remembered_as_it_was_tried(name):
         ("nowhere.at_all:Sampler", "no module 'nowhere'", "install it"),
         ("tests.tune.search.test_searchers:NO_SAMPLER", "is no sampler", "BaseSampler"),
         ("tests.tune.search.test_searchers:NeedsMore", "without temperature", "derives from it"),
-        ("tests.tune.search.test_searchers:LacksAPackage", "the package nowhere_to_be_found",
-         "pip install nowhere_to_be_found"),
+        (
+            "tests.tune.search.test_searchers:LacksAPackage",
+            "the package nowhere_to_be_found",
+            "pip install nowhere_to_be_found",
+        ),
         ("tests.tune.search.test_searchers:Wanders", "raised", ""),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_propose_is_refused_before_the_study(path, cause, remedy):
     with pytest.raises(UserError, match=cause) as refused:
         check_searcher(plan_for(path))
