@@ -134,12 +134,17 @@ def _with_intervals(study: Study) -> dict[str, Any]:
             "total": s.total.value,
             "low": s.total.low,
             "high": s.total.high,
-            "above": s.above_floor,
+            "above": s.above_noise,
         }
         for s in importance.shares
     }
     r2 = importance.quality.r2 if importance.quality else None
-    return {"shares": shares, "verdict": importance.verdict, "r2": r2, "floor": importance.floor}
+    return {
+        "shares": shares,
+        "verdict": importance.verdict,
+        "r2": r2,
+        "noise_threshold": importance.noise_threshold,
+    }
 
 
 def _shares_only(study: Study, final: Callable[..., float] | None = None) -> dict[str, Any]:

@@ -154,13 +154,13 @@ def _line_handles(lines: Sequence[Line]) -> list[Line2D]:
 
 
 def draw_importance(info: Importance) -> Figure:
-    """Bars of main and total shares with their intervals, and the floor of a random column."""
+    """Bars of main and total shares with their intervals, and the noise threshold."""
     shares = info.shares[:BARS]
     figure = new_figure(height=max(2.2, 1.3 + 0.3 * len(shares)))
     axes = figure.subplots()
     rows = range(len(shares))
     ranked = info.verdict == RANKED
-    solid = [BLUE if s.above_floor and ranked else GREY for s in shares]
+    solid = [BLUE if s.above_noise and ranked else GREY for s in shares]
     totals = [s.total.value for s in shares]
     axes.barh(rows, totals, height=0.62, color=solid, alpha=0.35, label="with interactions")
     # in the best quarter hyperparameters depend on each other, and mains may exceed totals
@@ -174,13 +174,13 @@ def draw_importance(info: Importance) -> Figure:
         linewidth=1.2,
         label="its 95 % interval",
     )
-    if math.isfinite(info.floor):
+    if math.isfinite(info.noise_threshold):
         axes.axvline(
-            info.floor,
+            info.noise_threshold,
             color=ORANGE,
             linestyle=(0, (4, 2)),
             linewidth=1.2,
-            label="floor: a random column",
+            label="noise threshold: a random column",
         )
     axes.set_yticks(rows, [shorten(s.name, 28) for s in shares])
     axes.invert_yaxis()

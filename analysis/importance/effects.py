@@ -28,7 +28,7 @@ NUM_MAP = 13
 NUM_POINTS = 128
 """Configs of the declared space that an effect averages over, a power of two."""
 NUM_DRAWS = 5
-"""Functions from each of the surrogate's copies."""
+"""Functions from each of the surrogate's cross-validation models."""
 INTERVAL = (2.5, 97.5)
 PLAUSIBLE = 0.05
 """A choice's value may be the best if it is in this share of the functions."""
@@ -180,7 +180,7 @@ def _nested(table: Array) -> tuple[tuple[float, ...], ...]:
 def _base(encoding: Encoding, seed: int) -> Array:
     """Configs of the declared space before conditions are applied."""
     sobol = qmc.Sobol(max(len(encoding.names), 1), rng=seed)
-    return encoding.unsilenced(sobol.random(NUM_POINTS))
+    return encoding.unmasked(sobol.random(NUM_POINTS))
 
 
 def _placed(encoding: Encoding, base: Array, at: dict[str, float]) -> Array:
@@ -188,7 +188,7 @@ def _placed(encoding: Encoding, base: Array, at: dict[str, float]) -> Array:
     table = base.copy()
     for name, unit in at.items():
         table[:, encoding.names.index(name)] = unit
-    return encoding.silence(table)
+    return encoding.mask_inactive(table)
 
 
 def _where_active(encoding: Encoding, table: Array, names: Sequence[str]) -> Array:
@@ -216,7 +216,7 @@ def _effect(surrogate: Surrogate, name: str, tried: Array, seed: int) -> Effect:
     domain, grid = encoding.space[name], encoding.grid(name, NUM_GRID)
     base = _base(encoding, seed)
     tables = [_where_active(encoding, _placed(encoding, base, {name: u}), [name]) for u in grid]
-    as_drawn = encoding.silence(base.copy())
+    as_drawn = encoding.mask_inactive(base.copy())
     silent = as_drawn[np.isnan(as_drawn[:, encoding.names.index(name)])]
     mean, draws = _averages(surrogate, [*tables, *([silent] if len(silent) else [])], seed)
     nearest = np.abs(tried[~np.isnan(tried)][:, None] - grid).argmin(axis=1)

@@ -50,16 +50,16 @@ class Encoding:
                 value = config.get(name)
                 if value is not None or (isinstance(domain, Choice) and None in domain.values):
                     table[row, column] = _to_unit(domain, value)
-        return self.silence(table)
+        return self.mask_inactive(table)
 
     def design(self, uniforms: Array) -> Array:
         """Points of the declared space: every hyperparameter from its own uniform number.
 
         A number that belongs to an inactive hyperparameter is left unused.
         """
-        return self.silence(self.unsilenced(uniforms))
+        return self.mask_inactive(self.unmasked(uniforms))
 
-    def unsilenced(self, uniforms: Array) -> Array:
+    def unmasked(self, uniforms: Array) -> Array:
         """As `design`, before anything is made inactive."""
         drawn = [_from_uniform(self.space[n], uniforms[:, i]) for i, n in enumerate(self.names)]
         return np.stack(drawn, axis=1) if drawn else np.zeros((len(uniforms), 0))
@@ -114,7 +114,7 @@ class Encoding:
             groups += [number] * (len(domain.values) if isinstance(domain, Choice) else 1)
         return (*groups, *range(len(self.names), len(self.names) + len(self.activity)))
 
-    def silence(self, table: Array) -> Array:
+    def mask_inactive(self, table: Array) -> Array:
         """Put NaN into `table` where the conditions do not hold."""
         for column, name in enumerate(self.names):
             table[~self._active(name, table), column] = np.nan

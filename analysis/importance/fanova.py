@@ -17,7 +17,8 @@ def compute_fanova(study: Study, seed: int = 0) -> Importance:
     """Main shares as `optuna.importance.FanovaImportanceEvaluator` computes them.
 
     It sees the survivors only, which early stopping chose by their score; it has no intervals, no
-    floor and no verdict of its own. Conditional hyperparameters, which it refuses, are left out.
+    noise threshold and no verdict of its own. Conditional hyperparameters, which it refuses, are
+    left out.
     """
     records = [r for r in study.records if study.has_full_budget(r)]
     records = [r for r in records if study.score(r) is not None]
@@ -38,7 +39,7 @@ def compute_fanova(study: Study, seed: int = 0) -> Importance:
         shares=shares,
         left_out=tuple(left_out),
         pairs=(),
-        floor=0.0,
+        noise_threshold=0.0,
         verdict=verdict,
         reason=reason,
         quality=None,
@@ -75,7 +76,7 @@ def _shares(
             name=name,
             main=Interval(v, v, v),
             total=Interval(v, v, v),
-            above_floor=False,
+            above_noise=False,
             rank_low=place,
             rank_high=place,
             text=f"{name}: {100 * v:.0f} % by fANOVA.",

@@ -2,12 +2,12 @@
 
 A trial's score at time t, 0 after the first epoch and 1 at the full budget, is modelled as
 
-    curve(t) + grown(t) final(x) + (1 - t) way(x, t) + luck of the trial + noise,
+    curve(t) + growth(t) final(x) + (1 - t) transient(x, t) + trial_effect + noise,
 
-where ``grown(t) = t + (1 - t) head_start``. The way there vanishes at t = 1, so that a
+where ``growth(t) = t + (1 - t) head_start``. The transient vanishes at t = 1, so that a
 hyperparameter may rule the early epochs and have no part in the final score; with one kernel over
-(x, t), stationary in t, it cannot. All four functions have squared exponential kernels, `way` and
-`final` with a length scale a hyperparameter (Rasmussen and Williams 2006, section 5.1); that of
+(x, t), stationary in t, it cannot. All four functions have squared exponential kernels, `transient`
+and `final` with a length scale a hyperparameter (Rasmussen and Williams 2006, section 5.1); that of
 `final` has a part over all of them jointly and one over each alone (Duvenaud et al. 2011). Which
 kernels the data allow: `analysis.importance.kernel_posterior`.
 
@@ -107,18 +107,18 @@ class Kernel:
     """(p,): of the features, as in `Rows`."""
     final_scales: Array
     """(g,): length scales of `final`, joint and alone."""
-    way_scales: Array
+    transient_scales: Array
     """(g,)."""
-    way_scale: float
-    """Length scale of the way there in time."""
+    transient_time_scale: float
+    """Length scale of the transient in time."""
     final: float
     """Variance of the final score's joint part."""
     alone: float
     """Variance of its part over each group alone."""
-    way: float
+    transient: float
     curve_scale: float
     curve: float
-    luck: float
+    trial_effect: float
     """Variance between trials of the same config."""
     noise: float
     """Variance of one row."""
@@ -133,48 +133,48 @@ class Kernel:
         others = [float(x) for x in (*logs[2 * num :], theta[-1])]
         return Kernel(groups, logs[:num], logs[num : 2 * num], *others)
 
-    def grown(self, time: Array | float) -> Array:
+    def growth(self, time: Array | float) -> Array:
         """What part of the final score's differences shows at a time."""
         return np.asarray(time + self.head_start * (1 - np.asarray(time)))
 
     def final_between(self, a: Array, b: Array) -> Array:
         """Prior covariance of the final score, (len(a), len(b))."""
         a, b = a / self.final_scales[self.groups], b / self.final_scales[self.groups]
-        covariance = self.final * bell(squared(a, b))
+        covariance = self.final * rbf(squared(a, b))
         for group in range(len(self.final_scales)):
             mine = self.groups == group
-            covariance += self.alone * bell(squared(a[:, mine], b[:, mine]))
+            covariance += self.alone * rbf(squared(a[:, mine], b[:, mine]))
         return covariance
 
-    def way_between(self, a: Array, b: Array) -> Array:
-        """Prior covariance of the way there at one time, (len(a), len(b))."""
-        scales = self.way_scales[self.groups]
-        return self.way * bell(squared(a / scales, b / scales))
+    def transient_between(self, a: Array, b: Array) -> Array:
+        """Prior covariance of the transient at one time, (len(a), len(b))."""
+        scales = self.transient_scales[self.groups]
+        return self.transient * rbf(squared(a / scales, b / scales))
 
-    def way_in_time(self, a: Array, b: Array) -> Array:
+    def transient_in_time(self, a: Array, b: Array) -> Array:
         """Its factor over time, (len(a), len(b)), 0 at the full budget."""
-        apart = squared(a[:, None], b[:, None]) / self.way_scale**2
-        return np.outer(1 - a, 1 - b) * bell(apart)
+        apart = squared(a[:, None], b[:, None]) / self.transient_time_scale**2
+        return np.outer(1 - a, 1 - b) * rbf(apart)
 
     def curve_between(self, a: Array, b: Array) -> Array:
         """Prior covariance of the curve that all trials share."""
-        return self.curve * bell(squared(a[:, None], b[:, None]) / self.curve_scale**2)
+        return self.curve * rbf(squared(a[:, None], b[:, None]) / self.curve_scale**2)
 
     def of_rows(self, rows: Rows) -> Array:
         """Covariance of the targets, (n, n)."""
-        grown, times = self.grown(rows.times), rows.times
+        growth, times = self.growth(rows.times), rows.times
         covariance = rows.of_trials(self.final_between(rows.features, rows.features))
-        covariance *= rows.of_times(np.outer(grown, grown))
-        way = rows.of_trials(self.way_between(rows.features, rows.features))
-        way *= rows.of_times(self.way_in_time(times, times))
-        covariance += way
+        covariance *= rows.of_times(np.outer(growth, growth))
+        transient = rows.of_trials(self.transient_between(rows.features, rows.features))
+        transient *= rows.of_times(self.transient_in_time(times, times))
+        covariance += transient
         covariance += rows.of_times(self.curve_between(times, times))
-        covariance += rows.of_trials(self.luck * np.eye(len(rows.features)))
+        covariance += rows.of_trials(self.trial_effect * np.eye(len(rows.features)))
         covariance[np.diag_indices_from(covariance)] += self.noise + JITTER
         return covariance
 
 
-def bell(squares: Array) -> Array:
+def rbf(squares: Array) -> Array:
     """The squared exponential of squared scaled distances."""
     return np.asarray(np.exp(-0.5 * squares))
 
@@ -217,25 +217,25 @@ class Process:
         """Sums of kernel functions with `weights` (n, k), trial by trial: (len(features), k)."""
         kernel, rows = self.kernel, self.rows
         at = np.array([time])
-        final = rows.by_trial(kernel.grown(rows.time)[:, None] * weights)
-        values = kernel.grown(time) * (kernel.final_between(features, rows.features) @ final)
+        final = rows.by_trial(kernel.growth(rows.time)[:, None] * weights)
+        values = kernel.growth(time) * (kernel.final_between(features, rows.features) @ final)
         if time < 1:
-            way = rows.by_trial(kernel.way_in_time(rows.time, at) * weights)
-            values += kernel.way_between(features, rows.features) @ way
+            transient = rows.by_trial(kernel.transient_in_time(rows.time, at) * weights)
+            values += kernel.transient_between(features, rows.features) @ transient
         return np.asarray(values + kernel.curve_between(at, rows.time) @ weights)
 
     def variance(self, features: Array, time: float) -> Array:
-        """Posterior variance of the score at one time, without luck and noise."""
+        """Posterior variance of the score at one time, without trial_effect and noise."""
         kernel, rows, at = self.kernel, self.rows, np.array([time])
         cross = kernel.final_between(features, rows.features)[:, rows.trial]
-        cross *= kernel.grown(time) * kernel.grown(rows.time)
+        cross *= kernel.growth(time) * kernel.growth(rows.time)
         if time < 1:
-            way = kernel.way_between(features, rows.features)[:, rows.trial]
-            cross += way * kernel.way_in_time(at, rows.time)
+            transient = kernel.transient_between(features, rows.features)[:, rows.trial]
+            cross += transient * kernel.transient_in_time(at, rows.time)
         cross += kernel.curve_between(at, rows.time)
         inner = solve_triangular(self.factor, cross.T, lower=True, check_finite=False)
         final = kernel.final + kernel.alone * len(kernel.final_scales)
-        prior = kernel.curve + final * kernel.grown(time) ** 2 + kernel.way * (1 - time) ** 2
+        prior = kernel.curve + final * kernel.growth(time) ** 2 + kernel.transient * (1 - time) ** 2
         return np.asarray(np.maximum(prior - (inner * inner).sum(0), 1e-12))
 
     def draws(
@@ -252,7 +252,9 @@ class Process:
         for time in np.unique(rows.time):
             here = rows.time == time
             observed[here] = prior(rows.features[rows.trial[here]], float(time))
-        observed += rng.standard_normal((len(rows.features), num))[rows.trial] * kernel.luck**0.5
+        observed += (
+            rng.standard_normal((len(rows.features), num))[rows.trial] * kernel.trial_effect**0.5
+        )
         observed += rng.standard_normal(observed.shape) * (kernel.noise + JITTER) ** 0.5
         weights = self.solve(rows.target[:, None] - observed)
 
@@ -288,21 +290,28 @@ def _prior(
 
         return function
 
-    scales, way_scales = kernel.final_scales[kernel.groups], kernel.way_scales[kernel.groups]
+    scales, transient_scales = (
+        kernel.final_scales[kernel.groups],
+        kernel.transient_scales[kernel.groups],
+    )
     final = waves(scales, kernel.final, num_waves)
     members = [kernel.groups == group for group in range(len(kernel.final_scales))]
     few = num_waves // 6  # in one or two dimensions
     alone = [(mine, waves(scales[mine], kernel.alone, few)) for mine in members]
-    way = waves(np.append(way_scales, kernel.way_scale), kernel.way, num_waves)
+    transient = waves(
+        np.append(transient_scales, kernel.transient_time_scale), kernel.transient, num_waves
+    )
     curve = waves(np.array([kernel.curve_scale]), kernel.curve, few)
 
     def functions(features: Array, time: float) -> Array:
         values = final(features)
         for mine, function in alone:
             values += function(features[:, mine])
-        values *= kernel.grown(time)
+        values *= kernel.growth(time)
         if time < 1:
-            values += (1 - time) * way(np.column_stack([features, np.full(len(features), time)]))
+            values += (1 - time) * transient(
+                np.column_stack([features, np.full(len(features), time)])
+            )
         return np.asarray(values + curve(np.array([[time]])))
 
     return functions

@@ -61,7 +61,7 @@ def _good_is_high(surrogate: Surrogate, uniforms: Array) -> Array:
 
 
 def good_indices(surrogate: Surrogate, seed: int) -> tuple[Indices, Indices]:
-    """Indices of the surrogate's mean and of functions from its copies among good configs."""
+    """Indices among good configs: of the surrogate's mean, and of its cross-validation models."""
     base, others = good_points(surrogate, seed)
     uniforms = np.concatenate([base, *(other for other, _ in others)])
     units = surrogate.encoding.design(uniforms[:, :-1])

@@ -67,7 +67,7 @@ class Predictions:
             means = np.array([p.mean(features, float(time)) for p in processes])
             inside = np.array(
                 [
-                    p.variance(features, float(time)) + p.kernel.luck + p.kernel.noise
+                    p.variance(features, float(time)) + p.kernel.trial_effect + p.kernel.noise
                     for p in processes
                 ]
             )

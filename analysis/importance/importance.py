@@ -1,11 +1,12 @@
 """Which hyperparameters decide the score at full budget, and how sure that is.
 
 The surrogate (`surrogate.py`) draws functions that give the score at full budget anywhere in
-the declared space; their Sobol indices (`sobol.py`) are the shares. So do copies that each
-missed a part of the trials. Value and interval are those of all these functions: what the data
-leave open, and what hangs on single trials (a bagged posterior, Huggins and Miller 2023). A column
-of random numbers that every copy is shown gives the floor. docs/importance.md has the method, what
-a share means for a conditional hyperparameter, and how often all this was right.
+the declared space; their Sobol indices (`sobol.py`) are the shares. So do cross-validation models,
+each fitted without a part of the trials. Value and interval are those of all these functions: what
+the data leave open, and what depends on single trials (a bagged posterior; Huggins, Miller 2023).
+A column of random numbers that each of these models is shown gives the noise threshold.
+docs/importance.md has the method, what a share means for a conditional hyperparameter, and how
+often all this was right.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ import numpy as np
 from analysis.importance.encoding import Array
 from analysis.importance.fanova import compute_fanova
 from analysis.importance.good_region import good_indices
-from analysis.importance.indices import RANKED, TOO_FEW, Estimate, Importance, Pair, Share
+from analysis.importance.indices import RANKED, TOO_FEW, Importance, Pair, Share
 from analysis.importance.sobol import Indices, indices, make_design
 from analysis.importance.surrogate import NoSurrogate, Surrogate, fit_surrogate, fit_values
+from analysis.statistics.intervals import Interval
 from deepsight.run_store import Study, TrialRecord
 
 __all__ = [
     "RANKED",
     "TOO_FEW",
-    "Estimate",
     "Importance",
     "Pair",
     "Share",
@@ -49,9 +50,9 @@ than the tails of what the data allow. Chosen on the tables to design on (docs/i
 REACH = 1.96
 """Standard errors by which the variance of the scores may exceed what the functions say."""
 LEAST = 0.01
-"""The lowest floor: less than one percent of the variance is nothing to act on."""
+"""The lowest noise threshold: less than one percent of the variance is nothing to act on."""
 NEGLIGIBLE = 0.05
-"""A hyperparameter hardly matters if its share is surely below this, whatever the floor is."""
+"""A hyperparameter hardly matters if its share is surely below this, whatever the threshold is."""
 METHOD = "Sobol indices of a Gaussian process over (hyperparameters, log epoch) at full budget"
 
 
@@ -119,18 +120,18 @@ def _importance(
     pairs: tuple[Pair, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
     if isinstance(surrogate, NoSurrogate):
-        verdict, reason, quality, floor = TOO_FEW, surrogate.reason, None, 0.0
+        verdict, reason, quality, noise_threshold = TOO_FEW, surrogate.reason, None, 0.0
     else:
         whole, draws = (good_indices if region == "good" else _indices)(surrogate, seed)
         names = surrogate.encoding.names
-        floor = max(float(np.percentile(draws.total[-1], 95)), LEAST)
+        noise_threshold = max(float(np.percentile(draws.total[-1], 95)), LEAST)
         unseen = _unseen(whole, surrogate)
-        shares = _shares(names, whole, draws, floor, unseen)
+        shares = _shares(names, whole, draws, noise_threshold, unseen)
         pairs = _pairs(names, whole, draws, unseen)
         quality = surrogate.quality
         first = names.index(shares[0].name)
         leads = [float((_places(draws, u)[1][first] <= 2).mean()) for u in (0.0, unseen)]
-        verdict, reason = _verdict(shares, surrogate, floor, *leads)
+        verdict, reason = _verdict(shares, surrogate, noise_threshold, *leads)
         left_out = tuple(surrogate.encoding.left_out.items())
     return Importance(
         what=what,
@@ -140,7 +141,7 @@ def _importance(
         shares=shares,
         left_out=left_out,
         pairs=pairs,
-        floor=floor,
+        noise_threshold=noise_threshold,
         verdict=verdict,
         reason=reason,
         quality=quality,
@@ -151,7 +152,7 @@ def _importance(
 
 
 def _indices(surrogate: Surrogate, seed: int) -> tuple[Indices, Indices]:
-    """Of functions of the whole fit, and of the copies' with the random column last."""
+    """Of functions of the whole fit; of the cross-validation models, the random column last."""
     plain = make_design(surrogate.encoding, NUM_POINTS, seed)
     whole = indices(surrogate.final_samples(plain.points, NUM_DRAWS, seed), plain)
     noisy = make_design(surrogate.encoding, NUM_POINTS, seed + 1, random=True)
@@ -173,8 +174,8 @@ def _unseen(whole: Indices, surrogate: Surrogate) -> float:
     return REACH * math.sqrt(excess / (int(explorers.sum()) or len(explorers)))
 
 
-def _estimate(whole: Array, draws: Array, unseen: float = 0.0) -> Estimate:
-    """Mean and interval of the draws of the whole fit and of the copies.
+def _interval(whole: Array, draws: Array, unseen: float = 0.0) -> Interval:
+    """Mean and interval of the draws of the whole fit and of the cross-validation models.
 
     All of the `unseen` variance may be due to this hyperparameter, or none of it.
     """
@@ -182,25 +183,25 @@ def _estimate(whole: Array, draws: Array, unseen: float = 0.0) -> Estimate:
     low, high = np.percentile(both, INTERVAL)
     low, high = np.clip([low / (1 + unseen), (high + unseen) / (1 + unseen)], 0.0, 1.0)
     value = min(max(float(both.mean()), 0.0), 1.0)  # beyond lie errors of the estimators only
-    return Estimate(value, min(float(low), value), max(float(high), value))
+    return Interval(value, min(float(low), value), max(float(high), value))
 
 
 def _shares(
-    names: Sequence[str], whole: Indices, draws: Indices, floor: float, unseen: float
+    names: Sequence[str], whole: Indices, draws: Indices, noise_threshold: float, unseen: float
 ) -> tuple[Share, ...]:
     best, worst = _places(draws, unseen)
     shares = []
     for index, name in enumerate(names):
-        total = _estimate(whole.total[index], draws.total[index], unseen)
+        total = _interval(whole.total[index], draws.total[index], unseen)
         shares.append(
             Share(
                 name=name,
-                main=_estimate(whole.main[index], draws.main[index], unseen),
+                main=_interval(whole.main[index], draws.main[index], unseen),
                 total=total,
-                above_floor=total.low > floor,
+                above_noise=total.low > noise_threshold,
                 rank_low=math.floor(np.percentile(best[index], INTERVAL[0])),
                 rank_high=math.ceil(np.percentile(worst[index], INTERVAL[1])),
-                text=_sentence(name, total, floor),
+                text=_sentence(name, total, noise_threshold),
             )
         )
     return tuple(sorted(shares, key=lambda share: -share.total.value))
@@ -217,9 +218,9 @@ def _places(draws: Indices, unseen: float) -> tuple[Array, Array]:
     return np.asarray(best), np.asarray(worst, dtype=float)
 
 
-def _sentence(name: str, total: Estimate, floor: float) -> str:
+def _sentence(name: str, total: Interval, noise_threshold: float) -> str:
     share = f"{_percent(total.value)} [{_percent(total.low)}, {_percent(total.high)}]"
-    if total.low > floor:
+    if total.low > noise_threshold:
         return f"{name} matters: a total share of {share}."
     if total.high <= NEGLIGIBLE:
         return f"{name} hardly matters: a total share of {share}."
@@ -232,7 +233,7 @@ def _percent(share: float) -> str:
 
 def _pairs(names: Sequence[str], whole: Indices, draws: Indices, unseen: float) -> tuple[Pair, ...]:
     found = [
-        Pair(names[i], names[j], _estimate(whole.pairs[i, j], draws.pairs[i, j], unseen))
+        Pair(names[i], names[j], _interval(whole.pairs[i, j], draws.pairs[i, j], unseen))
         for i in range(len(names))
         for j in range(i + 1, len(names))
     ]
@@ -240,23 +241,27 @@ def _pairs(names: Sequence[str], whole: Indices, draws: Indices, unseen: float) 
 
 
 def _verdict(
-    shares: Sequence[Share], surrogate: Surrogate, floor: float, leads: float, surely: float
+    shares: Sequence[Share],
+    surrogate: Surrogate,
+    noise_threshold: float,
+    leads: float,
+    surely: float,
 ) -> tuple[str, str]:
     """Whether the ranking may be shown as one, and why.
 
     Args:
         shares: The largest first.
         surrogate: What they are of.
-        floor: What a column of random numbers gets.
+        noise_threshold: What a column of random numbers gets.
         leads: Share of the draws in which the first is among the first two.
         surely: The same, whoever else the unseen variance is due to.
     """
     quality, first = surrogate.quality, shares[0]
     if not quality.holds_out:
         return TOO_FEW, f"The surrogate does not predict held-out trials. {quality.text}"
-    if not first.above_floor:
+    if not first.above_noise:
         return TOO_FEW, (
-            f"Nothing is above what a column of random numbers gets ({_percent(floor)}): "
+            f"Nothing is above what a column of random numbers gets ({_percent(noise_threshold)}): "
             f"{first.text}"
         )
     if leads < SURE:
@@ -269,5 +274,8 @@ def _verdict(
             f"Few configs make up most of the variance of the score, and too few explorers are "
             f"among them: {first.name} may owe its first place to which ones were tried."
         )
-    above = sum(share.above_floor for share in shares)
-    return RANKED, f"{above} of {len(shares)} are above the floor of {_percent(floor)}."
+    above = sum(share.above_noise for share in shares)
+    return (
+        RANKED,
+        f"{above} of {len(shares)} are above the noise threshold of {_percent(noise_threshold)}.",
+    )

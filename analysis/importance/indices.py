@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from analysis.statistics.intervals import Interval
 from deepsight.notebook import block_html, table_html
 
-Estimate = Interval
 RANKED = "ranked"
 TOO_FEW = "too few trials to say"
 
@@ -49,7 +48,7 @@ class Share:
     """By itself: the variance of the mean score given this hyperparameter (Sobol 2001)."""
     total: Interval
     """With all that it interacts in: what would remain if all others were known."""
-    above_floor: bool
+    above_noise: bool
     """Whether the total is clearly above what a column of random numbers gets."""
     rank_low: int
     """Its best plausible place by total, 1 the most important."""
@@ -86,7 +85,7 @@ class Importance:
     """Hyperparameters of the space that have no share, each with the reason."""
     pairs: tuple[Pair, ...]
     """By share, the largest first."""
-    floor: float
+    noise_threshold: float
     """The total share below which a random column stays 95 times in 100, at least 1 %."""
     verdict: str
     """``ranked`` or ``too few trials to say``."""
@@ -105,7 +104,7 @@ class Importance:
         """In a notebook: the verdict, and the total shares with their intervals."""
         columns = ["hyperparameter", "total share", "low", "high", "above chance"]
         rows = [
-            (s.name, s.total.value, s.total.low, s.total.high, s.above_floor) for s in self.shares
+            (s.name, s.total.value, s.total.low, s.total.high, s.above_noise) for s in self.shares
         ]
         title = f"What decides {self.what} after {self.epoch} epochs: {self.verdict}"
         return block_html(title, [self.reason], table_html(columns, rows) if rows else "")

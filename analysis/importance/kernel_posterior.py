@@ -19,7 +19,7 @@ from scipy.linalg import LinAlgError
 from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 from scipy.optimize import minimize
 
-from analysis.importance.gaussian_process import JITTER, Array, Kernel, Process, Rows, bell
+from analysis.importance.gaussian_process import JITTER, Array, Kernel, Process, Rows, rbf
 
 LOWEST_SCALE, HIGHEST_VARIANCE, FAR = -4.0, 5.0, 12.0
 """Bounds of log parameters: length scales (of features between 0 and 1) from below, variances (of
@@ -31,13 +31,13 @@ half the logarithm of the number of groups. Those of final scores of 450 random 
 three real tables have mean 0.3 and deviation 1.2 in 8 or 9 groups; the prior is a little wider and
 longer (docs/decisions/0041)."""
 OTHERS = {
-    "way_scale": (0.0, 1.0),
+    "transient_time_scale": (0.0, 1.0),
     "final": (0.0, 1.5),
     "alone": (-2.0, 2.0),
-    "way": (0.0, 1.5),
+    "transient": (0.0, 1.5),
     "curve_scale": (0.0, 1.0),
     "curve": (0.0, 2.0),
-    "luck": (-5.0, 2.0),
+    "trial_effect": (-5.0, 2.0),
     "noise": (-4.0, 2.0),
     "head_start": (0.5, 0.5),
 }
@@ -77,7 +77,7 @@ class Posterior:
     def bounds(self) -> Array:
         """(parameters, 2)."""
         others = {name: (-FAR, HIGHEST_VARIANCE) for name in OTHERS}
-        others |= {"way_scale": (LOWEST_SCALE, FAR), "curve_scale": (LOWEST_SCALE, FAR)}
+        others |= {"transient_time_scale": (LOWEST_SCALE, FAR), "curve_scale": (LOWEST_SCALE, FAR)}
         others["head_start"] = (-FAR, FAR)
         return np.array([(LOWEST_SCALE, FAR)] * 2 * self.num_groups + list(others.values()))
 
@@ -208,43 +208,43 @@ class _Chain:
 def _likelihood(posterior: Posterior, kernel: Kernel) -> tuple[float, Array]:
     """Logarithm of the marginal likelihood, up to a constant, and its gradient by theta."""
     rows, apart, times = posterior.rows, posterior.apart, posterior.rows.times
-    alone = kernel.alone * bell(apart / (kernel.final_scales**2)[:, None, None])
-    joint = kernel.final * bell(np.tensordot(kernel.final_scales**-2.0, apart, 1))
-    way = kernel.way * bell(np.tensordot(kernel.way_scales**-2.0, apart, 1))
-    grown, in_time = kernel.grown(times), kernel.way_in_time(times, times)
+    alone = kernel.alone * rbf(apart / (kernel.final_scales**2)[:, None, None])
+    joint = kernel.final * rbf(np.tensordot(kernel.final_scales**-2.0, apart, 1))
+    transient = kernel.transient * rbf(np.tensordot(kernel.transient_scales**-2.0, apart, 1))
+    growth, in_time = kernel.growth(times), kernel.transient_in_time(times, times)
     curve = kernel.curve_between(times, times)
 
     final = rows.of_trials(joint + alone.sum(0))
-    on_the_way = rows.of_trials(way) * rows.of_times(in_time)
-    covariance = final * rows.of_times(np.outer(grown, grown))
-    covariance += on_the_way
+    transient = rows.of_trials(transient) * rows.of_times(in_time)
+    covariance = final * rows.of_times(np.outer(growth, growth))
+    covariance += transient
     covariance += rows.of_times(curve)
-    covariance += kernel.luck * rows.same_trial
+    covariance += kernel.trial_effect * rows.same_trial
     covariance.ravel()[:: len(covariance) + 1] += kernel.noise + JITTER
     value, slope = _value_and_slope(covariance, rows.target)
 
-    growing = kernel.grown(rows.time)
-    by_trial = rows.by_trial((rows.by_trial(slope * growing[:, None]) * growing).T)
-    on_the_way *= slope
-    by_way = rows.by_trial(rows.by_trial(on_the_way).T) / 2
+    growth_by_row = kernel.growth(rows.time)
+    by_trial = rows.by_trial((rows.by_trial(slope * growth_by_row[:, None]) * growth_by_row).T)
+    transient *= slope
+    by_transient = rows.by_trial(rows.by_trial(transient).T) / 2
     by_joint, by_alone = by_trial * joint / 2, (alone * by_trial).reshape(len(alone), -1) / 2
     flat, apart_in_time = apart.reshape(len(alone), -1), posterior.apart_in_time
     by_curve = rows.at_time.T @ slope @ rows.at_time * curve / 2
-    way_by_time = rows.at_time.T @ on_the_way @ rows.at_time / 2
+    transient_by_time = rows.at_time.T @ transient @ rows.at_time / 2
     gradient = np.concatenate(
         [
             (flat @ by_joint.ravel() + (flat * by_alone).sum(1)) / kernel.final_scales**2,
-            flat @ by_way.ravel() / kernel.way_scales**2,
+            flat @ by_transient.ravel() / kernel.transient_scales**2,
             [
-                np.vdot(way_by_time, apart_in_time) / kernel.way_scale**2,
+                np.vdot(transient_by_time, apart_in_time) / kernel.transient_time_scale**2,
                 by_joint.sum(),
                 by_alone.sum(),
-                by_way.sum(),
+                by_transient.sum(),
                 np.vdot(by_curve, apart_in_time) / kernel.curve_scale**2,
                 by_curve.sum(),
-                0.5 * kernel.luck * np.vdot(slope, rows.same_trial),
+                0.5 * kernel.trial_effect * np.vdot(slope, rows.same_trial),
                 0.5 * kernel.noise * np.trace(slope),
-                (1 - rows.time) @ ((final * slope) @ growing),
+                (1 - rows.time) @ ((final * slope) @ growth_by_row),
             ],
         ]
     )

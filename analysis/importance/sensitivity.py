@@ -98,7 +98,7 @@ def reportable_shares(importance: Importance) -> list[Share]:
     return [
         share
         for share in importance.shares
-        if share.above_floor
+        if share.above_noise
         and share.total.low >= SMALLEST_REPORTABLE
         and share.total.low >= (share.total.high - share.total.low) / WIDEST_REPORTABLE
     ]

@@ -3,8 +3,8 @@
 It is what a conclusion about the full budget is drawn from when most trials were stopped long
 before, by their score. `gaussian_process.py` is the model, of which there are many: as many
 kernels as are drawn from what the data allow (`kernel_posterior.py`). Here is what they are
-shown of a study and how they are checked: copies are fitted, each without a part of the trials, and
-predict the last score of exactly those (`held_out.py`). The copies also tell how far a
+shown of a study and how they are checked: cross-validation models are fitted, each without a part
+of the trials, and predict the last score of exactly those (`held_out.py`). They also tell how far a
 conclusion depends on which trials there happened to be.
 """
 
@@ -31,17 +31,17 @@ __all__ = ["FitQuality", "NoSurrogate", "Surrogate", "fit_surrogate", "fit_value
 
 MIN_TRIALS = 8
 """Fewer are not fitted."""
-NUM_COPIES = 5
-"""Copies, each of which does not see one part of the trials."""
-MAX_ROWS, COPY_ROWS = 300, 250
-"""Rows by which kernels are chosen, of the whole and of a copy."""
+NUM_FOLDS = 5
+"""CV models, each of which does not see one part of the trials."""
+MAX_ROWS, CV_ROWS = 300, 250
+"""Rows by which kernels are chosen, of the whole fit and of a cross-validation model."""
 MAX_KNOWN = 1000
 """Rows that a process predicts from."""
 SMALL = 120
 """Rows up to which chains are twice as long: it costs little, and less is known."""
-CHAIN, COPY_CHAIN = (40, 30), (16, 16)
+CHAIN, CV_CHAIN = (40, 30), (16, 16)
 """Trajectories of a chain over kernels: to warm up, and kept."""
-KERNELS, COPY_KERNELS = 10, 4
+KERNELS, CV_KERNELS = 10, 4
 """Kernels taken from a chain, evenly."""
 
 
@@ -66,7 +66,7 @@ class Surrogate:
     data: Data
     processes: tuple[Process, ...]
     """One for each kernel drawn."""
-    copies: tuple[Process, ...]
+    cv_models: tuple[Process, ...]
     """Fitted without a part of the trials, and with one random column at the end."""
     quality: FitQuality
 
@@ -122,16 +122,16 @@ class Surrogate:
         return self._drawn(self.processes, self.encoding.features(units), num, seed)
 
     def final_draws(self, units: Array, random: Array, num: int, seed: int) -> Array:
-        """Plausible expected scores at full budget by the copies, (n, num * len(copies)).
+        """Plausible expected scores at full budget by these models, (n, num * len(cv_models)).
 
         Args:
             units: (n, d).
-            random: (n,) values of the column of random numbers that the copies were shown.
-            num: Functions from the posterior of each copy.
+            random: (n,) values of the column of random numbers that they were shown.
+            num: Functions from the posterior of each model.
             seed: Of the draws.
         """
         features = np.column_stack([self.encoding.features(units), random])
-        return self._drawn(self.copies, features, num, seed)
+        return self._drawn(self.cv_models, features, num, seed)
 
     def _drawn(self, processes: Sequence[Process], features: Array, num: int, seed: int) -> Array:
         rng = np.random.default_rng(seed)
@@ -182,7 +182,7 @@ def fit_surrogate(study: Study, seed: int = 0) -> Surrogate | NoSurrogate:
 
 
 def fit_processes(study: Study, seed: int = 0, points: Points | None = None) -> Fit | NoSurrogate:
-    """The model of `fit_surrogate` by itself, without the copies that check it.
+    """The model of `fit_surrogate` by itself, without the models that check it.
 
     Args:
         study: What `deepsight.run_store.load_study` returns.
@@ -268,24 +268,24 @@ def _processes(posterior: Posterior, thetas: Array, known: Rows, num: int) -> tu
 def _checked(study: Study, fit: Fit, seed: int) -> Surrogate | NoSurrogate:
     if len(set(held_out.alike(fit.data.rows.features))) < 2:
         return NoSurrogate("all trials are alike: none can be held out to check it.")
-    copies, quality = _cross_fit(fit, np.random.default_rng(seed))
+    cv_models, quality = _cross_fit(fit, np.random.default_rng(seed))
     return Surrogate(
-        fit.data, fit.processes, copies, quality, sign=-1.0 if study.mode == "min" else 1.0
+        fit.data, fit.processes, cv_models, quality, sign=-1.0 if study.mode == "min" else 1.0
     )
 
 
 def _cross_fit(fit: Fit, rng: np.random.Generator) -> tuple[tuple[Process, ...], FitQuality]:
-    """Copies without a part of the trials, each with a random column of its own, and their check.
+    """Models without a part of the trials, each with a random column of its own, and their check.
 
-    A copy's chain begins at a kernel of the whole fit: what it owes to the held-out trials is what
-    the warm-up does not unlearn.
+    A model's chain begins at a kernel of the whole fit: what it owes to the held-out trials is
+    what the warm-up does not unlearn.
     """
     data, rows = fit.data, fit.data.rows
     groups = held_out.alike(rows.features)
-    parts = held_out.parts(groups, NUM_COPIES, rng)
+    parts = held_out.parts(groups, NUM_FOLDS, rng)
     num = int(rows.groups.max()) + 1
-    begins = fit.thetas[np.linspace(0, len(fit.thetas) - 1, NUM_COPIES).round().astype(int)]
-    copies: list[Process] = []
+    begins = fit.thetas[np.linspace(0, len(fit.thetas) - 1, NUM_FOLDS).round().astype(int)]
+    cv_models: list[Process] = []
     predictions = held_out.Predictions.none(len(parts))
     for part, whole in enumerate(begins):
         random = rng.uniform(-0.5, 0.5, len(parts))
@@ -297,14 +297,14 @@ def _cross_fit(fit: Fit, rng: np.random.Generator) -> tuple[tuple[Process, ...],
             np.append(rows.groups, num),
         )
         seen = np.flatnonzero(parts != part)
-        shown = Posterior(_limited(data, noisy, seen, COPY_ROWS, rng))
+        shown = Posterior(_limited(data, noisy, seen, CV_ROWS, rng))
         begin = np.insert(whole, [num, 2 * num], shown.mean[:2])
-        thetas = _draw(shown, begin, rng, COPY_CHAIN)
+        thetas = _draw(shown, begin, rng, CV_CHAIN)
         known = _limited(data, noisy, seen, MAX_KNOWN, rng)
-        mine = _processes(shown, thetas, known, COPY_KERNELS)
+        mine = _processes(shown, thetas, known, CV_KERNELS)
         predictions.add(mine, noisy, np.flatnonzero(parts == part))
-        copies += mine
-    return tuple(copies), held_out.quality(data.scale, rows, predictions, groups)
+        cv_models += mine
+    return tuple(cv_models), held_out.quality(data.scale, rows, predictions, groups)
 
 
 def _points(study: Study, record: TrialRecord) -> list[tuple[int, float]]:

@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from analysis.importance.effects import Effect
+from analysis.importance.indices import Importance, Share
 from analysis.report.findings import Finding, best_sentence
 from analysis.statistics.comparison import Comparison, StudySide
 from analysis.statistics.coordinates import Line
@@ -24,6 +25,8 @@ KEYS: dict[type, dict[str, str]] = {
     Incumbent: {"score": "incumbent", "failed_or_diverged": "lost"},
     StudySide: {"incumbent": "standing"},
     Comparison: {"pairs": "contrasts"},
+    Importance: {"noise_threshold": "floor"},
+    Share: {"above_noise": "above_floor"},
 }
 """Names in the files that differ from those in the code: files keep the names they had."""
 

@@ -118,7 +118,7 @@ def _shares_table(info: Importance) -> Table:
         for s in info.shares
     )
     caption = "Shares of the variance with 95 % intervals; place is the range of plausible ranks"
-    bold = frozenset(i for i, s in enumerate(info.shares) if s.above_floor)
+    bold = frozenset(i for i, s in enumerate(info.shares) if s.above_noise)
     return Table("importance", columns, rows, caption, marked=bold, folded=True)
 
 

@@ -115,7 +115,7 @@ def run(job: Job, num_peers: int) -> dict[str, Any]:
             "total": s.total.value,
             "low": s.total.low,
             "high": s.total.high,
-            "above": s.above_floor,
+            "above": s.above_noise,
         }
         for s in found.shares
     }
@@ -124,7 +124,7 @@ def run(job: Job, num_peers: int) -> dict[str, Any]:
         "job": job,
         "shares": shares,
         "verdict": found.verdict,
-        "floor": found.floor,
+        "noise_threshold": found.noise_threshold,
         "r2": quality and quality.r2,
         "rank": quality and quality.rank_correlation,
         "left_out": dict(found.left_out),

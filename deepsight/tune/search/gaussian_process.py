@@ -68,7 +68,7 @@ class GaussianProcess:
         variance = np.maximum(self.kernel.signal - (solved**2).sum(0), 1e-9)
         return self.mean + self.spread * mean, self.spread * np.sqrt(variance)
 
-    def believing(self, rows: np.ndarray) -> GaussianProcess:
+    def with_fantasies(self, rows: np.ndarray) -> GaussianProcess:
         """The process that has seen its own predictions at `rows` (Ginsbourger et al. 2010)."""
         seen = (self.predict(rows)[0] - self.mean) / self.spread
         return _condition(

@@ -66,7 +66,7 @@ def propose(
         model = fit(rows, scores, np.append(encoder.owners, len(space)))
         waiting = [t.config for t in past if t.state == "running" and not t.scores]
         if waiting:
-            model = model.believing(_at(encoder.encode(waiting), 1.0))
+            model = model.with_fantasies(_at(encoder.encode(waiting), 1.0))
         tried = encoder.encode([t.config for t in scored] + waiting)
         return encoder.decode(_best_candidate(model, encoder, tried, rng))
 

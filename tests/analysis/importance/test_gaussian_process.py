@@ -54,7 +54,7 @@ def test_likelihood_and_prediction_are_scikit_learns():
     posterior = Posterior(data)
     theta = posterior.start()
     names = list(OTHERS)
-    for name in ("alone", "luck", "curve"):
+    for name in ("alone", "trial_effect", "curve"):
         theta[6 + names.index(name)] = -40.0  # of no account
     process = posterior.process(theta)
     kernel = process.kernel

@@ -8,8 +8,7 @@ import pytest
 from analysis.importance.importance import (
     RANKED,
     TOO_FEW,
-    Estimate,
-    _estimate,
+    _interval,
     _places,
     _sentence,
     compute_cost_importance,
@@ -19,6 +18,7 @@ from analysis.importance.importance import (
 )
 from analysis.importance.sobol import Indices
 from analysis.importance.surrogate import NoSurrogate, fit_surrogate
+from analysis.statistics.intervals import Interval
 from deepsight.space import choice, uniform, when
 from tests.analysis.random_studies import make_study, study_of
 
@@ -58,11 +58,11 @@ def test_the_ranking_is_that_of_the_final_score(importance):
     shares = {s.name: s for s in importance.shares}
     assert importance.verdict == RANKED
     assert importance.shares[0].name == "main"
-    assert shares["main"].above_floor
+    assert shares["main"].above_noise
     assert shares["main"].rank_low == shares["main"].rank_high == 1
     assert shares["early"].total.value < 0.03
-    assert not shares["idle"].above_floor
-    assert not shares["early"].above_floor
+    assert not shares["idle"].above_noise
+    assert not shares["early"].above_noise
 
 
 def test_shares_are_shares(importance):
@@ -205,29 +205,29 @@ def test_degenerate_studies_get_an_answer(study, change):
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "floor", "said"),
+    ("low", "high", "noise_threshold", "said"),
     [
         (0.0, 0.76, 0.8, "cannot be told from chance"),
         (0.0, 0.04, 0.01, "hardly matters"),
         (0.3, 0.6, 0.1, "matters"),
     ],
 )
-def test_a_wide_interval_is_not_said_to_hardly_matter(low, high, floor, said):
+def test_a_wide_interval_is_not_said_to_hardly_matter(low, high, noise_threshold, said):
     """In a small study random numbers get large shares too; that makes no share a small one."""
-    text = _sentence("x", Estimate(0.5 * (low + high), low, high), floor)
+    text = _sentence("x", Interval(0.5 * (low + high), low, high), noise_threshold)
     assert text.startswith(f"x {said}:")
 
 
 def test_an_estimate_is_the_mean_and_the_interval_of_all_draws():
     whole, draws = np.full(10, 0.5), np.linspace(0.0, 1.0, 1001)
-    estimate = _estimate(whole, draws)
+    estimate = _interval(whole, draws)
     assert estimate.value == pytest.approx(0.5)
     assert (estimate.low, estimate.high) == (pytest.approx(0.01, 0.1), pytest.approx(0.99, 0.01))
 
 
 def test_variance_that_was_not_seen_may_be_anybodys():
     """As much again: a share of 0.4 is then between 0.2 and 0.7."""
-    share = _estimate(np.full(10, 0.4), np.full(10, 0.4), unseen=1.0)
+    share = _interval(np.full(10, 0.4), np.full(10, 0.4), unseen=1.0)
     assert (share.value, share.low, share.high) == pytest.approx((0.4, 0.2, 0.7))
 
 

@@ -28,7 +28,7 @@ def test_small_studies_of_real_curves_do_not_mislead():
                 "total": s.total.value,
                 "low": s.total.low,
                 "high": s.total.high,
-                "above": s.above_floor,
+                "above": s.above_noise,
             }
             for s in found.shares
         }

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from analysis.importance.effects import BestRegion, Effect, EffectPoint, Effects
-from analysis.importance.importance import RANKED, TOO_FEW, Estimate, Importance, Share
+from analysis.importance.importance import RANKED, TOO_FEW, Importance, Share
 from analysis.importance.sensitivity import EPOCH_SECONDS, Sensitivity
 from analysis.report.findings import compute_findings
 from analysis.report.study_results import compute_study_results
-from analysis.statistics.intervals import rank_correlation
+from analysis.statistics.intervals import Interval, rank_correlation
 from tests.analysis.studies import SMALL, hand_study, ramp, trial
 
 DATA = {"counts": {"val": {"a": 500, "b": 500}}}
@@ -82,7 +82,7 @@ def test_the_searchers_gain_over_explorers(tmp_path):
 
 
 def sensitivity_of(verdict):
-    share = Share("optim.lr", Estimate(0.6, 0.5, 0.7), Estimate(0.7, 0.6, 0.8), True, 1, 1, "clear")
+    share = Share("optim.lr", Interval(0.6, 0.5, 0.7), Interval(0.7, 0.6, 0.8), True, 1, 1, "clear")
     stated = {
         "what": "val_accuracy",
         "method": "m",
@@ -90,7 +90,7 @@ def sensitivity_of(verdict):
         "epoch": 9,
         "shares": (share,),
         "pairs": (),
-        "floor": 0.05,
+        "noise_threshold": 0.05,
         "verdict": verdict,
         "reason": "r",
         "quality": None,

@@ -60,7 +60,7 @@ def test_the_gradient_is_that_of_the_loss(data):
 def test_believing_changes_how_sure_it_is_and_not_what_it_expects(data):
     model = fit(*data, np.arange(3))
     new = np.random.default_rng(3).random((5, 3))
-    believed = model.believing(new)
+    believed = model.with_fantasies(new)
     np.testing.assert_allclose(believed.predict(new)[0], model.predict(new)[0], atol=1e-3)
     assert (believed.predict(new)[1] < model.predict(new)[1]).all()
 
