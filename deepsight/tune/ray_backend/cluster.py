@@ -61,6 +61,8 @@ def run_on_ray(search: Search, header: StudyHeader, joined: bool) -> None:
                 num_samples=-1,
                 reuse_actors=True,
                 verbose=0,
+                # says nothing at this level; a notebook's, its default there, clears our progress
+                progress_reporter=tune.CLIReporter(),
                 raise_on_failed_trial=False,
                 trial_dirname_creator=lambda trial: str(trial.trial_id),
                 trial_name_creator=lambda trial: str(trial.trial_id),
