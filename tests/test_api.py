@@ -12,6 +12,7 @@ import pytest
 import deepsight
 from deepsight import api
 from deepsight.run_store import load_study
+from deepsight.space import choice
 from deepsight.tune.driver import Outcome
 
 ROOT = Path(__file__).parent.parent
@@ -81,9 +82,10 @@ def test_a_study_shows_itself_and_escapes_what_others_wrote(tmp_path):
     assert best.trial_id in page
     assert all(name in page for name in study.space)
     assert page.count("<tr>") == 1 + min(5, sum(map(study.has_full_budget, study.records)))
-    evil = dataclasses.replace(
-        study, metric="<script>", directory=tmp_path / "<img>", space=study.space | {"<b>": None}
+    header = dataclasses.replace(
+        study.header, metric="<script>", space=dict(study.space) | {"<b>": choice("<i>&")}
     )
+    evil = dataclasses.replace(study, header=header, directory=tmp_path / "<img>")
     for record in evil.records:
         record.rows[-1]["<script>"] = 0.5
         record.config["<b>"] = "<i>&"
