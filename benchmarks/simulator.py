@@ -159,16 +159,27 @@ class RayAsha:
 
     def result(self, trial: str, epoch: int, score: float) -> bool:
         """As Tune's controller calls them: the searcher hears a stopped trial as complete."""
-        result = {"training_iteration": epoch, "score": score}
-        light = SimpleNamespace(trial_id=trial)
-        if self.asha.on_trial_result(None, light, result) == TrialScheduler.STOP:
-            self.asha.on_trial_complete(None, light, result)
-            if self.optuna:
-                self.optuna.on_trial_complete(trial, result)
-            return False
-        if self.optuna:
-            self.optuna.on_trial_result(trial, result)
-        return True
+        return hear(self.asha, self.optuna, trial, epoch, score)
+
+
+def hear(
+    asha: AsyncHyperBandScheduler,
+    optuna_search: OptunaSearch | None,
+    trial: str,
+    epoch: int,
+    score: float,
+) -> bool:
+    """A result as Tune's controller passes it on; returns whether the trial continues."""
+    result = {"training_iteration": epoch, "score": score}
+    light = SimpleNamespace(trial_id=trial)
+    if asha.on_trial_result(None, light, result) == TrialScheduler.STOP:
+        asha.on_trial_complete(None, light, result)
+        if optuna_search:
+            optuna_search.on_trial_complete(trial, result)
+        return False
+    if optuna_search:
+        optuna_search.on_trial_result(trial, result)
+    return True
 
 
 class OptunaAlone:

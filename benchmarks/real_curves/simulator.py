@@ -24,14 +24,14 @@ from optuna.distributions import BaseDistribution
 from optuna.pruners import BasePruner, HyperbandPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, GPSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
-from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
+from ray.tune.schedulers import AsyncHyperBandScheduler
 from ray.tune.search.optuna import OptunaSearch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from benchmarks.real_curves.table import Table
-from benchmarks.simulator import UNLIMITED, NoRecord
+from benchmarks.simulator import UNLIMITED, NoRecord, hear
 from deepsight.config import Value
 from deepsight.optuna_distributions import to_distribution
 from deepsight.space import decide, sample
@@ -279,21 +279,12 @@ class RayAsha:
 
     def result(self, trial: str, epoch: int, score: float) -> bool:
         """As Tune's controller calls them: the searcher hears a stopped trial as complete."""
-        light = SimpleNamespace(trial_id=trial)
         if math.isnan(score):
-            self.asha.on_trial_remove(None, light)
+            self.asha.on_trial_remove(None, SimpleNamespace(trial_id=trial))
             if self.optuna:
                 self.optuna.on_trial_complete(trial, error=True)
             return False
-        result = {"training_iteration": epoch, "score": score}
-        if self.asha.on_trial_result(None, light, result) == TrialScheduler.STOP:
-            self.asha.on_trial_complete(None, light, result)
-            if self.optuna:
-                self.optuna.on_trial_complete(trial, result)
-            return False
-        if self.optuna:
-            self.optuna.on_trial_result(trial, result)
-        return True
+        return hear(self.asha, self.optuna, trial, epoch, score)
 
 
 class OptunaAlone:

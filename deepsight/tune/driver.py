@@ -120,11 +120,7 @@ def run_study(
     interrupt = Interrupt(may_exit=may_exit)
     try:
         with (
-            environment(QUIET),
-            levels_of(),
-            catch_signals(interrupt),
-            ExitStack() as last,
-            ProcessCleanup() as cleanup,
+            _guarded(interrupt) as (last, cleanup),
             _joined(plan, directory, address, interrupt) as (cluster, plan),
         ):
             data = prepare_all(plan)
@@ -171,13 +167,7 @@ def resume_study(
     check_plan(plan, local=not address)
     interrupt = Interrupt(may_exit=may_exit)
     try:
-        with (
-            environment(QUIET),
-            levels_of(),
-            catch_signals(interrupt),
-            ExitStack() as last,
-            ProcessCleanup() as cleanup,
-        ):
+        with _guarded(interrupt) as (last, cleanup):
             writer = last.enter_context(open_study(directory, cleanup.mark))
             if writer.stale and writer.stale.here:
                 end_all(writer.stale.mark)
@@ -190,6 +180,23 @@ def resume_study(
                 return _run(plan, writer, stored, cluster, show_progress, interrupt)
     except KeyboardInterrupt:
         return Outcome(directory, None, interrupt.signal or signal.SIGINT)
+
+
+@contextmanager
+def _guarded(interrupt: Interrupt) -> Iterator[tuple[ExitStack, ProcessCleanup]]:
+    """Signals caught, environment and log levels put back, processes killed at the end.
+
+    Yields:
+        What is closed after the processes are gone, and their cleanup.
+    """
+    with (
+        environment(QUIET),
+        levels_of(),
+        catch_signals(interrupt),
+        ExitStack() as last,
+        ProcessCleanup() as cleanup,
+    ):
+        yield last, cleanup
 
 
 @contextmanager
