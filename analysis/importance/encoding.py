@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepsight.config import Value
-from deepsight.space import Choice, Domain, Float, Int, ordered
+from deepsight.space import Choice, Domain, Float, ordered
 
 Array = npt.NDArray[np.float64]
 
@@ -201,27 +201,18 @@ def _one_hot(unit: Array, index: int) -> Array:
 
 
 def _to_unit(domain: Domain, value: Value) -> float:
+    """The unit of a value: the index of a choice, NaN if it is none; a number's place, 0 to 1."""
     if isinstance(domain, Choice):
-        for index, known in enumerate(domain.values):
-            if type(known) is type(value) and known == value:
-                return float(index)
-        return math.nan
+        return float(domain.index(value)) if domain.contains(value) else math.nan
     assert isinstance(value, int | float)
-    if domain.log:
-        return float(math.log(value / domain.low) / math.log(domain.high / domain.low))
-    return float((value - domain.low) / (domain.high - domain.low))
+    return domain.to_unit(value, padded=False)
 
 
 def from_unit(domain: Domain, unit: float) -> Value:
     """The value at a unit: the inverse of how `Encoding.units` places it."""
     if isinstance(domain, Choice):
         return domain.values[round(unit)]
-    if domain.log:
-        raw = domain.low * (domain.high / domain.low) ** unit
-    else:
-        raw = domain.low + unit * (domain.high - domain.low)
-    raw = float(min(max(raw, domain.low), domain.high))
-    return round(raw) if isinstance(domain, Int) else raw
+    return domain.from_unit(unit, padded=False)
 
 
 def _from_uniform(domain: Domain, uniforms: Array) -> Array:
@@ -230,9 +221,6 @@ def _from_uniform(domain: Domain, uniforms: Array) -> Array:
         return np.asarray(uniforms, dtype=float)
     if isinstance(domain, Choice):
         return np.minimum(np.floor(uniforms * len(domain.values)), len(domain.values) - 1.0)
-    low, high = domain.low - 0.5, domain.high + 0.5
-    raw = low * (high / low) ** uniforms if domain.log else low + uniforms * (high - low)
-    whole = np.clip(np.round(raw), domain.low, domain.high)
-    if domain.log:
-        return np.asarray(np.log(whole / domain.low) / math.log(domain.high / domain.low))
-    return np.asarray((whole - domain.low) / (domain.high - domain.low))
+    drawn = [domain.from_unit(uniform) for uniform in uniforms]
+    units = {value: _to_unit(domain, value) for value in dict.fromkeys(drawn)}
+    return np.array([units[value] for value in drawn])

@@ -146,16 +146,12 @@ def position_on_axis(domain: Domain, value: Value) -> float | None:
     if value is None and not (isinstance(domain, Choice) and None in domain.values):
         return INACTIVE
     if isinstance(domain, Choice):
-        found = [i for i, v in enumerate(domain.values) if v == value and type(v) is type(value)]
-        return (found[0] + 0.5) / len(domain.values) if found else None
+        return domain.to_unit(value) if domain.contains(value) else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if domain.log and value <= 0:
         return None
-    low, high, at = (math.log(x) if domain.log else x for x in (domain.low, domain.high, value))
-    if low == high:
-        return 0.5
-    return min(max((at - low) / (high - low), 0.0), 1.0)
+    return min(max(domain.to_unit(value, padded=False), 0.0), 1.0)
 
 
 def _axis(name: str, domain: Domain, inactive: bool) -> Axis:
