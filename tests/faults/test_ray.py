@@ -17,7 +17,7 @@ pytestmark = [
 
 
 def test_a_worker_and_then_the_driver_killed(tmp_path):
-    study = Planted(tmp_path, trials=8, seconds=0.3)
+    study = Planted(tmp_path, trials=8, seconds=0.6)  # longer than a new process takes to start
     run = study.start()
     study.await_epochs(4, run)
     victim = study.trained()[-1][2]
