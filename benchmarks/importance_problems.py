@@ -17,7 +17,7 @@ from typing import Any
 
 from scipy.stats import qmc
 
-from benchmarks.planted import BEST, CHANCE, PROBLEMS, Config, Problem, bowl, rising, unit
+from benchmarks.planted import BEST, CHANCE, METRIC, PROBLEMS, Config, Problem, bowl, rising, unit
 from benchmarks.simulator import Ours, simulate
 from deepsight.run_store import Study, StudyHeader, TrialRecord
 from deepsight.space import Choice, Domain, Int, Space, choice, decide, loguniform, uniform
@@ -251,7 +251,7 @@ class Recorded(Ours):
     ) -> None:
         settings = {
             "trainable": "benchmarks.planted:BEST",
-            "metric": "score",
+            "metric": METRIC,
             "trials": trials,
             "max_epochs": problem.max_epochs,
             "seed": 100_000 * seed,
@@ -286,7 +286,7 @@ def as_study(problem: Problem, records: list[TrialRecord], rungs: tuple[int, ...
     """The study that `load_study` would return."""
     header = StudyHeader(
         name=problem.name,
-        metric="score",
+        metric=METRIC,
         mode="max",
         max_epochs=problem.max_epochs,
         rungs=tuple(rungs),

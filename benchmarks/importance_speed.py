@@ -17,7 +17,7 @@ from analysis.importance.effects import compute_effects
 from analysis.importance.importance import compute_importance
 from analysis.importance.surrogate import NoSurrogate, fit_surrogate
 from benchmarks.importance_problems import HIDDEN, HPO_LIKE, as_study
-from benchmarks.planted import Problem
+from benchmarks.planted import METRIC, Problem
 from deepsight.run_store import Study, TrialRecord
 from deepsight.space import sample, uniform
 
@@ -43,7 +43,7 @@ def halved_study(trials: int, num_hyperparameters: int, max_epochs: int, seed: i
             {
                 "epoch": e,
                 "time": float(e),
-                "score": problem.score(config, e) + rng.gauss(0.0, problem.noise),
+                METRIC: problem.score(config, e) + rng.gauss(0.0, problem.noise),
             }
             for e in range(1, epochs + 1)
         ]
@@ -59,7 +59,7 @@ def halved_study(trials: int, num_hyperparameters: int, max_epochs: int, seed: i
         )
     going = [record for record in records if not record.explorer]
     for rung in rungs[:-1]:
-        going.sort(key=lambda record: -record.rows[rung - 1]["score"])
+        going.sort(key=lambda record: -record.rows[rung - 1][METRIC])
         for record in going[len(going) // 3 :]:
             del record.rows[rung:]
         going = going[: len(going) // 3]

@@ -17,6 +17,8 @@ from deepsight.space import Choice, Domain, choice, loguniform, randint, uniform
 
 BEST = 0.95
 """The best final score of every problem."""
+METRIC = "val_accuracy"
+"""What the scores are called: a share, as importance has to know."""
 CHANCE = 0.1
 """The score of a model that has learnt nothing."""
 

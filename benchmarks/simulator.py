@@ -19,7 +19,7 @@ import optuna
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
-from benchmarks.planted import Problem
+from benchmarks.planted import METRIC, Problem
 from deepsight.space import sample
 from deepsight.tune.plan import resolve_study
 from deepsight.tune.search.optuna_space import suggest_point
@@ -109,7 +109,7 @@ class Ours:
     def __init__(self, problem: Problem, seed: int, **settings: Any) -> None:
         values = {
             "trainable": "benchmarks.planted:BEST",
-            "metric": "score",
+            "metric": METRIC,
             "trials": UNLIMITED,
             "max_epochs": problem.max_epochs,
             "seed": 100_000 * seed,
@@ -128,7 +128,7 @@ class Ours:
 
     def result(self, trial: str, epoch: int, score: float) -> bool:
         """What Ray's scheduler would answer."""
-        return self.search.result(trial, {"epoch": epoch, "score": score})
+        return self.search.result(trial, {"epoch": epoch, METRIC: score})
 
 
 class RayAsha:
@@ -144,8 +144,8 @@ class RayAsha:
             def define(trial: Any) -> None:
                 suggest_point(trial, problem.space, {})
 
-            self.optuna = OptunaSearch(define, metric="score", mode="max", seed=seed)
-        self.asha = AsyncHyperBandScheduler(metric="score", mode="max", max_t=problem.max_epochs)
+            self.optuna = OptunaSearch(define, metric=METRIC, mode="max", seed=seed)
+        self.asha = AsyncHyperBandScheduler(metric=METRIC, mode="max", max_t=problem.max_epochs)
 
     def next(self) -> tuple[str, Mapping[str, Any], int] | None:
         """A new trial: this scheduler never takes one up again."""
@@ -170,7 +170,7 @@ def hear(
     score: float,
 ) -> bool:
     """A result as Tune's controller passes it on; returns whether the trial continues."""
-    result = {"training_iteration": epoch, "score": score}
+    result = {"training_iteration": epoch, METRIC: score}
     light = SimpleNamespace(trial_id=trial)
     if asha.on_trial_result(None, light, result) == TrialScheduler.STOP:
         asha.on_trial_complete(None, light, result)

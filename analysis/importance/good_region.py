@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy.stats import qmc
 
 from analysis.importance.encoding import Array
-from analysis.importance.sobol import TINY, Indices
+from analysis.importance.sobol import Indices, divisor
 from analysis.importance.surrogate import Surrogate
 
 QUANTILE = 0.75
@@ -76,7 +76,8 @@ def _indices(values: Array, at: Array, found: list[npt.NDArray[np.bool_]]) -> In
     """Indices of (n (2 + d), m) `values`: base points, then a block a hyperparameter."""
     num, size = at.shape
     blocks = values.reshape(size + 1, num, -1)
-    variance = np.maximum(blocks[0].var(axis=0), TINY)
+    variance = blocks[0].var(axis=0)
+    whole = divisor(variance, blocks[0])
     total = np.stack(
         [
             0.5 * ((blocks[0] - blocks[1 + i])[found[i]] ** 2).mean(0)
@@ -87,8 +88,8 @@ def _indices(values: Array, at: Array, found: list[npt.NDArray[np.bool_]]) -> In
     )
     main = np.stack([_between_bins(at[:, i], blocks[0]) for i in range(size)])
     pairs = np.zeros((size, size, values.shape[1]))
-    kurtosis = ((blocks[0] - blocks[0].mean(0)) ** 4).mean(0) / variance**2
-    return Indices(main / variance, total / variance, pairs, variance, kurtosis)
+    kurtosis = ((blocks[0] - blocks[0].mean(0)) ** 4).mean(0) / whole**2
+    return Indices(main / whole, total / whole, pairs, variance, kurtosis)
 
 
 def _between_bins(unit: Array, values: Array) -> Array:

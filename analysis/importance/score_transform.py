@@ -12,6 +12,9 @@ from analysis.importance.encoding import Array
 EDGE = 0.01
 """By which 0 and 1 are moved outwards, so that a share of 0 or 1 has a logit."""
 
+SHARES = frozenset({"accuracy", "acc", "f1", "recall", "precision", "auc", "auroc"})
+"""Last words of the names of metrics that are shares, of images for example."""
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -62,10 +65,19 @@ class Scale:
         return slopes
 
 
-def scales_for(scores: Array) -> list[Scale]:
-    """The scales on which such scores can be modelled, the plain one first."""
+def is_share(metric: str) -> bool:
+    """Whether a metric is a share by its name, as ``val_accuracy`` is and ``mse`` is not.
+
+    That its values lie between 0 and 1 does not make it one: an error in metres may do so too, and
+    in micrometres it would not.
+    """
+    return metric.lower().rsplit("_", 1)[-1] in SHARES
+
+
+def scales_for(scores: Array, metric: str) -> list[Scale]:
+    """The scales on which scores of a metric can be modelled, the plain one first."""
     links = ["identity"]
-    if scores.min() >= 0 and scores.max() <= 1:
+    if is_share(metric) and scores.min() >= 0 and scores.max() <= 1:
         links.append("logit")
     if scores.min() > 0:
         links.append("log")

@@ -18,7 +18,8 @@ from scipy.stats import qmc
 
 from analysis.importance.encoding import Array, Encoding
 
-TINY = 1e-12
+ROUNDING = 1e-12
+"""Of the largest value: values that differ by less differ by rounding only."""
 
 
 @dataclass(frozen=True)
@@ -75,15 +76,25 @@ def indices(values: Array, design: Design) -> Indices:
     centred = blocks - blocks[:2].mean(axis=(0, 1))
     a, b, ab, ba = centred[0], centred[1], centred[2 : 2 + size], centred[2 + size :]
     variance = 0.5 * ((a * a).mean(0) + (b * b).mean(0))
-    safe = np.maximum(variance, TINY)
+    whole = divisor(variance, values)
     main = 0.5 * ((b * (ab - a)).mean(1) + (a * (ba - b)).mean(1))
     total = 0.25 * (((a - ab) ** 2).mean(1) + ((b - ba) ** 2).mean(1))
     # AB[i] and BA[j] share exactly the numbers of i and j
     closed = np.einsum("inm,jnm->ijm", ab, ba) / design.num
     pairs = 0.5 * (closed + closed.swapaxes(0, 1)) - main[:, None] - main[None, :]
     pairs[np.diag_indices(size)] = 0.0
-    kurtosis = 0.5 * ((a**4).mean(0) + (b**4).mean(0)) / safe**2
-    return Indices(main / safe, total / safe, pairs / safe, variance, kurtosis)
+    kurtosis = 0.5 * ((a**4).mean(0) + (b**4).mean(0)) / whole**2
+    return Indices(main / whole, total / whole, pairs / whole, variance, kurtosis)
+
+
+def divisor(variance: Array, values: Array) -> Array:
+    """What parts of the `variance` (m,) of `values` (n, m) are divided by to be shares of it.
+
+    Infinity where the values differ by rounding only, so that all shares are 0; the unit of the
+    values plays no part.
+    """
+    rounding = ROUNDING * np.abs(values).max(axis=0)
+    return np.where(variance > rounding**2, variance, np.inf)
 
 
 def sobol_indices(

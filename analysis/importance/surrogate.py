@@ -192,7 +192,7 @@ def fit_processes(study: Study, seed: int = 0, points: Points | None = None) -> 
     points = points or [_points(study, r) for r in study.records]
     told = [(r, p) for r, p in zip(study.records, points, strict=True) if p]
     records = [r for r, _ in told]
-    return _fit(study, records, [p for _, p in told], study.max_epochs, seed, may_bend=True)
+    return _fit(study, records, [p for _, p in told], study.max_epochs, seed, study.metric)
 
 
 def fit_values(
@@ -210,9 +210,12 @@ def _fit(
     points: Points,
     horizon: int,
     seed: int,
-    may_bend: bool = False,
+    metric: str | None = None,
 ) -> Fit | NoSurrogate:
-    """Draw kernels on the best of the scales that the values allow."""
+    """Draw kernels on the best of the scales that the values of a `metric` allow.
+
+    Other values than a metric's are modelled as they are.
+    """
     if len(records) < MIN_TRIALS:
         return NoSurrogate(f"{len(records)} trials have a value; it takes {MIN_TRIALS}.")
     encoding = make_encoding(study.space, study.fixed, [r.config for r in records])
@@ -221,7 +224,7 @@ def _fit(
     values = np.array([value for trial in points for _, value in trial])
     if np.ptp(values) == 0.0:
         return NoSurrogate("every trial has the same value.")
-    scales = scales_for(values) if may_bend else scales_for(values)[:1]
+    scales = scales_for(values, metric) if metric else [Scale.of(values, "identity")]
     candidates = [_begun(scale, encoding, records, points, horizon, seed) for scale in scales]
     _, data, shown, begin = max(candidates, key=lambda candidate: candidate[0])
     rng = np.random.default_rng(seed)

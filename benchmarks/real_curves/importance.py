@@ -38,7 +38,7 @@ from analysis.importance.surrogate import NoSurrogate, fit_surrogate
 from benchmarks.importance_problems import Kept
 from benchmarks.importance_truth import ALLOWED, distance, peers
 from benchmarks.real_curves.simulator import Ours, Shelf, measure, simulate
-from benchmarks.real_curves.table import Table, load_table, table_names
+from benchmarks.real_curves.table import METRIC, Table, load_table, table_names
 from benchmarks.real_curves.truth import load_truth, truth_file
 from deepsight.run_store import Study, StudyHeader, TrialRecord
 from deepsight.tune.search.search import Search
@@ -78,7 +78,7 @@ def make_random(table: Table, weights: np.ndarray, trials: int, seed: int) -> St
             started=float(number),
             state="completed",
             ended=number + 1.0,
-            rows=[{"epoch": e, "score": s} for e, s in enumerate(table.scores[at], start=1)],
+            rows=[{"epoch": e, METRIC: s} for e, s in enumerate(table.scores[at], start=1)],
         )
         for number, at in enumerate(chosen)
     ]
@@ -89,7 +89,7 @@ def _study(table: Table, ours: Ours, records: list[TrialRecord]) -> Study:
     plan = ours.searcher.plan
     header = StudyHeader(
         name=table.name,
-        metric="score",
+        metric=METRIC,
         mode="max",
         max_epochs=table.epochs,
         rungs=tuple(plan.rungs),

@@ -30,7 +30,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from benchmarks.real_curves.table import Table
+from benchmarks.real_curves.table import METRIC, Table
 from benchmarks.simulator import UNLIMITED, NoRecord, hear
 from deepsight.config import Value
 from deepsight.optuna_distributions import to_distribution
@@ -144,7 +144,7 @@ class OnTable(Searcher):
         table = shelf.table
         values = {
             "trainable": "benchmarks.planted:BEST",
-            "metric": "score",
+            "metric": METRIC,
             "trials": UNLIMITED,
             "max_epochs": table.epochs,
             "seed": 100_000 * seed,
@@ -199,7 +199,7 @@ class Ours:
 
     def result(self, trial: str, epoch: int, score: float) -> bool:
         """What Ray's scheduler would answer."""
-        return self.search.result(trial, {"epoch": epoch, "score": score})
+        return self.search.result(trial, {"epoch": epoch, METRIC: score})
 
 
 class Snapped(BaseSampler):
@@ -260,8 +260,8 @@ class RayAsha:
             def define(trial: Any) -> None:
                 suggest_point(trial, table.space, table.fixed)
 
-            self.optuna = OptunaSearch(define, metric="score", mode="max", sampler=self.sampler)
-        self.asha = AsyncHyperBandScheduler(metric="score", mode="max", max_t=table.epochs)
+            self.optuna = OptunaSearch(define, metric=METRIC, mode="max", sampler=self.sampler)
+        self.asha = AsyncHyperBandScheduler(metric=METRIC, mode="max", max_t=table.epochs)
 
     def next(self) -> Order | None:
         """A new trial: this scheduler never takes one up again."""

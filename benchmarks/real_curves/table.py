@@ -24,6 +24,8 @@ from deepsight.space import Domain, from_json, to_json
 from deepsight.tune.search.encoding import Encoder
 
 DATA = Path(__file__).with_name("data")
+METRIC = "val_accuracy"
+"""What the scores of all tables are."""
 
 Curve = tuple[float, ...]
 

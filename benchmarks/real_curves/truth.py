@@ -27,7 +27,7 @@ from analysis.importance.gaussian_process import Process, Rows
 from analysis.importance.kernel_posterior import Posterior
 from analysis.importance.score_transform import Scale, scales_for
 from analysis.importance.sobol import sobol_indices
-from benchmarks.real_curves.table import DATA, load_table, table_names
+from benchmarks.real_curves.table import DATA, METRIC, load_table, table_names
 
 MOST = 800
 HALVES = 12
@@ -84,7 +84,7 @@ def compute_truth(name: str) -> Truth:
     configs, finals = [table.configs[i] for i in chosen], table.finals[chosen]
     encoding = make_encoding(table.space, table.fixed, configs)
     features = encoding.features(encoding.units(configs))
-    fits = [fit(features, encoding.groups, finals, scale) for scale in scales_for(finals)]
+    fits = [fit(features, encoding.groups, finals, scale) for scale in scales_for(finals, METRIC)]
     whole = max(fits, key=lambda found: found.evidence)
 
     def part(rows: npt.NDArray[Any]) -> Fit:

@@ -6,8 +6,21 @@ from pathlib import Path
 from deepsight.run_store import Study, StudyHeader, TrialRecord
 from deepsight.space import sample
 
+METRIC = "val_accuracy"
 
-def make_study(space, score, num=60, seed=0, max_epochs=9, rungs=(1, 3, 9), fixed=None, noise=0.0):
+
+def make_study(
+    space,
+    score,
+    num=60,
+    seed=0,
+    max_epochs=9,
+    rungs=(1, 3, 9),
+    fixed=None,
+    noise=0.0,
+    metric=METRIC,
+    mode="max",
+):
     """`num` random configs; equally many end at each rung."""
     rng = random.Random(seed)
     records = []
@@ -19,7 +32,7 @@ def make_study(space, score, num=60, seed=0, max_epochs=9, rungs=(1, 3, 9), fixe
                 "epoch": e,
                 "time": 100.0 * number + e,
                 "wall_s": 1.0,
-                "score": score(config, e / max_epochs) + rng.gauss(0.0, noise),
+                metric: score(config, e / max_epochs) + rng.gauss(0.0, noise),
             }
             for e in range(1, epochs + 1)
         ]
@@ -36,13 +49,13 @@ def make_study(space, score, num=60, seed=0, max_epochs=9, rungs=(1, 3, 9), fixe
                 rows=rows,
             )
         )
-    return study_of(space, records, max_epochs, rungs, fixed)
+    return study_of(space, records, max_epochs, rungs, fixed, mode, metric)
 
 
-def study_of(space, records, max_epochs=9, rungs=(1, 3, 9), fixed=None, mode="max"):
+def study_of(space, records, max_epochs=9, rungs=(1, 3, 9), fixed=None, mode="max", metric=METRIC):
     header = StudyHeader(
         name="none",
-        metric="score",
+        metric=metric,
         mode=mode,
         max_epochs=max_epochs,
         rungs=tuple(rungs),

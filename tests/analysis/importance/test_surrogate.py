@@ -72,11 +72,19 @@ def test_scores_that_may_be_negative_have_no_logarithm():
     assert fit_surrogate(study).data.scale.link == "identity"
 
 
-def test_only_shares_have_a_logit_and_only_positive_scores_a_logarithm():
-    assert [s.link for s in scales_for(np.array([0.0, 0.5, 1.0]))] == ["identity", "logit"]
-    assert [s.link for s in scales_for(np.array([0.1, 0.5, 1.0]))] == ["identity", "logit", "log"]
-    assert [s.link for s in scales_for(np.array([0.1, 0.5, 1.1]))] == ["identity", "log"]
-    assert [s.link for s in scales_for(np.array([-0.1, 0.5]))] == ["identity"]
+@pytest.mark.parametrize(
+    ("scores", "metric", "links"),
+    [
+        ([0.0, 0.5, 1.0], "val_accuracy", ["identity", "logit"]),
+        ([0.1, 0.5, 1.0], "val_accuracy", ["identity", "logit", "log"]),
+        ([0.1, 0.5, 1.1], "val_accuracy", ["identity", "log"]),
+        ([-0.1, 0.5], "val_accuracy", ["identity"]),
+        ([0.0, 0.5], "mse", ["identity"]),
+        ([0.1, 0.5], "val_macro_f1", ["identity", "logit", "log"]),
+    ],
+)
+def test_only_shares_have_a_logit_and_only_positive_scores_a_logarithm(scores, metric, links):
+    assert [scale.link for scale in scales_for(np.array(scores), metric)] == links
 
 
 def test_trials_that_are_all_alike_have_no_check_and_no_surrogate(tmp_path):
