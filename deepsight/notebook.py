@@ -31,10 +31,14 @@ def show(obj: object) -> Output:
     return output
 
 
-def text(value: object) -> str:
-    """A value of a config or a score as a cell says it."""
+EMPTY = "–"
+"""An empty cell."""
+
+
+def cell(value: object) -> str:
+    """A value of a config or a score as a table's cell shows it, on a page and in a notebook."""
     if value is None:
-        return "–"
+        return EMPTY
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:.4g}" if isinstance(value, float) else str(value)
@@ -50,7 +54,7 @@ def table_html(columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> str:
 def _cell(value: Value) -> str:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     side = "right" if number else "left"
-    return f'<td style="text-align: {side}">{html.escape(text(value))}</td>'
+    return f'<td style="text-align: {side}">{html.escape(cell(value))}</td>'
 
 
 def block_html(title: str, lines: Iterable[str], table: str = "") -> str:

@@ -117,7 +117,8 @@ UNITS = {
     ),
     "analysis.figures": unit(f"{COMPUTES} deepsight.config", "numpy matplotlib plotly"),
     "analysis.page": unit(
-        "analysis.page.formatting analysis.figures", "jinja2 markupsafe matplotlib plotly"
+        "deepsight.notebook analysis.page.formatting analysis.figures",
+        "jinja2 markupsafe matplotlib plotly",
     ),
     "analysis.report": unit(f"{STUDY} {COMPUTES} analysis.figures analysis.page", "scipy"),
     "analysis": unit(f"{STUDY} {COMPUTES} analysis.report deepsight.metrics", SCIENCE),

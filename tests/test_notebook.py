@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from deepsight.notebook import block_html, in_notebook, table_html, text
+from deepsight.notebook import block_html, cell, in_notebook, table_html
 
 CELL = """
 import deepsight
@@ -15,7 +15,7 @@ deepsight.search(space, trials=3, name="first", **asked)
 
 
 def test_values_read_as_people_write_them():
-    assert [text(v) for v in (None, True, 3, 0.123456, "a")] == ["–", "true", "3", "0.1235", "a"]
+    assert [cell(v) for v in (None, True, 3, 0.123456, "a")] == ["–", "true", "3", "0.1235", "a"]
 
 
 def test_all_text_is_escaped():

@@ -16,7 +16,7 @@ from scipy.stats import qmc
 from analysis.importance.encoding import Array, Encoding, from_unit
 from analysis.importance.indices import FitQuality
 from analysis.importance.surrogate import NoSurrogate, Surrogate, fit_surrogate
-from analysis.page.formatting import literal
+from analysis.page.formatting import text
 from deepsight.config import Value
 from deepsight.run_store import Study
 from deepsight.space import Choice
@@ -223,7 +223,7 @@ def _effect(surrogate: Surrogate, name: str, tried: Array, seed: int) -> Effect:
     near = np.bincount(nearest, minlength=len(grid))
     values = [from_unit(domain, float(unit)) for unit in grid]
     points = tuple(
-        _point(value, literal(value), mean[i], draws[i], int(near[i]))
+        _point(value, text(value), mean[i], draws[i], int(near[i]))
         for i, value in enumerate(values)
     )
     inactive = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 
-from analysis.importance.indices import TOO_FEW, Importance, Share
+from analysis.importance.indices import PEER, TOO_FEW, Importance, Share
 from analysis.statistics.intervals import Interval
 from deepsight.optuna_distributions import to_distribution
 from deepsight.run_store import Study, TrialRecord
@@ -24,13 +24,11 @@ def compute_fanova(study: Study, seed: int = 0) -> Importance:
     records = [r for r in records if study.score(r) is not None]
     names = [n for n, domain in study.space.items() if domain.condition is None]
     left_out = [(n, "fANOVA takes no conditional ones") for n in study.space if n not in names]
-    reason = f"{len(records)} trials completed the full budget."
     shares: tuple[Share, ...] = ()
     scores = {study.score(r) for r in records}
     points = {tuple(str(r.config.get(name)) for name in names) for r in records}
     if len(records) >= MIN_TRIALS and len(scores) > 1 and len(points) > 1:
         shares = _shares(study, records, names, seed)
-    verdict = "a peer's view" if shares else TOO_FEW
     return Importance(
         what=study.metric,
         method=METHOD,
@@ -40,8 +38,10 @@ def compute_fanova(study: Study, seed: int = 0) -> Importance:
         left_out=tuple(left_out),
         pairs=(),
         noise_threshold=0.0,
-        verdict=verdict,
-        reason=reason,
+        verdict=PEER if shares else TOO_FEW,
+        obstacle=None,
+        no_model="",
+        leads=None,
         quality=None,
         has_intervals=False,
         num_trials=len(records),
@@ -79,7 +79,6 @@ def _shares(
             above_noise=False,
             rank_low=place,
             rank_high=place,
-            text=f"{name}: {100 * v:.0f} % by fANOVA.",
         )
         for place, (name, v) in enumerate(ordered, start=1)
     )

@@ -90,15 +90,7 @@ def quality(scale: Scale, rows: Rows, predictions: Predictions, groups: Numbers)
     coverage = float((weights * inside).sum() / weights.sum())
     holds = r2 >= MIN_R2 and rank >= MIN_RANK
     num_groups = int(groups.max(initial=-1)) + 1
-    text = (
-        f"Fitted on {len(groups)} trials ({len(rows.target)} rows) in {num_groups} groups of alike "
-        f"ones; of held-out groups it explains {100 * max(r2, 0.0):.0f} % of the variance at equal "
-        f"epochs (rank correlation {rank:.2f}, error {rmse:.3g}, {100 * coverage:.0f} % inside the "
-        "95 % interval)" + ("." if holds else ": too little to conclude from.")
-    )
-    return FitQuality(
-        r2, rank, rmse, coverage, len(groups), len(rows.target), num_groups, holds, text
-    )
+    return FitQuality(r2, rank, rmse, coverage, len(groups), len(rows.target), num_groups, holds)
 
 
 def _at_same_time(scores: Array, time: Array, weights: Array) -> Array:

@@ -19,7 +19,15 @@ import numpy as np
 from analysis.importance.encoding import Array
 from analysis.importance.fanova import compute_fanova
 from analysis.importance.good_region import good_indices
-from analysis.importance.indices import RANKED, TOO_FEW, Importance, Pair, Share
+from analysis.importance.indices import (
+    RANKED,
+    TOO_FEW,
+    FitQuality,
+    Importance,
+    Obstacle,
+    Pair,
+    Share,
+)
 from analysis.importance.sobol import Indices, indices, make_design
 from analysis.importance.surrogate import NoSurrogate, Surrogate, fit_surrogate, fit_values
 from analysis.statistics.intervals import Interval
@@ -51,8 +59,6 @@ REACH = 1.96
 """Standard errors by which the variance of the scores may exceed what the functions say."""
 LEAST = 0.01
 """The lowest noise threshold: less than one percent of the variance is nothing to act on."""
-NEGLIGIBLE = 0.05
-"""A hyperparameter hardly matters if its share is surely below this, whatever the threshold is."""
 METHOD = "Sobol indices of a Gaussian process over (hyperparameters, log epoch) at full budget"
 
 
@@ -119,8 +125,10 @@ def _importance(
     shares: tuple[Share, ...] = ()
     pairs: tuple[Pair, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
+    obstacle: Obstacle | None = Obstacle.NO_MODEL
+    no_model, quality, noise_threshold, leads = "", None, 0.0, None
     if isinstance(surrogate, NoSurrogate):
-        verdict, reason, quality, noise_threshold = TOO_FEW, surrogate.reason, None, 0.0
+        no_model = surrogate.reason
     else:
         whole, draws = (good_indices if region == "good" else _indices)(surrogate, seed)
         names = surrogate.encoding.names
@@ -130,8 +138,8 @@ def _importance(
         pairs = _pairs(names, whole, draws, unseen)
         quality = surrogate.quality
         first = names.index(shares[0].name)
-        leads = [float((_places(draws, u)[1][first] <= 2).mean()) for u in (0.0, unseen)]
-        verdict, reason = _verdict(shares, surrogate, noise_threshold, *leads)
+        leads, surely = (float((_places(draws, u)[1][first] <= 2).mean()) for u in (0.0, unseen))
+        obstacle = _obstacle(shares[0], quality, leads, surely)
         left_out = tuple(surrogate.encoding.left_out.items())
     return Importance(
         what=what,
@@ -142,8 +150,10 @@ def _importance(
         left_out=left_out,
         pairs=pairs,
         noise_threshold=noise_threshold,
-        verdict=verdict,
-        reason=reason,
+        verdict=TOO_FEW if obstacle else RANKED,
+        obstacle=obstacle,
+        no_model=no_model,
+        leads=leads,
         quality=quality,
         has_intervals=bool(shares),
         num_trials=len(records),
@@ -201,7 +211,6 @@ def _shares(
                 above_noise=total.low > noise_threshold,
                 rank_low=math.floor(np.percentile(best[index], INTERVAL[0])),
                 rank_high=math.ceil(np.percentile(worst[index], INTERVAL[1])),
-                text=_sentence(name, total, noise_threshold),
             )
         )
     return tuple(sorted(shares, key=lambda share: -share.total.value))
@@ -218,19 +227,6 @@ def _places(draws: Indices, unseen: float) -> tuple[Array, Array]:
     return np.asarray(best), np.asarray(worst, dtype=float)
 
 
-def _sentence(name: str, total: Interval, noise_threshold: float) -> str:
-    share = f"{_percent(total.value)} [{_percent(total.low)}, {_percent(total.high)}]"
-    if total.low > noise_threshold:
-        return f"{name} matters: a total share of {share}."
-    if total.high <= NEGLIGIBLE:
-        return f"{name} hardly matters: a total share of {share}."
-    return f"{name} cannot be told from chance: a total share of {share}."
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.1f} %"
-
-
 def _pairs(names: Sequence[str], whole: Indices, draws: Indices, unseen: float) -> tuple[Pair, ...]:
     found = [
         Pair(names[i], names[j], _interval(whole.pairs[i, j], draws.pairs[i, j], unseen))
@@ -240,42 +236,19 @@ def _pairs(names: Sequence[str], whole: Indices, draws: Indices, unseen: float) 
     return tuple(sorted(found, key=lambda pair: -pair.share.value))
 
 
-def _verdict(
-    shares: Sequence[Share],
-    surrogate: Surrogate,
-    noise_threshold: float,
-    leads: float,
-    surely: float,
-) -> tuple[str, str]:
-    """Whether the ranking may be shown as one, and why.
+def _obstacle(first: Share, quality: FitQuality, leads: float, surely: float) -> Obstacle | None:
+    """Why the ranking may not be shown as one.
 
     Args:
-        shares: The largest first.
-        surrogate: What they are of.
-        noise_threshold: What a column of random numbers gets.
+        first: The largest share.
+        quality: Of the surrogate that it is of.
         leads: Share of the draws in which the first is among the first two.
         surely: The same, whoever else the unseen variance is due to.
     """
-    quality, first = surrogate.quality, shares[0]
     if not quality.holds_out:
-        return TOO_FEW, f"The surrogate does not predict held-out trials. {quality.text}"
+        return Obstacle.HELD_OUT
     if not first.above_noise:
-        return TOO_FEW, (
-            f"Nothing is above what a column of random numbers gets ({_percent(noise_threshold)}): "
-            f"{first.text}"
-        )
+        return Obstacle.NOISE
     if leads < SURE:
-        return TOO_FEW, (
-            f"The first place is open: {first.name} is among the first two in only "
-            f"{_percent(leads)} of the functions that the trials allow."
-        )
-    if surely < SURE:
-        return TOO_FEW, (
-            f"Few configs make up most of the variance of the score, and too few explorers are "
-            f"among them: {first.name} may owe its first place to which ones were tried."
-        )
-    above = sum(share.above_noise for share in shares)
-    return (
-        RANKED,
-        f"{above} of {len(shares)} are above the noise threshold of {_percent(noise_threshold)}.",
-    )
+        return Obstacle.FIRST_PLACE
+    return Obstacle.RARE_SCORES if surely < SURE else None

@@ -1,4 +1,6 @@
-"""What a conclusion about importance consists of. `analysis.importance.importance` computes these.
+"""What a conclusion about importance consists of, and what it says in words.
+
+`analysis.importance.importance` computes these.
 
 `docs/importance.md` has the method and what it was measured to reach.
 """
@@ -6,12 +8,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from analysis.statistics.intervals import Interval
 from deepsight.notebook import block_html, table_html
 
 RANKED = "ranked"
 TOO_FEW = "too few trials to say"
+PEER = "a peer's view"
+NEGLIGIBLE = 0.05
+"""A hyperparameter hardly matters if its share is surely below this, whatever the threshold is."""
+
+
+class Obstacle(StrEnum):
+    """Why shares may not be shown as a ranking."""
+
+    NO_MODEL = "no model could be fitted"
+    HELD_OUT = "held-out trials are not predicted"
+    NOISE = "nothing is above the noise threshold"
+    FIRST_PLACE = "the first place is open"
+    RARE_SCORES = "few configs make up most of the variance"
 
 
 @dataclass(frozen=True)
@@ -35,8 +51,18 @@ class FitQuality:
     """Groups of alike trials; each is held out once, as a whole."""
     holds_out: bool
     """Whether conclusions may be drawn from it."""
-    text: str
-    """All of this in one sentence."""
+
+    @property
+    def text(self) -> str:
+        """All of this in one sentence."""
+        return (
+            f"Fitted on {self.num_trials} trials ({self.num_rows} rows) in {self.num_held_out} "
+            "groups of alike ones; of held-out groups it explains "
+            f"{100 * max(self.r2, 0.0):.0f} % of the variance at equal epochs (rank correlation "
+            f"{self.rank_correlation:.2f}, error {self.rmse:.3g}, {100 * self.coverage:.0f} % "
+            "inside the 95 % interval)"
+            + ("." if self.holds_out else ": too little to conclude from.")
+        )
 
 
 @dataclass(frozen=True)
@@ -54,8 +80,23 @@ class Share:
     """Its best plausible place by total, 1 the most important."""
     rank_high: int
     """Its worst plausible place."""
-    text: str
-    """The verdict on this hyperparameter, one sentence."""
+
+    @property
+    def text(self) -> str:
+        """Whether it matters, one sentence; of a peer, which has no intervals, its share alone."""
+        total = self.total
+        if total.low == total.high:
+            return f"{self.name}: a share of {_percent(total.value)}, without an interval."
+        value = f"{_percent(total.value)} [{_percent(total.low)}, {_percent(total.high)}]"
+        if self.above_noise:
+            return f"{self.name} matters: a total share of {value}."
+        if total.high <= NEGLIGIBLE:
+            return f"{self.name} hardly matters: a total share of {value}."
+        return f"{self.name} cannot be told from chance: a total share of {value}."
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.1f} %"
 
 
 @dataclass(frozen=True)
@@ -88,9 +129,14 @@ class Importance:
     noise_threshold: float
     """The total share below which a random column stays 95 times in 100, at least 1 %."""
     verdict: str
-    """``ranked`` or ``too few trials to say``."""
-    reason: str
-    """Why, one sentence with its numbers."""
+    """``ranked``, ``too few trials to say``, or ``a peer's view``, which claims nothing of ours."""
+    obstacle: Obstacle | None
+    """Why there is no ranking; None where there is one, or where a peer is quoted."""
+    no_model: str
+    """Why no model could be fitted; empty where one was."""
+    leads: float | None
+    """Share of the functions that the trials allow in which the first hyperparameter is among the
+    first two; None without a model."""
     quality: FitQuality | None
     """How well the surrogate predicts trials that it has not seen; None without a surrogate."""
     has_intervals: bool
@@ -99,6 +145,31 @@ class Importance:
     """Trials that it rests on."""
     num_explorers: int
     """Explorers among them."""
+
+    @property
+    def reason(self) -> str:
+        """Why the verdict is what it is, one sentence with its numbers."""
+        if self.quality is None or self.leads is None:
+            return self.no_model or f"{self.num_trials} trials completed the full budget."
+        first, threshold = self.shares[0], _percent(self.noise_threshold)
+        if self.obstacle is Obstacle.HELD_OUT:
+            return f"The surrogate does not predict held-out trials. {self.quality.text}"
+        if self.obstacle is Obstacle.NOISE:
+            return (
+                f"Nothing is above what a column of random numbers gets ({threshold}): {first.text}"
+            )
+        if self.obstacle is Obstacle.FIRST_PLACE:
+            return (
+                f"The first place is open: {first.name} is among the first two in only "
+                f"{_percent(self.leads)} of the functions that the trials allow."
+            )
+        if self.obstacle is Obstacle.RARE_SCORES:
+            return (
+                "Few configs make up most of the variance of the score, and too few explorers are "
+                f"among them: {first.name} may owe its first place to which ones were tried."
+            )
+        above = sum(share.above_noise for share in self.shares)
+        return f"{above} of {len(self.shares)} are above the noise threshold of {threshold}."
 
     def _repr_html_(self) -> str:
         """In a notebook: the verdict, and the total shares with their intervals."""

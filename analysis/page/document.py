@@ -54,6 +54,7 @@ class Table:
     name: str
     """Of its CSV file, without an ending."""
     columns: tuple[str, ...]
+    """As the CSV file names them."""
     rows: tuple[tuple[Cell, ...], ...]
     caption: str = ""
     keys: tuple[str, ...] = ()
@@ -62,6 +63,13 @@ class Table:
     """Rows to show in bold."""
     folded: bool = False
     """Whether the page shows it only when asked."""
+    titles: Mapping[str, str] = field(default_factory=dict)
+    """What pages call a column whose name in the file is an old one."""
+
+    @property
+    def headings(self) -> tuple[str, ...]:
+        """The columns as pages name them."""
+        return tuple(self.titles.get(column, column) for column in self.columns)
 
 
 @dataclass(frozen=True)

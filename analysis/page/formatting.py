@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 INACTIVE = "inactive"
 """What stands for the value of a conditional hyperparameter in a config without it."""
-EMPTY = "–"
-"""An empty cell."""
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -93,18 +91,6 @@ def text(value: Value, none: str = "none", digits: int = 3) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
-
-
-def literal(value: Value) -> str:
-    """A hyperparameter's value as Python writes it, floats with three digits."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def cell(value: str | float | None) -> str:
-    """A table's cell."""
-    if value is None:
-        return EMPTY
-    return number(value) if isinstance(value, float) else str(value)
 
 
 def shorten(label: str, longest: int = 16) -> str:

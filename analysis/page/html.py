@@ -19,7 +19,7 @@ import jinja2
 from markupsafe import Markup
 
 from analysis.page.document import Document, Interactive, links, numeric, plain
-from analysis.page.formatting import cell
+from deepsight.notebook import cell
 
 PAGE = Path(__file__).parent
 

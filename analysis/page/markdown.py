@@ -16,7 +16,7 @@ from analysis.page.document import (
     links,
     numeric,
 )
-from analysis.page.formatting import cell
+from deepsight.notebook import cell
 
 MARKDOWN_ROWS = 60
 """Of a table in Markdown; its CSV file has all."""
@@ -55,7 +55,7 @@ def _md_block(block: object) -> list[str]:
 
 def _md_table(table: Table) -> str:
     marks = ["---:" if right else "---" for right in numeric(table)]
-    lines = ["| " + " | ".join(map(_md, table.columns)) + " |", "|" + "|".join(marks) + "|"]
+    lines = ["| " + " | ".join(map(_md, table.headings)) + " |", "|" + "|".join(marks) + "|"]
     for index, row in enumerate(table.rows[:MARKDOWN_ROWS]):
         cells = [_md(cell(c)) for c in row]
         if index in table.marked:

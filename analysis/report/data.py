@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from analysis.importance.effects import Effect
-from analysis.importance.indices import Importance, Share
+from analysis.importance.indices import FitQuality, Importance, Share
 from analysis.report.findings import Finding, best_sentence
 from analysis.statistics.comparison import Comparison, StudySide
 from analysis.statistics.coordinates import Line
@@ -29,6 +29,8 @@ KEYS: dict[type, dict[str, str]] = {
     Share: {"above_noise": "above_floor"},
 }
 """Names in the files that differ from those in the code: files keep the names they had."""
+SENTENCES: dict[type, str] = {Importance: "reason", Share: "text", FitQuality: "text"}
+"""Properties that say in words what the fields hold; files have them too."""
 
 
 def as_data(value: Any) -> Any:
@@ -50,6 +52,8 @@ def as_data(value: Any) -> Any:
             }
         keys = KEYS.get(type(value), {})
         data = {keys.get(f.name, f.name): as_data(getattr(value, f.name)) for f in fields(value)}
+        if type(value) in SENTENCES:
+            data[SENTENCES[type(value)]] = getattr(value, SENTENCES[type(value)])
         if isinstance(value, Effect):
             data["best"]["text"] = best_sentence(value)
         if isinstance(value, Interval) and not value.n:

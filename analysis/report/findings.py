@@ -14,7 +14,7 @@ from scipy import stats
 
 from analysis.importance.effects import Effect
 from analysis.importance.sensitivity import EPOCH_SECONDS, reportable_shares
-from analysis.page.formatting import count, literal, percent, text
+from analysis.page.formatting import count, percent, text
 from analysis.report.study_results import StudyResults
 from analysis.statistics.coordinates import INACTIVE, Coordinates
 from analysis.statistics.intervals import (
@@ -110,10 +110,10 @@ def best_sentence(effect: Effect) -> str:
         return f"No value of {effect.name} is clearly better than its average."
     single = best.low == best.high  # also of a choice, which has no ends
     if best.values:
-        where = " or ".join(map(literal, best.values))
+        where = " or ".join(map(text, best.values))
     else:
-        where = literal(best.low)
-        where = where if single else f"between {where} and {literal(best.high)}"
+        where = text(best.low)
+        where = where if single else f"between {where} and {text(best.high)}"
     return (
         f"{effect.name} is best {'at ' if single else ''}{where}: "
         f"{best.gain:.3g} [{best.gain_low:.3g}, {best.gain_high:.3g}] better than its average."

@@ -196,7 +196,8 @@ def _trial_table(results: StudyResults) -> Table:
     columns = (*first, *study.space)
     if len(lines) < len(info.lines):
         caption += f" The best {len(lines)} of {len(info.lines)} trials."
-    return Table("trials", columns, tuple(rows), caption, keys)
+    titles = {"fate": "outcome"}
+    return Table("trials", columns, tuple(rows), caption, keys, titles=titles)
 
 
 def _cell(value: Value) -> Cell:
@@ -247,7 +248,8 @@ def early_stopping_section(results: StudyResults) -> Section:
         f"Trials that {info.scheduler} decides on, without the defaults, by rung; scores are "
         f"{info.metric} there"
     )
-    blocks.append(Table("rungs", columns, rows, caption))
+    titles = {"lost": "failed or diverged"}
+    blocks.append(Table("rungs", columns, rows, caption, titles=titles))
     return Section("rungs", title, lead, tuple(blocks), data)
 
 
@@ -307,7 +309,8 @@ def cost_section(results: StudyResults) -> Section:
     cheap, best = front[0], front[-1]
     lead = (
         f"Of {count(results.incumbent.num_full, 'trial')} of full budget, "
-        f"{len(front)} cannot be beaten at its price."
+        f"{len(front)} {'is' if len(front) == 1 else 'are'} Pareto-optimal (no other is as good "
+        "and cheaper, or better and as cheap)."
     )
     if len(front) > 1:
         lead += (

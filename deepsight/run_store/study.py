@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepsight.config import Value, unknown
-from deepsight.notebook import block_html, table_html, text
+from deepsight.notebook import block_html, cell, table_html
 from deepsight.run_store.format import STATES, TRIAL_COLUMNS, trial_id
 from deepsight.run_store.header import StudyHeader
 from deepsight.run_store.objective import Objective
@@ -183,7 +183,7 @@ class Study:
         best, count = self.incumbent(), Counter(r.state for r in self.records)
         told = "no trial has a score yet"
         if best is not None:
-            told = f"{text(self.score(best))} ({best.trial_id}, {best.num_epochs} epochs)"
+            told = f"{cell(self.score(best))} ({best.trial_id}, {best.num_epochs} epochs)"
         states = ", ".join(f"{count[state]} {state}" for state in STATES if count[state])
         return [
             f"best {self.metric}: {told}",

@@ -8,19 +8,20 @@ import pytest
 from analysis.importance.importance import (
     RANKED,
     TOO_FEW,
+    Share,
     _interval,
     _places,
-    _sentence,
     compute_cost_importance,
     compute_fanova,
     compute_importance,
     compute_survival_importance,
 )
+from analysis.importance.indices import Obstacle
 from analysis.importance.sobol import Indices
 from analysis.importance.surrogate import NoSurrogate, fit_surrogate
 from analysis.statistics.intervals import Interval
 from deepsight.space import choice, uniform, when
-from tests.analysis.random_studies import make_study, study_of
+from tests.analysis.random_studies import METRIC, make_study, study_of
 
 SPACE = {
     "main": uniform(0.0, 1.0),
@@ -95,7 +96,7 @@ def test_the_surrogate_predicts(surrogate):
 
 
 def test_a_metric_to_be_minimised_has_the_same_shares(study, importance):
-    rows = [[row | {"score": -row["score"]} for row in r.rows] for r in study.records]
+    rows = [[row | {METRIC: -row[METRIC]} for row in r.rows] for r in study.records]
     records = [replace(r, rows=turned) for r, turned in zip(study.records, rows, strict=True)]
     turned = compute_importance(study_of(SPACE, records, mode="min"))
     assert turned.shares[0].name == "main"
@@ -167,7 +168,7 @@ def first_epoch(record, **metrics):
         lambda s: changed(s, lambda r: replace(r, config=r.config | {"main": 0.3})),
         lambda s: study_of(SPACE, [r for r in s.records if r.config["kind"] == "b"]),
         lambda s: changed(s, lambda r: replace(r, config=s.records[0].config)),
-        lambda s: changed(s, lambda r: replace(r, rows=[x | {"score": 0.5} for x in r.rows])),
+        lambda s: changed(s, lambda r: replace(r, rows=[x | {METRIC: 0.5} for x in r.rows])),
         lambda s: study_of(
             {"main": uniform(0.0, 1.0)},
             [replace(r, config={"main": r.config["main"]}) for r in s.records],
@@ -205,17 +206,53 @@ def test_degenerate_studies_get_an_answer(study, change):
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "noise_threshold", "said"),
+    ("low", "high", "above", "said"),
     [
-        (0.0, 0.76, 0.8, "cannot be told from chance"),
-        (0.0, 0.04, 0.01, "hardly matters"),
-        (0.3, 0.6, 0.1, "matters"),
+        (0.0, 0.76, False, "cannot be told from chance"),
+        (0.0, 0.04, False, "hardly matters"),
+        (0.3, 0.6, True, "matters"),
     ],
 )
-def test_a_wide_interval_is_not_said_to_hardly_matter(low, high, noise_threshold, said):
+def test_a_wide_interval_is_not_said_to_hardly_matter(low, high, above, said):
     """In a small study random numbers get large shares too; that makes no share a small one."""
-    text = _sentence("x", Interval(0.5 * (low + high), low, high), noise_threshold)
-    assert text.startswith(f"x {said}:")
+    total = Interval(0.5 * (low + high), low, high)
+    assert Share("x", total, total, above, 1, 3).text.startswith(f"x {said}:")
+
+
+@pytest.mark.parametrize("obstacle", [None, *Obstacle])
+def test_every_verdict_has_its_sentence(importance, obstacle):
+    found = replace(importance, obstacle=obstacle, no_model="no hyperparameter varied.")
+    if obstacle is Obstacle.NO_MODEL:
+        found = replace(found, quality=None, shares=())
+    assert found.reason.endswith(".")
+    assert found.reason != replace(found, obstacle=Obstacle.NOISE).reason or obstacle in (
+        Obstacle.NOISE,
+        Obstacle.NO_MODEL,
+    )
+
+
+@pytest.mark.parametrize("unit", [2.0**-30, 2.0**-20, 2.0**20])
+def test_shares_do_not_depend_on_the_unit_of_the_metric(unit):
+    """As an error in metres and in micrometres; powers of two, so that nothing is rounded."""
+    space = {"main": uniform(0.0, 1.0), "idle": uniform(0.0, 1.0)}
+
+    def found(unit, region):
+        def error(config, share):
+            return unit * (config["main"] + 0.3 - 0.3 * share)
+
+        study = make_study(space, error, num=24, metric="mse", mode="min")
+        return compute_importance(study, region=region)
+
+    for region in ("all", "good"):
+        one, other = found(1.0, region), found(unit, region)
+        assert one.shares[0].total.value > 0.9
+        assert (other.verdict, other.leads) == (one.verdict, one.leads)
+        assert [s.name for s in other.shares] == [s.name for s in one.shares]
+        for a, b in zip(one.shares, other.shares, strict=True):
+            assert b.total.value == pytest.approx(a.total.value, abs=0.01)
+            assert (b.total.low, b.total.high) == pytest.approx(
+                (a.total.low, a.total.high), abs=0.01
+            )
 
 
 def test_an_estimate_is_the_mean_and_the_interval_of_all_draws():

@@ -82,7 +82,7 @@ def test_the_searchers_gain_over_explorers(tmp_path):
 
 
 def sensitivity_of(verdict):
-    share = Share("optim.lr", Interval(0.6, 0.5, 0.7), Interval(0.7, 0.6, 0.8), True, 1, 1, "clear")
+    share = Share("optim.lr", Interval(0.6, 0.5, 0.7), Interval(0.7, 0.6, 0.8), True, 1, 1)
     stated = {
         "what": "val_accuracy",
         "method": "m",
@@ -92,7 +92,9 @@ def sensitivity_of(verdict):
         "pairs": (),
         "noise_threshold": 0.05,
         "verdict": verdict,
-        "reason": "r",
+        "obstacle": None,
+        "no_model": "",
+        "leads": None,
         "quality": None,
         "num_trials": 40,
         "num_explorers": 8,
