@@ -19,9 +19,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.page.formatting import INACTIVE, count, duration, text
-from deepsight.config import UserError, Value
+from analysis.page.formatting import count, duration, text
+from deepsight.config import UserError
 from deepsight.run_store import STATES, Objective, Study, TrialRecord, load_study
+from deepsight.space import INACTIVE, Entry, same, to_stored
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class TrialScore:
     score: float | None
     """The metric after the last epoch."""
     full_budget: bool
-    config: dict[str, Value]
-    """Searched hyperparameters only; None where inactive."""
+    config: dict[str, Entry]
+    """Searched hyperparameters only; `INACTIVE` where inactive."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def _trial_score(study: Study, record: TrialRecord) -> TrialScore:
         num_epochs=record.num_epochs,
         score=study.score(record),
         full_budget=study.has_full_budget(record),
-        config={name: record.config.get(name) for name in study.space},
+        config={name: record.config.get(name, INACTIVE) for name in study.space},
     )
 
 
@@ -133,7 +134,7 @@ def _elapsed(study: Study) -> float:
 def _changed(incumbent: TrialScore | None, baseline: TrialScore | None) -> list[str]:
     if incumbent is None or baseline is None:
         return []
-    return [n for n, value in incumbent.config.items() if value != baseline.config[n]]
+    return [n for n, value in incumbent.config.items() if not same(value, baseline.config[n])]
 
 
 def _beyond(objective: Objective, value: float | None, reference: float | None) -> float | None:
@@ -207,8 +208,8 @@ def _epochs(number: int) -> str:
     return count(number, "epoch", grouped=False)
 
 
-def _value(value: Value) -> str:
-    return text(value, INACTIVE, digits=4)
+def _value(value: Entry) -> str:
+    return text(value, digits=4)
 
 
 def config_table(summary: Summary) -> Table:
@@ -226,8 +227,11 @@ def config_table(summary: Summary) -> Table:
 
 
 def to_json(summary: Summary) -> dict[str, Any]:
-    """The summary as plain values."""
-    return dataclasses.asdict(summary) | {"target_met": summary.target_met}
+    """The summary as plain values; what is inactive is null."""
+    data = dataclasses.asdict(summary) | {"target_met": summary.target_met}
+    for trial in filter(None, (data["incumbent"], data["baseline"])):
+        trial["config"] = to_stored(trial["config"])
+    return data
 
 
 def render(summaries: Sequence[Summary], console: Console) -> None:

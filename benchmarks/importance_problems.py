@@ -20,7 +20,17 @@ from scipy.stats import qmc
 from benchmarks.planted import BEST, CHANCE, METRIC, PROBLEMS, Config, Problem, bowl, rising, unit
 from benchmarks.simulator import Ours, simulate
 from deepsight.run_store import Study, StudyHeader, TrialRecord
-from deepsight.space import Choice, Domain, Int, Space, choice, decide, loguniform, uniform
+from deepsight.space import (
+    INACTIVE,
+    Choice,
+    Domain,
+    Int,
+    Space,
+    choice,
+    decide,
+    loguniform,
+    uniform,
+)
 from deepsight.tune.plan import StudyPlan, resolve_study
 from deepsight.tune.search.search import Search
 from deepsight.tune.search.searcher import Proposal, Searcher, is_explorer
@@ -181,9 +191,9 @@ class ExplorersOf(Searcher):
 
 
 def _point(space: Space, uniforms: list[float]) -> dict[str, Any]:
-    """The config at a point of the unit cube, None where inactive."""
+    """The config at a point of the unit cube, `INACTIVE` where inactive."""
     at = dict(zip(space, uniforms, strict=True))
-    point: dict[str, Any] = {name: None for name in space}
+    point: dict[str, Any] = dict.fromkeys(space, INACTIVE)
     for name, domain, config in decide(space, {}):
         config[name] = point[name] = _value(domain, at[name])
     return point

@@ -42,7 +42,7 @@ from analysis.importance.surrogate import NoSurrogate, fit_processes, fit_surrog
 from benchmarks.importance_problems import HPO_LIKE, SEARCHES, TRUTH_PROBLEMS, cached_study
 from deepsight.optuna_distributions import to_distribution
 from deepsight.run_store import Study
-from deepsight.space import sample
+from deepsight.space import INACTIVE, sample
 
 ALLOWED = 0.005
 """Of a share, for coverage: what the truth is itself uncertain by."""
@@ -191,7 +191,7 @@ def optuna_study(study: Study, records: Sequence[Any]) -> optuna.Study:
     distributions = {n: to_distribution(domain) for n, domain in study.space.items()}
     told = optuna.create_study()
     for record in records:
-        params = {n: v for n, v in record.config.items() if v is not None}
+        params = {n: v for n, v in record.config.items() if v is not INACTIVE}
         told.add_trial(
             optuna.create_trial(
                 value=-(study.score(record) or 0.0),

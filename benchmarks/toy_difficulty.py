@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from deepsight.config import DEFAULTS, Value, trial_config
-from deepsight.space import sample
+from deepsight.space import INACTIVE, sample
 
 EPOCHS = 9
 
@@ -109,7 +109,7 @@ def random_configs(space_name: str, count: int) -> dict[str, dict[str, Value]]:
     rng = random.Random(0)
     return {
         f"{space_name} {k}": module.FIXED
-        | {n: v for n, v in sample(module.SPACE, module.FIXED, rng).items() if v is not None}
+        | {n: v for n, v in sample(module.SPACE, module.FIXED, rng).items() if v is not INACTIVE}
         for k in range(count)
     }
 

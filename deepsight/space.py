@@ -1,8 +1,10 @@
 """What may vary: domains, conditions and their JSON form.
 
 A space is a dictionary from dotted names to domains. It is data: it can be printed, checked,
-stored, sampled and drawn. `when` makes a hyperparameter conditional on another one; what is not
-active in a config is recorded as null there.
+stored, sampled and drawn. `when` makes a hyperparameter conditional on another one. In memory,
+`INACTIVE` stands in a config for what is not active there; None is a value like any other. Files
+hold null for both, which `to_stored` writes and `from_stored` tells apart. `same` decides
+everywhere whether two values are one.
 
 Every domain has one map to the unit interval, `to_unit`, and back, `from_unit`. It runs on the
 domain's own scale, logarithmic where that is searched so: a uniform number between 0 and 1 becomes
@@ -12,12 +14,39 @@ ends are drawn as often as the others; a choice fills one of equally wide cells.
 
 from __future__ import annotations
 
+import enum
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Final
 
 from deepsight.config import UserError, Value
+
+
+class Inactive(enum.Enum):
+    """The type of `INACTIVE`."""
+
+    INACTIVE = "inactive"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+INACTIVE: Final = Inactive.INACTIVE
+"""What a config holds in memory for a hyperparameter that is not active in it."""
+
+Entry = Value | Inactive
+"""What a config holds for one hyperparameter of a space."""
+
+
+def same(a: Entry, b: Entry) -> bool:
+    """Whether two values are one: numbers by their size, whatever their type; texts by letters.
+
+    So 1, 1.0 and True are one value, as for Python, Optuna and most readers of JSON; "1", None and
+    `INACTIVE` equal only themselves.
+    """
+    return a == b
 
 
 @dataclass(frozen=True)
@@ -26,6 +55,10 @@ class Condition:
 
     name: str
     values: tuple[Value, ...]
+
+    def holds(self, value: Entry) -> bool:
+        """Whether `value` of the parent makes the child active; `INACTIVE` never does."""
+        return any(same(value, one) for one in self.values)
 
 
 @dataclass(frozen=True)
@@ -37,10 +70,9 @@ class Float:
     log: bool = False
     condition: Condition | None = None
 
-    def contains(self, value: Value) -> bool:
-        """Whether `value` may be drawn."""
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return number and self.low <= value <= self.high  # type: ignore[operator]
+    def contains(self, value: Entry) -> bool:
+        """Whether `value` is the same as one that may be drawn."""
+        return isinstance(value, int | float) and self.low <= value <= self.high
 
     def sample(self, rng: random.Random) -> float:
         """One uniform draw."""
@@ -53,13 +85,8 @@ class Float:
         """The centre of the domain on its own scale."""
         return math.sqrt(self.low * self.high) if self.log else (self.low + self.high) / 2
 
-    def to_unit(self, value: Value, padded: bool = True) -> float:
-        """Where `value` lies between `low` (0) and `high` (1); 0.5 if these are equal.
-
-        Args:
-            value: Of the domain.
-            padded: As in `Int.to_unit`; real numbers have no steps to pad.
-        """
+    def to_unit(self, value: Entry, padded: bool = True) -> float:
+        """Where `value` lies between `low` (0) and `high` (1); 0.5 if these are equal."""
         return _to_unit(value, self.low, self.high, self.log)
 
     def from_unit(self, unit: float, padded: bool = True) -> float:
@@ -77,9 +104,10 @@ class Int:
     log: bool = False
     condition: Condition | None = None
 
-    def contains(self, value: Value) -> bool:
-        """Whether `value` may be drawn."""
-        return type(value) is int and self.low <= value <= self.high
+    def contains(self, value: Entry) -> bool:
+        """Whether `value` is the same as one that may be drawn."""
+        inside = isinstance(value, int | float) and self.low <= value <= self.high
+        return inside and same(value, int(value))  # type: ignore[arg-type]
 
     def sample(self, rng: random.Random) -> int:
         """One uniform draw; on a log scale over [low - 1/2, high + 1/2], as Optuna draws."""
@@ -93,7 +121,7 @@ class Int:
         centre = math.sqrt(self.low * self.high) if self.log else (self.low + self.high) / 2
         return int(centre)
 
-    def to_unit(self, value: Value, padded: bool = True) -> float:
+    def to_unit(self, value: Entry, padded: bool = True) -> float:
         """Where `value` lies in the domain, from 0 to 1; 0.5 if there is one value only.
 
         Args:
@@ -121,9 +149,9 @@ class Choice:
     values: tuple[Value, ...]
     condition: Condition | None = None
 
-    def contains(self, value: Value) -> bool:
-        """Whether `value` may be drawn."""
-        return any(type(v) is type(value) and v == value for v in self.values)
+    def contains(self, value: Entry) -> bool:
+        """Whether `value` is the same as one that may be drawn."""
+        return any(same(one, value) for one in self.values)
 
     def sample(self, rng: random.Random) -> Value:
         """One uniform draw."""
@@ -133,18 +161,18 @@ class Choice:
         """The first value: there is no centre without order."""
         return self.values[0]
 
-    def index(self, value: Value) -> int:
+    def index(self, value: Entry) -> int:
         """The position of `value` among the values.
 
         Raises:
             ValueError: If it is not one of them.
         """
         for index, known in enumerate(self.values):
-            if type(known) is type(value) and known == value:
+            if same(known, value):
                 return index
         raise ValueError(f"{value!r} is not one of {self.values!r}")
 
-    def to_unit(self, value: Value, padded: bool = True) -> float:
+    def to_unit(self, value: Entry, padded: bool = True) -> float:
         """The centre of the value's cell: (index + 1/2) / (number of values)."""
         return (self.index(value) + 0.5) / len(self.values)
 
@@ -153,7 +181,7 @@ class Choice:
         return self.values[min(int(unit * len(self.values)), len(self.values) - 1)]
 
 
-def _to_unit(value: Value, low: float, high: float, log: bool) -> float:
+def _to_unit(value: Entry, low: float, high: float, log: bool) -> float:
     assert isinstance(value, int | float)
     start, end, at = (math.log(x) if log else float(x) for x in (low, high, value))
     return (at - start) / (end - start) if end > start else 0.5
@@ -176,31 +204,43 @@ KINDS: dict[str, type[Float] | type[Int] | type[Choice]] = {
 
 def uniform(low: float, high: float) -> Float:
     """Real numbers in [low, high]."""
-    return Float(float(low), float(high))
+    return Float(_real(low), _real(high))
 
 
 def loguniform(low: float, high: float) -> Float:
     """Positive real numbers in [low, high], uniform in their logarithm."""
-    return Float(float(low), float(high), log=True)
+    return Float(_real(low), _real(high), log=True)
 
 
 def randint(low: int, high: int, *, log: bool = False) -> Int:
     """Whole numbers in [low, high], both included."""
-    return Int(low, high, log=log)
+    return Int(plain(low), plain(high), log=log)
 
 
 def choice(*values: Value) -> Choice:
     """One of `values`."""
-    return Choice(values)
+    return Choice(tuple(plain(value) for value in values))
 
 
 def when(name: str, values: Sequence[Value] | Value, domain: Domain) -> Domain:
     """`domain`, active only while hyperparameter `name` has one of `values`."""
     listed = values if isinstance(values, list | tuple) else (values,)
-    condition = Condition(name, tuple(listed))  # type: ignore[arg-type]
+    condition = Condition(name, tuple(plain(value) for value in listed))
     if isinstance(domain, Choice):
         return Choice(domain.values, condition)
     return type(domain)(domain.low, domain.high, domain.log, condition)  # type: ignore[arg-type]
+
+
+def plain(value: Any) -> Any:
+    """A NumPy scalar as Python's value of its kind; anything else as it is, for the checks."""
+    numpy_scalar = type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0
+    return value.item() if numpy_scalar else value
+
+
+def _real(bound: Any) -> Any:
+    """A whole number as a real one; what is no number is left for the checks."""
+    bound = plain(bound)
+    return float(bound) if type(bound) is int else bound
 
 
 def ordered(space: Space) -> list[str]:
@@ -227,13 +267,16 @@ def _waits_for(domain: Domain, waiting: Sequence[str]) -> bool:
     return domain.condition is not None and domain.condition.name in waiting
 
 
-def is_active(domain: Domain, config: Mapping[str, Value]) -> bool:
-    """Whether `domain`'s condition holds in `config` (an inactive parent never satisfies one)."""
+def is_active(domain: Domain, config: Mapping[str, Entry]) -> bool:
+    """Whether `domain`'s condition holds in `config`.
+
+    A parent that is inactive, or is not there at all, satisfies none.
+    """
     condition = domain.condition
-    return condition is None or config.get(condition.name) in condition.values
+    return condition is None or condition.holds(config.get(condition.name, INACTIVE))
 
 
-def active(config: Mapping[str, Value], space: Space) -> list[str]:
+def active(config: Mapping[str, Entry], space: Space) -> list[str]:
     """The names of `space` that matter in `config`, parents first."""
     seen = dict(config)
     names = []
@@ -241,29 +284,27 @@ def active(config: Mapping[str, Value], space: Space) -> list[str]:
         if is_active(space[name], seen):
             names.append(name)
         else:
-            seen[name] = None
+            seen[name] = INACTIVE
     return names
 
 
 def decide(
-    space: Space, fixed: Mapping[str, Value], pick: Mapping[str, Value] | None = None
-) -> Iterator[tuple[str, Domain, dict[str, Value]]]:
+    space: Space, fixed: Mapping[str, Value]
+) -> Iterator[tuple[str, Domain, dict[str, Entry]]]:
     """Walk `space` parents first, yielding ``(name, domain, config so far)`` of what is active.
 
-    The caller puts its choice into the yielded config under the yielded name; inactive names are
-    set to None there. The config begins as `fixed`.
+    The caller puts its choice into the yielded config under the yielded name; the others are
+    `INACTIVE` there. The config begins as `fixed`.
     """
-    config = dict(fixed) | dict(pick or {})
+    config: dict[str, Entry] = dict(fixed) | dict.fromkeys(space, INACTIVE)
     for name in ordered(space):
         if is_active(space[name], config):
             yield name, space[name], config
-        else:
-            config[name] = None
 
 
-def sample(space: Space, fixed: Mapping[str, Value], rng: random.Random) -> dict[str, Value]:
-    """One config drawn uniformly: values for all of `space`, None where inactive."""
-    drawn: dict[str, Value] = {name: None for name in space}
+def sample(space: Space, fixed: Mapping[str, Value], rng: random.Random) -> dict[str, Entry]:
+    """One config drawn uniformly: values for all of `space`, `INACTIVE` where inactive."""
+    drawn: dict[str, Entry] = dict.fromkeys(space, INACTIVE)
     for name, domain, config in decide(space, fixed):
         config[name] = drawn[name] = domain.sample(rng)
     return drawn
@@ -271,16 +312,46 @@ def sample(space: Space, fixed: Mapping[str, Value], rng: random.Random) -> dict
 
 def default_point(
     space: Space, fixed: Mapping[str, Value], defaults: Mapping[str, Value]
-) -> dict[str, Value]:
+) -> dict[str, Entry]:
     """The config of the defaults; a hyperparameter without one has its domain's `middle`.
 
-    A default outside its domain is no default of this space: the middle stands in for it.
+    A default outside its domain is no default of this space: the middle stands in for it. One that
+    a choice spells otherwise (0.0 for its 0) is taken as the choice spells it.
     """
-    point: dict[str, Value] = {name: None for name in space}
+    point: dict[str, Entry] = dict.fromkeys(space, INACTIVE)
     for name, domain, config in decide(space, fixed):
-        known = name in defaults and domain.contains(defaults[name])
-        config[name] = point[name] = defaults[name] if known else domain.middle()
+        value = domain.middle()
+        if name in defaults and domain.contains(defaults[name]):
+            value = defaults[name]
+            if isinstance(domain, Choice):
+                value = domain.values[domain.index(value)]
+        config[name] = point[name] = value
     return point
+
+
+def to_stored(config: Mapping[str, Entry]) -> dict[str, Value]:
+    """`config` as files and training have it: None where inactive."""
+    return {name: None if value is INACTIVE else value for name, value in config.items()}
+
+
+def from_stored(
+    config: Mapping[str, Value], space: Space, fixed: Mapping[str, Value]
+) -> dict[str, Entry]:
+    """The inverse of `to_stored`: a null is inactive exactly where the condition does not hold.
+
+    A value stays what it is even there: it was trained with. What `config` lacks is inactive.
+
+    Args:
+        config: As files have it.
+        space: What the study searches.
+        fixed: What conditions may read besides.
+    """
+    read: dict[str, Entry] = dict(config)
+    for name in ordered(space):
+        null = read.setdefault(name, INACTIVE) is None
+        if null and not is_active(space[name], {**fixed, **read}):
+            read[name] = INACTIVE
+    return read
 
 
 def to_json(space: Space) -> dict[str, dict[str, object]]:

@@ -101,7 +101,9 @@ UNITS = {
     ),
     "deepsight.predict": unit(f"{STUDY} {TRAINS}", "numpy torch PIL"),
     "analysis.statistics.intervals": unit("", "numpy scipy"),
-    "analysis.page.formatting": unit("deepsight.config analysis.statistics.intervals"),
+    "analysis.page.formatting": unit(
+        "deepsight.config deepsight.space analysis.statistics.intervals"
+    ),
     "analysis.summary": unit(f"{STUDY} analysis.page.formatting", "rich"),
     "analysis.statistics": unit(
         f"{STUDY} {NUMBERS} analysis.summary deepsight.schedulers", "numpy scipy"

@@ -9,7 +9,7 @@ import pytest
 
 import search_spaces
 from deepsight.config import DEFAULTS, PARAMS, check_value, flatten, trial_config
-from deepsight.space import active, default_point, from_json, sample, to_json
+from deepsight.space import INACTIVE, active, default_point, from_json, sample, to_json, to_stored
 from deepsight.space_checks import check_space
 
 NAMES = sorted(m.name for m in pkgutil.iter_modules(search_spaces.__path__))
@@ -96,14 +96,14 @@ def test_two_hundred_samples_build(name):
     rng = random.Random(0)
     for _ in range(200):
         drawn = sample(space, fixed, rng)
-        flat = flatten(trial_config(fixed | drawn))
+        flat = flatten(trial_config(fixed | to_stored(drawn)))
         live = active(fixed | drawn, space)
         for key, domain in space.items():
             if key in live:
                 assert domain.contains(drawn[key])
                 assert flat[key] == drawn[key]
             else:
-                assert drawn[key] is None
+                assert drawn[key] is INACTIVE
                 assert flat[key] == DEFAULTS[key]
         assert fixed.items() <= flat.items()
 
@@ -125,7 +125,7 @@ def test_the_first_trial_is_the_defaults(name):
     for key in live:
         assert space[key].contains(DEFAULTS[key]), f"{key}: {DEFAULTS[key]} is outside"
         assert point[key] == DEFAULTS[key]
-    assert {key for key in space if point[key] is None} == set(space) - set(live)
+    assert {key for key in space if point[key] is INACTIVE} == set(space) - set(live)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 from deepsight.config import DEFAULTS, UserError
 from deepsight.space import (
+    INACTIVE,
     Choice,
     Int,
     active,
@@ -16,11 +17,14 @@ from deepsight.space import (
     decide,
     default_point,
     from_json,
+    from_stored,
     loguniform,
     ordered,
     randint,
+    same,
     sample,
     to_json,
+    to_stored,
     uniform,
     when,
 )
@@ -87,19 +91,75 @@ def test_whole_numbers_are_equally_wide_and_a_log_scale_has_equal_ratios():
     assert wide.to_unit(2) == pytest.approx(math.log(4) / math.log(15))
     assert [uniform(2, 2).to_unit(2), randint(4, 4).to_unit(4)] == [0.5, 0.5]
     with pytest.raises(ValueError, match="not one of"):
-        choice(1, 2).to_unit(True)
+        choice(1, 2).to_unit("1")
 
 
-def test_bounds_are_included_and_types_are_strict():
+def test_bounds_are_included():
     assert uniform(0, 1).contains(1)
-    assert not uniform(0, 1).contains(True)
     assert not uniform(0, 1).contains("0.5")
     assert not uniform(0, 1).contains(math.nan)
-    assert not randint(1, 5).contains(2.0)
-    assert not randint(1, 5).contains(True)
     assert randint(1, 5).contains(5)
-    assert not choice(1, 2).contains(1.0)
-    assert not choice(1, 2).contains(True)
+    assert not randint(1, 5).contains(2.5)
+    assert not randint(1, 5).contains(math.inf)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "one"),
+    [
+        (1, 1.0, True),
+        (1, True, True),
+        (0.0, False, True),
+        (1, "1", False),
+        (None, None, True),
+        (None, 0, False),
+        (None, "None", False),
+        (INACTIVE, INACTIVE, True),
+        (INACTIVE, None, False),
+        (INACTIVE, "inactive", False),
+    ],
+)
+def test_every_domain_and_condition_has_the_one_rule_of_what_is_the_same(a, b, one):
+    assert same(a, b) == same(b, a) == one
+    assert choice(a).contains(b) == choice(b).contains(a) == one
+    assert when("k", a, choice("x")).condition.holds(b) == one
+    if not isinstance(a, int | float):
+        return
+    assert randint(-1, 2).contains(b) == uniform(-1, 2).contains(b) == one
+    assert choice("first", a).contains(b) == one
+
+
+def test_a_condition_on_none_holds_for_the_value_alone():
+    """`mix` is inactive in half of the configs; there its child cannot be active."""
+    space = {
+        "arch": choice("a", "b"),
+        "mix": when("arch", "a", choice(None, "mixup")),
+        "child": when("mix", None, uniform(0, 1)),
+        "lost": when("nowhere", None, uniform(0, 1)),
+    }
+    rng = random.Random(0)
+    drawn = [sample(space, {}, rng) for _ in range(1000)]
+    assert all((c["mix"] is INACTIVE) == (c["arch"] == "b") for c in drawn)
+    assert all((c["child"] is not INACTIVE) == (c["mix"] is None) for c in drawn)
+    assert 200 < sum(c["child"] is not INACTIVE for c in drawn) < 300
+    assert all(c["lost"] is INACTIVE for c in drawn)
+    for config in drawn[:100]:
+        assert active(config, space) == [n for n in config if config[n] is not INACTIVE]
+        assert from_stored(to_stored(config), space, {}) == config
+
+
+def test_what_is_read_tells_null_from_inactive_and_keeps_what_was_trained():
+    space = {"mix": choice(None, "a"), "rate": when("mix", "a", choice(None, 1))}
+    assert from_stored({"mix": None, "rate": None}, space, {}) == {"mix": None, "rate": INACTIVE}
+    assert from_stored({"mix": "a", "rate": None}, space, {}) == {"mix": "a", "rate": None}
+    assert from_stored({"mix": None, "rate": 1, "x": 2}, space, {}) == {
+        "mix": None,
+        "rate": 1,  # of a version that had another rule
+        "x": 2,
+    }
+    assert from_stored({}, space, {}) == {"mix": INACTIVE, "rate": INACTIVE}
+    pinned = {"rate": when("mix", None, choice(None, 1))}
+    assert from_stored({"rate": None}, pinned, {"mix": None}) == {"rate": None}
+    assert from_stored({"rate": None}, pinned, {"mix": "a"}) == {"rate": INACTIVE}
 
 
 def test_log_scales_are_uniform_in_the_logarithm():
@@ -127,13 +187,13 @@ def test_nested_conditions():
     assert active({"user.a": False, "user.b": "deep", "user.c": 0.5}, NESTED) == ["user.a"]
 
 
-def test_samples_are_null_exactly_where_inactive():
+def test_samples_are_inactive_exactly_where_conditions_fail():
     rng, seen = random.Random(0), set()
     for _ in range(200):
         drawn = sample(NESTED, {}, rng)
         assert list(drawn) == list(NESTED)
         live = active(drawn, NESTED)
-        assert {n for n in NESTED if drawn[n] is not None} == set(live)
+        assert {n for n in NESTED if drawn[n] is not INACTIVE} == set(live)
         seen.add(tuple(live))
     assert len(seen) == 3
     assert sample(NESTED, {}, random.Random(7)) == sample(NESTED, {}, random.Random(7))
@@ -141,7 +201,7 @@ def test_samples_are_null_exactly_where_inactive():
 
 def test_conditions_read_what_is_fixed():
     space = {"optim.momentum": when("optim.name", "sgd", uniform(0.5, 0.9))}
-    assert sample(space, {"optim.name": "adamw"}, random.Random(0)) == {"optim.momentum": None}
+    assert sample(space, {"optim.name": "adamw"}, random.Random(0)) == {"optim.momentum": INACTIVE}
     assert sample(space, {"optim.name": "sgd"}, random.Random(0))["optim.momentum"] >= 0.5
     names = [name for name, _, _ in decide(space, {"optim.name": "adamw"})]
     assert names == []
@@ -213,9 +273,21 @@ def test_the_default_point():
     assert point == {
         "optim.lr": 2e-3,
         "optim.batch_size": 8,
-        "optim.momentum": None,
+        "optim.momentum": INACTIVE,
         "user.width": 3,
     }
+
+
+def test_a_default_is_found_however_it_is_spelt():
+    """0.0 among 5, 1 and 0; 0.5 among 1 and 0.5: what a study calls its defaults, it trains."""
+    space = {
+        "optim.clip_norm": choice(5, 1, 0),
+        "augment.strength": choice(1, 0.5),
+        "optim.weight_decay": choice(0.1, 0),  # the default, 1e-4, is not among them
+    }
+    point = default_point(space, {}, DEFAULTS)
+    assert point == {"optim.clip_norm": 0, "augment.strength": 0.5, "optim.weight_decay": 0.1}
+    assert type(point["optim.clip_norm"]) is int
 
 
 def test_json_round_trip():

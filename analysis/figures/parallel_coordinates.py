@@ -18,7 +18,7 @@ from matplotlib.colors import to_hex
 
 from analysis.figures.style import OUTCOME_COLOURS, SCORES
 from analysis.page.formatting import name_lines, number, shorten
-from analysis.statistics.coordinates import INACTIVE, Axis, Coordinates, Line
+from analysis.statistics.coordinates import BELOW, Axis, Coordinates, Line
 from analysis.statistics.trial_outcomes import OUTCOMES
 
 BINS = 12
@@ -160,7 +160,7 @@ def _layout(axes: Sequence[Axis]) -> go.Layout:
     for at, axis in enumerate(axes):
         marks += [_label(at, t.position, shorten(t.label, 14)) for t in axis.ticks]
         if axis.has_inactive:
-            marks.append(_label(at, INACTIVE, axis.inactive_label, "italic"))
+            marks.append(_label(at, BELOW, axis.inactive_label, "italic"))
         marks.append(_title(at, axis))
     bare = {"visible": False, "fixedrange": True}
     bars = [
@@ -177,7 +177,7 @@ def _layout(axes: Sequence[Axis]) -> go.Layout:
     ]
     return go.Layout(
         xaxis=bare | {"range": [-0.3, len(axes) - 0.25]},
-        yaxis=bare | {"range": [INACTIVE - 0.06, 1.03]},
+        yaxis=bare | {"range": [BELOW - 0.06, 1.03]},
         annotations=marks,
         shapes=bars,
         dragmode="select",

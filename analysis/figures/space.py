@@ -18,7 +18,7 @@ from analysis.figures.style import BLUE, GREY, ORANGE, OUTCOME_COLOURS, SCORES, 
 from analysis.importance.effects import Effect, EffectPoint, Effects, InteractionMap
 from analysis.importance.importance import RANKED, Importance
 from analysis.page.formatting import name_lines, shorten, text
-from analysis.statistics.coordinates import INACTIVE, Axis, Coordinates, Line
+from analysis.statistics.coordinates import BELOW, Axis, Coordinates, Line
 from analysis.statistics.trial_outcomes import FULL, OUTCOMES
 from deepsight.config import Value
 
@@ -68,7 +68,7 @@ def _draw_row(axes: Axes, info: Coordinates, shown: Sequence[int], norm: Normali
     for position, index in enumerate(shown):
         _draw_axis(axes, position, info.axes[index])
     axes.set_xlim(-0.25, len(shown) - 0.35)
-    axes.set_ylim(INACTIVE - 0.06, 1.04)
+    axes.set_ylim(BELOW - 0.06, 1.04)
     axes.axis("off")
 
 
@@ -115,7 +115,7 @@ def _draw_axis(axes: Axes, x: int, axis: Axis) -> None:
     box = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.6}
     ticks = [(t.position, shorten(t.label, 13)) for t in axis.ticks]
     if axis.has_inactive:
-        ticks.append((INACTIVE, axis.inactive_label.replace("not trained that far", "not so far")))
+        ticks.append((BELOW, axis.inactive_label.replace("not trained that far", "not so far")))
     for position, label in ticks:
         axes.plot([x - 0.03, x], [position] * 2, color="#4a4f57", linewidth=0.9, zorder=5)
         axes.text(
@@ -126,7 +126,7 @@ def _draw_axis(axes: Axes, x: int, axis: Axis) -> None:
             va="center",
             zorder=6,
             bbox=box,
-            style="italic" if position == INACTIVE else "normal",
+            style="italic" if position == BELOW else "normal",
         )
     suffix = "\n(log)" if axis.kind == "log" else ""
     name = "\n".join(name_lines(axis.name)) + suffix

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepsight.config import Value
-from deepsight.space import Choice, Domain, Float, ordered
+from deepsight.space import INACTIVE, Choice, Domain, Entry, Float, ordered, same
 
 Array = npt.NDArray[np.float64]
 
@@ -34,21 +34,21 @@ class Encoding:
     names: tuple[str, ...]
     space: Mapping[str, Domain]
     """The whole declared space."""
-    pinned: Mapping[str, Value]
+    pinned: Mapping[str, Entry]
     """What does not vary: fixed hyperparameters, and those of `left_out`."""
     left_out: Mapping[str, str]
     """Hyperparameters of the space that nothing can be said about, and why."""
     activity: tuple[str, ...] = field(default=())
     """Conditional hyperparameters whose being active is a feature of its own."""
 
-    def units(self, configs: Sequence[Mapping[str, Value]]) -> Array:
-        """Configs as stored (None where inactive) as units."""
+    def units(self, configs: Sequence[Mapping[str, Entry]]) -> Array:
+        """Configs, `INACTIVE` where inactive, as units."""
         table = np.full((len(configs), len(self.names)), np.nan)
         for column, name in enumerate(self.names):
             domain = self.space[name]
             for row, config in enumerate(configs):
-                value = config.get(name)
-                if value is not None or (isinstance(domain, Choice) and None in domain.values):
+                value = config.get(name, INACTIVE)
+                if value is not INACTIVE:
                     table[row, column] = _to_unit(domain, value)
         return self.mask_inactive(table)
 
@@ -75,15 +75,15 @@ class Encoding:
         whole = dict.fromkeys(from_unit(domain, float(u)) for u in even)
         return np.array([_to_unit(domain, value) for value in whole])
 
-    def configs(self, units: Array) -> list[dict[str, Value]]:
-        """Units as configs of the whole space, None where inactive."""
+    def configs(self, units: Array) -> list[dict[str, Entry]]:
+        """Units as configs of the whole space, `INACTIVE` where inactive."""
         fixed = {n: v for n, v in self.pinned.items() if n in self.space}
-        absent: dict[str, Value] = {name: None for name in self.space}
+        absent: dict[str, Entry] = dict.fromkeys(self.space, INACTIVE)
         return [
             absent
             | fixed
             | {
-                name: None if math.isnan(u) else from_unit(self.space[name], u)
+                name: INACTIVE if math.isnan(u) else from_unit(self.space[name], u)
                 for name, u in zip(self.names, row, strict=True)
             }
             for row in units
@@ -125,7 +125,7 @@ class Encoding:
         if condition is None:
             return np.ones(len(table), dtype=bool)
         if condition.name not in self.names:
-            holds = self.pinned.get(condition.name) in condition.values
+            holds = condition.holds(self.pinned.get(condition.name, INACTIVE))
             return np.full(len(table), holds)
         parent, unit = self.space[condition.name], table[:, self.names.index(condition.name)]
         held = np.zeros(len(table), dtype=bool)
@@ -138,14 +138,14 @@ class Encoding:
 def make_encoding(
     space: Mapping[str, Domain],
     fixed: Mapping[str, Value],
-    configs: Sequence[Mapping[str, Value]],
+    configs: Sequence[Mapping[str, Entry]],
 ) -> Encoding:
     """The encoding of what varies, by declaration and in `configs`."""
-    pinned: dict[str, Value] = dict(fixed)
+    pinned: dict[str, Entry] = dict(fixed)
     left_out: dict[str, str] = {}
     names: list[str] = []
     for name in ordered(space):
-        values = [value for c in configs if (value := c.get(name)) is not None]
+        values = [v for c in configs if (v := c.get(name, INACTIVE)) is not INACTIVE]
         usual, reason = _unvaried(space[name], values)
         if reason:
             left_out[name], pinned[name] = reason, usual
@@ -155,14 +155,14 @@ def make_encoding(
     return replace(encoding, activity=_activity_columns(encoding, configs))
 
 
-def _unvaried(domain: Domain, values: Sequence[Value]) -> tuple[Value, str]:
+def _unvaried(domain: Domain, values: Sequence[Value]) -> tuple[Entry, str]:
     """The usual one of a hyperparameter's values, and why nothing can be said about it, or ""."""
     if not _varies(domain):
-        return (values[0] if values else None), "it has one value only"
+        return (values[0] if values else INACTIVE), "it has one value only"
     if not values:
-        return None, "it was active in no trial"
+        return INACTIVE, "it was active in no trial"
     usual = max(values, key=values.count)
-    if len({repr(value) for value in values}) == 1:
+    if all(same(value, usual) for value in values):
         return usual, f"it was {usual!r} in every trial that had it"
     units = np.array([_to_unit(domain, value) for value in values])
     if not isinstance(domain, Choice):
@@ -177,7 +177,7 @@ def _unvaried(domain: Domain, values: Sequence[Value]) -> tuple[Value, str]:
 
 
 def _activity_columns(
-    encoding: Encoding, configs: Sequence[Mapping[str, Value]]
+    encoding: Encoding, configs: Sequence[Mapping[str, Entry]]
 ) -> tuple[str, ...]:
     """Conditional hyperparameters whose activity no other column already shows."""
     units = encoding.units(configs)

@@ -25,6 +25,7 @@ from analysis.importance.importance import (
 )
 from analysis.importance.surrogate import NoSurrogate, fit_surrogate
 from deepsight.run_store import Study, TrialRecord
+from deepsight.space import INACTIVE
 
 BEST_QUARTER, SURVIVAL = "best_quarter", "survival"
 EPOCH_SECONDS, FANOVA = "epoch_seconds", "fanova"
@@ -85,8 +86,8 @@ def _sound(study: Study) -> Study:
     """The study without trials whose values on record are none that the space allows."""
 
     def allowed(record: TrialRecord) -> bool:
-        values = ((domain, record.config.get(name)) for name, domain in study.space.items())
-        return all(v is None and d.condition is not None or d.contains(v) for d, v in values)
+        values = ((d, record.config.get(n, INACTIVE)) for n, d in study.space.items())
+        return all(v is INACTIVE and d.condition is not None or d.contains(v) for d, v in values)
 
     return replace(study, records=[r for r in study.records if allowed(r)])
 

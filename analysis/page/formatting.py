@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from deepsight import space
 from deepsight.config import Value
+from deepsight.space import Entry
 
 if TYPE_CHECKING:
     from analysis.statistics.intervals import Interval
 
-INACTIVE = "inactive"
+INACTIVE = str(space.INACTIVE)
 """What stands for the value of a conditional hyperparameter in a config without it."""
 
 
@@ -84,10 +86,10 @@ def time_unit(seconds: float) -> tuple[float, str]:
     return 1.0, "seconds"
 
 
-def text(value: Value, none: str = "none", digits: int = 3) -> str:
-    """A hyperparameter's value; `none` stands for None."""
+def text(value: Entry, digits: int = 3) -> str:
+    """A hyperparameter's value, as its default is written; ``inactive`` where it has none."""
     if value is None:
-        return none
+        return "none"
     if isinstance(value, bool):
         return "true" if value else "false"
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)

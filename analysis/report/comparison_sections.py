@@ -17,7 +17,6 @@ from analysis.page.document import (
     Table,
 )
 from analysis.page.formatting import (
-    INACTIVE,
     bounds,
     count,
     duration,
@@ -156,8 +155,7 @@ def _best(info: Comparison) -> Section:
     configs = [s.summary.incumbent.config if s.summary.incumbent else {} for s in info.sides]
     names = dict.fromkeys(name for config in configs for name in config)
     rows = tuple(
-        (name, *(text(c[name], INACTIVE) if name in c else "not searched" for c in configs))
-        for name in names
+        (name, *(text(c[name]) if name in c else "not searched" for c in configs)) for name in names
     )
     table = Table("best_configs", ("hyperparameter", *(s.label for s in info.sides)), rows)
     return Section("best", "Best configurations", "Selected on the score above.", (table,))

@@ -16,6 +16,7 @@ from analysis.statistics.early_stopping import Rung
 from analysis.statistics.incumbent import Incumbent
 from analysis.statistics.intervals import Interval
 from analysis.statistics.trajectory import Curve
+from deepsight.space import INACTIVE
 
 KEYS: dict[type, dict[str, str]] = {
     Curve: {"outcome": "fate"},
@@ -36,7 +37,8 @@ SENTENCES: dict[type, str] = {Importance: "reason", Share: "text", FitQuality: "
 def as_data(value: Any) -> Any:
     """A dataclass as a dictionary, with all that is in it.
 
-    The n of an interval is left out where it is stated elsewhere; an effect is given its sentence.
+    The n of an interval is left out where it is stated elsewhere; an effect is given its sentence;
+    what is inactive is null.
     """
     if is_dataclass(value) and not isinstance(value, type):
         if isinstance(value, Finding):  # the interval's numbers stand beside the text
@@ -63,4 +65,4 @@ def as_data(value: Any) -> Any:
         return {key: as_data(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [as_data(item) for item in value]
-    return value
+    return None if value is INACTIVE else value

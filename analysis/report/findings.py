@@ -16,7 +16,7 @@ from analysis.importance.effects import Effect
 from analysis.importance.sensitivity import EPOCH_SECONDS, reportable_shares
 from analysis.page.formatting import count, percent, text
 from analysis.report.study_results import StudyResults
-from analysis.statistics.coordinates import INACTIVE, Coordinates
+from analysis.statistics.coordinates import BELOW, Coordinates
 from analysis.statistics.intervals import (
     LEVEL,
     Interval,
@@ -24,7 +24,7 @@ from analysis.statistics.intervals import (
     superiority_interval,
 )
 from analysis.statistics.trial_outcomes import DIVERGED, FAILED
-from deepsight.config import Value
+from deepsight.space import INACTIVE, Entry, same
 
 FEWEST = 3
 """Trials on either side of a comparison."""
@@ -174,7 +174,7 @@ def _failures_by(
     info: Coordinates,
     index: int,
     positions: Sequence[float | None],
-    values: Sequence[Value],
+    values: Sequence[Entry],
     bad: Sequence[bool],
     tried: int,
 ) -> list[Finding]:
@@ -184,7 +184,7 @@ def _failures_by(
         active = [
             (p, is_bad)
             for p, is_bad in zip(positions, bad, strict=True)
-            if p is not None and p != INACTIVE
+            if p is not None and p != BELOW
         ]
         failed = [p for p, is_bad in active if is_bad]
         fine = [p for p, is_bad in active if not is_bad]
@@ -205,12 +205,12 @@ def _off(share: Interval) -> bool:
 
 
 def _failures_by_choice(
-    name: str, values: Sequence[Value], bad: Sequence[bool], allowed: float
+    name: str, values: Sequence[Entry], bad: Sequence[bool], allowed: float
 ) -> list[Finding]:
     found = []
-    for value in dict.fromkeys(v for v in values if v is not None):
-        inside = [is_bad for v, is_bad in zip(values, bad, strict=True) if v == value]
-        outside = [is_bad for v, is_bad in zip(values, bad, strict=True) if v != value]
+    for value in dict.fromkeys(v for v in values if v is not INACTIVE):
+        inside = [is_bad for v, is_bad in zip(values, bad, strict=True) if same(v, value)]
+        outside = [is_bad for v, is_bad in zip(values, bad, strict=True) if not same(v, value)]
         if min(len(inside), len(outside)) < FEWEST:
             continue
         table = [

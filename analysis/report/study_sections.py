@@ -17,7 +17,6 @@ from analysis.page.document import (
     Table,
 )
 from analysis.page.formatting import (
-    INACTIVE,
     count,
     duration,
     interval,
@@ -33,7 +32,7 @@ from analysis.report.findings import compute_findings
 from analysis.report.sensitivity_sections import effects_section, importance_section
 from analysis.report.study_results import StudyResults
 from analysis.statistics.trial_outcomes import OUTCOME_TEXTS, OUTCOMES
-from deepsight.config import Value
+from deepsight.space import Entry
 
 
 def findings_section(results: StudyResults) -> Section:
@@ -58,9 +57,7 @@ def best_section(results: StudyResults) -> Section:
         reason = "No trial has a score yet, so there is no best configuration."
         return Section("best", "Best configuration", reason)
     names = list(best.config)
-    rows = tuple(
-        (n, text(best.config[n], INACTIVE), text(defaults.config[n], INACTIVE)) for n in names
-    )
+    rows = tuple((n, text(best.config[n]), text(defaults.config[n])) for n in names)
     marked = frozenset(i for i, name in enumerate(names) if name in summary.changed)
     changed = count(len(summary.changed), "hyperparameter")
     lead = f"Trial {best.trial_id} differs from the defaults in {changed} of {len(names)}, in bold."
@@ -200,12 +197,8 @@ def _trial_table(results: StudyResults) -> Table:
     return Table("trials", columns, tuple(rows), caption, keys, titles=titles)
 
 
-def _cell(value: Value) -> Cell:
-    return (
-        value
-        if isinstance(value, int | float) and not isinstance(value, bool)
-        else (text(value, INACTIVE))
-    )
+def _cell(value: Entry) -> Cell:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else text(value)
 
 
 def early_stopping_section(results: StudyResults) -> Section:

@@ -14,9 +14,9 @@ from analysis.page.formatting import text
 from analysis.statistics.trial_outcomes import FULL, outcome_of
 from deepsight.config import Value
 from deepsight.run_store import Objective, Study, TrialRecord
-from deepsight.space import Choice, Domain, Float, Int
+from deepsight.space import INACTIVE, Choice, Domain, Entry, Float, Int
 
-INACTIVE = -0.16
+BELOW = -0.16
 """The place of what is inactive, and of trials without a score at full budget on its axis."""
 EPOCHS, SCORE = "epochs", "score"
 """Kinds of the axes that are no hyperparameters."""
@@ -57,8 +57,8 @@ class Line:
     """At full budget; None for all others, whatever they scored earlier."""
     positions: tuple[float | None, ...]
     """One an axis; None where the value on record is none that the domain allows."""
-    values: tuple[Value, ...]
-    """The same in the hyperparameters' own units, None where inactive."""
+    values: tuple[Entry, ...]
+    """The same in the hyperparameters' own units, `INACTIVE` where inactive."""
 
 
 @dataclass(frozen=True)
@@ -119,14 +119,15 @@ def _full_score(study: Study, record: TrialRecord) -> float | None:
 
 def _inactive_seen(study: Study, name: str) -> bool:
     conditional = study.space[name].condition is not None
-    return conditional or any(r.config.get(name) is None for r in study.records)
+    return conditional or any(r.config.get(name, INACTIVE) is INACTIVE for r in study.records)
 
 
 def _line(study: Study, record: TrialRecord, score_axis: Float, epochs_axis: Int) -> Line:
     score = _full_score(study, record)
-    values = tuple(record.config.get(name) for name in study.space)
+    values = tuple(record.config.get(name, INACTIVE) for name in study.space)
     domains = [*study.space.values(), epochs_axis, score_axis]
-    placed = zip(domains, [*values, record.num_epochs, score], strict=True)
+    last = INACTIVE if score is None else score
+    placed = zip(domains, [*values, record.num_epochs, last], strict=True)
     return Line(
         trial_id=record.trial_id,
         outcome=outcome_of(study, record),
@@ -138,16 +139,16 @@ def _line(study: Study, record: TrialRecord, score_axis: Float, epochs_axis: Int
     )
 
 
-def position_on_axis(domain: Domain, value: Value) -> float | None:
+def position_on_axis(domain: Domain, value: Entry) -> float | None:
     """Where `value` lies on the axis of `domain`.
 
-    `INACTIVE` where it is None; None where the domain does not know it.
+    `BELOW` where it is inactive; None where the domain does not know it.
     """
-    if value is None and not (isinstance(domain, Choice) and None in domain.values):
-        return INACTIVE
+    if value is INACTIVE:
+        return BELOW
     if isinstance(domain, Choice):
         return domain.to_unit(value) if domain.contains(value) else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not isinstance(value, int | float):
         return None
     if domain.log and value <= 0:
         return None

@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks.real_curves.recipes import RECIPES, Recipe
 from benchmarks.real_curves.table import load_table, pack, table_names
 from deepsight.config import Value
-from deepsight.space import sample
+from deepsight.space import sample, to_stored
 
 UNFINISHED = Path(__file__).with_name("unfinished")
 """Where the trainings of tables lie that take several sittings."""
@@ -32,7 +32,7 @@ Job = tuple[int, int]
 def config_of(name: str, number: int) -> dict[str, Value]:
     """Config `number` of a table: drawn uniformly, from the table's name and the number."""
     recipe = RECIPES[name]
-    return sample(recipe.space, recipe.fixed, random.Random(f"{name} {number}"))
+    return to_stored(sample(recipe.space, recipe.fixed, random.Random(f"{name} {number}")))
 
 
 def jobs_of(recipe: Recipe) -> list[Job]:

@@ -34,7 +34,7 @@ from benchmarks.real_curves.table import METRIC, Table
 from benchmarks.simulator import UNLIMITED, NoRecord, hear
 from deepsight.config import Value
 from deepsight.optuna_distributions import to_distribution
-from deepsight.space import decide, sample
+from deepsight.space import INACTIVE, Entry, decide, sample
 from deepsight.tune.plan import resolve_study
 from deepsight.tune.search.optuna_space import suggest_point
 from deepsight.tune.search.search import Search
@@ -215,7 +215,7 @@ class Snapped(BaseSampler):
         self.inner.before_trial(study, trial)
         joint = self.inner.infer_relative_search_space(study, trial)
         drawn: dict[str, Any] = dict(self.inner.sample_relative(study, trial, joint))
-        point: dict[str, Value] = {name: None for name in table.space}
+        point: dict[str, Entry] = dict.fromkeys(table.space, INACTIVE)
         for name, domain, config in decide(table.space, table.fixed):
             if name not in drawn:
                 kind = to_distribution(domain)

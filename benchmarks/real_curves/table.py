@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepsight.config import Value
-from deepsight.space import Domain, from_json, to_json
+from deepsight.space import Domain, Entry, from_json, from_stored, to_json, to_stored
 from deepsight.tune.search.encoding import Encoder
 
 DATA = Path(__file__).with_name("data")
@@ -42,8 +42,8 @@ class Table:
     """The full budget."""
     design: int
     """The first so many configs are what search and analysis were designed on; 0: none are."""
-    configs: Sequence[Mapping[str, Value]]
-    """Drawn uniformly from `space`; None where inactive."""
+    configs: Sequence[Mapping[str, Entry]]
+    """Drawn uniformly from `space`; `INACTIVE` where inactive."""
     scores: Sequence[Curve]
     """Validation accuracy after every epoch, of one seed."""
     seconds: Sequence[Curve]
@@ -99,7 +99,7 @@ class Table:
 def pack(
     name: str,
     recipe: Any,
-    configs: Sequence[Mapping[str, Value]],
+    configs: Sequence[Mapping[str, Entry]],
     rows: Sequence[Mapping[str, Any]],
 ) -> Path:
     """Write a table.
@@ -126,7 +126,7 @@ def pack(
         "fixed": dict(recipe.fixed),
         "epochs": recipe.epochs,
         "design": recipe.design,
-        "configs": {key: [config[key] for config in configs] for key in recipe.space},
+        "configs": {key: [to_stored(c)[key] for c in configs] for key in recipe.space},
         "scores": [first[n]["scores"] for n in numbers],
         "seconds": [[round(s, 3) for s in first[n]["seconds"]] for n in numbers],
         "repeats": {str(n): repeats[n] for n in sorted(repeats)},
@@ -151,16 +151,16 @@ def load_table(name: str, part: str = "all") -> Table:
         part: ``all``, ``design`` or ``final``.
     """
     stored = json.loads(gzip.decompress((DATA / f"{name}.json.gz").read_bytes()))
-    columns = stored["configs"]
+    columns, space = stored["configs"], from_json(stored["space"])
     table = Table(
         name=stored["name"],
         what=stored["what"],
-        space=from_json(stored["space"]),
+        space=space,
         fixed=stored["fixed"],
         epochs=stored["epochs"],
         design=stored["design"],
         configs=[
-            dict(zip(columns, values, strict=True))
+            from_stored(dict(zip(columns, values, strict=True)), space, stored["fixed"])
             for values in zip(*columns.values(), strict=True)
         ],
         scores=[tuple(curve) for curve in stored["scores"]],

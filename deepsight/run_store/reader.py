@@ -25,6 +25,7 @@ from deepsight.run_store.format import (
 )
 from deepsight.run_store.header import StudyHeader, parse_header
 from deepsight.run_store.study import Study, TrialRecord
+from deepsight.space import from_stored
 
 
 def load_study(path: Path | str, skip_damaged: bool = False) -> Study:
@@ -58,6 +59,8 @@ def load_study(path: Path | str, skip_damaged: bool = False) -> Study:
                 if not skip_damaged:
                     raise
                 skipped.append(error.cause)
+    for trial in trials.values():
+        trial["config"] = from_stored(trial["config"], header.space, header.fixed)
     return Study(
         directory=directory,
         header=header,

@@ -17,7 +17,7 @@ from deepsight.notebook import block_html, cell, table_html
 from deepsight.run_store.format import STATES, TRIAL_COLUMNS, trial_id
 from deepsight.run_store.header import StudyHeader
 from deepsight.run_store.objective import Objective
-from deepsight.space import Domain
+from deepsight.space import INACTIVE, Domain, Entry, to_stored
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ class TrialRecord:
 
     trial_id: str
     config: dict[str, Any]
-    """Hyperparameters by dotted name, None where inactive."""
+    """Hyperparameters by dotted name, `INACTIVE` where inactive."""
     explorer: bool
     budget: int
     """Epochs it may train for."""
@@ -58,6 +58,11 @@ class TrialRecord:
         Studies of early versions could stop the defaults, which are trial 0, like any other.
         """
         return self.explorer or (self.trial_id == trial_id(0) and self.state != "stopped")
+
+
+def _named(value: Entry) -> Value:
+    """A value in a table whose empty cells say that there is none."""
+    return "none" if value is None else str(value) if value is INACTIVE else value
 
 
 SHOWN = 5
@@ -118,7 +123,7 @@ class Study:
         rows = [
             {name: getattr(r, name) for name in TRIAL_COLUMNS if name not in ("last", "best")}
             | {"last": self.score(r), "best": self._best_value(r)}
-            | r.config
+            | to_stored(r.config)
             for r in self.records
         ]
         named = dict.fromkeys([*TRIAL_COLUMNS, *self.space, *(n for row in rows for n in row)])
@@ -197,7 +202,12 @@ class Study:
     def _repr_html_(self) -> str:
         """In a notebook: the facts, and the best configs among trials that trained alike."""
         rows = [
-            (r.trial_id, self.score(r), r.num_epochs, *(r.config.get(n) for n in self.space))
+            (
+                r.trial_id,
+                self.score(r),
+                r.num_epochs,
+                *(_named(r.config.get(n, INACTIVE)) for n in self.space),
+            )
             for r in self._contenders()[:SHOWN]
         ]
         table = table_html(["trial", self.metric, "epochs", *self.space], rows) if rows else ""

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from deepsight.config import UserError, Value
+from deepsight.config import UserError
 from deepsight.run_store.format import (
     ENDED_STATES,
     HEADER_FILE,
@@ -32,6 +32,7 @@ from deepsight.run_store.header import parse_header
 from deepsight.run_store.lock import Writer, remove_note, take_lock
 from deepsight.run_store.reader import load_study, require_study
 from deepsight.run_store.study import Study
+from deepsight.space import Entry, to_stored
 
 logger = logging.getLogger(__name__)
 
@@ -155,7 +156,7 @@ class StudyWriter:
     def started(
         self,
         trial_id: str,
-        config: Mapping[str, Value],
+        config: Mapping[str, Entry],
         explorer: bool,
         budget: int,
         time: float | None = None,
@@ -164,7 +165,8 @@ class StudyWriter:
 
         Args:
             trial_id: A ``t`` and at least four digits.
-            config: The trial's hyperparameters by dotted name, None where inactive.
+            config: The trial's hyperparameters by dotted name, `INACTIVE` or None where
+                inactive; the file has null.
             explorer: Whether it was drawn uniformly with its budget fixed beforehand.
             budget: Epochs it may train for.
             time: Seconds since the epoch; None is now.
@@ -172,7 +174,7 @@ class StudyWriter:
         trial_path(self.directory, trial_id)
         if self._states.get(trial_id, "running") != "running":
             raise ValueError(f"trial {trial_id} has ended and cannot start again")
-        stated = {"config": config, "explorer": bool(explorer), "budget": int(budget)}
+        stated = {"config": to_stored(config), "explorer": bool(explorer), "budget": int(budget)}
         event = {"trial_id": trial_id, "event": "started", "time": self._stamp(time)}
         self._append(self._trials, event | stated)
         self._states[trial_id] = "running"

@@ -29,7 +29,17 @@ from deepsight.config import (
     trial_config,
 )
 from deepsight.run_store import StudyHeader
-from deepsight.space import Choice, Domain, default_point, sample, to_json
+from deepsight.space import (
+    INACTIVE,
+    Choice,
+    Domain,
+    Entry,
+    default_point,
+    same,
+    sample,
+    to_json,
+    to_stored,
+)
 from deepsight.space_checks import check_space
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -56,13 +66,13 @@ class StudyPlan:
         """Whether a trainable of the user's replaces DeepSight's."""
         return bool(self.settings.trainable)
 
-    def default_config(self) -> dict[str, Value]:
+    def default_config(self) -> dict[str, Entry]:
         """The first trial: defaults for everything searched (values for `space` only)."""
         return default_point(self.space, self.fixed, {} if self.own_trainable else DEFAULTS)
 
-    def full_config(self, point: Mapping[str, Value]) -> dict[str, Value]:
-        """All hyperparameters of a trial: the fixed ones and `point`."""
-        return dict(self.fixed) | dict(point)
+    def full_config(self, point: Mapping[str, Entry]) -> dict[str, Value]:
+        """All hyperparameters of a trial as training has them: the fixed ones and `point`."""
+        return dict(self.fixed) | to_stored(point)
 
     @cached_property
     def default_trial(self) -> TrialConfig:
@@ -212,7 +222,7 @@ def describe(plan: StudyPlan, samples: int = 3) -> str:
     drawn = [plan.default_config()]
     drawn += [sample(plan.space, plan.fixed, rng) for _ in range(samples)]
     default = DEFAULTS if not plan.own_trainable else {}
-    changed = {n: v for n, v in plan.fixed.items() if n not in default or v != default[n]}
+    changed = {n: v for n, v in plan.fixed.items() if n not in default or not same(v, default[n])}
     lines = [
         f"study      {plan.name}",
         f"trials     {s.trials}, {s.explore:.0%} of them explorers",
@@ -227,8 +237,8 @@ def describe(plan: StudyPlan, samples: int = 3) -> str:
     return "\n".join(lines)
 
 
-def _pairs(config: Mapping[str, Value]) -> str:
-    shown = {n: v for n, v in config.items() if v is not None}
+def _pairs(config: Mapping[str, Entry]) -> str:
+    shown = {n: v for n, v in config.items() if v is not INACTIVE}
     return " ".join(
         f"{n}={v:.4g}" if isinstance(v, float) else f"{n}={v}" for n, v in shown.items()
     )

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from analysis.summary import compute_summary, main, render, summary_lines
 from deepsight.run_store import create_study, load_study
-from deepsight.space import to_json, uniform
+from deepsight.space import INACTIVE, choice, to_json, uniform, when
 
 V1 = Path(__file__).parents[1] / "data/studies/v1/smoke"
 
@@ -37,6 +37,41 @@ def own(tmp_path):
         writer.started("t0001", {"x": 0.5, "y": 0.1}, True, 2, time=120.0)
         writer.result("t0001", {"epoch": 1, "cost": 1.0, "time": 130.0})
         yield writer
+
+
+def test_a_best_none_is_none_and_not_inactive(tmp_path, capsys):
+    space = {
+        "limit": choice(None, 4.0),
+        "of": when("limit", 4, uniform(0, 1)),
+        "same": choice(1, 2),
+    }
+    header = {
+        "name": "none",
+        "metric": "score",
+        "mode": "max",
+        "max_epochs": 1,
+        "rungs": [1],
+        "fixed": {},
+        "space": to_json(space),
+    }
+    configs = [{"limit": 4, "of": 0.5, "same": 1}, {"limit": None, "of": INACTIVE, "same": 1.0}]
+    with create_study(tmp_path / "none", header) as writer:
+        for number, config in enumerate(configs):
+            writer.started(f"t000{number}", config, False, 1)
+            writer.result(f"t000{number}", {"epoch": 1, "score": float(number)})
+            writer.ended(f"t000{number}", "completed")
+    stored = [json.loads(line) for line in (tmp_path / "none/trials.jsonl").open()]
+    assert stored[2]["config"] == {"limit": None, "of": None, "same": 1.0}
+    study = load_study(tmp_path / "none")
+    assert [r.config for r in study.records] == configs
+    summary = compute_summary(study)
+    assert summary.changed == ["limit", "of"]  # 1 and 1.0 are the same
+    assert main([str(tmp_path / "none")]) == 0
+    lines = {line.split()[-3]: line.split()[-2:] for line in capsys.readouterr().out.splitlines()}
+    assert lines["limit"] == ["none", "4"]
+    assert lines["of"] == ["inactive", "0.5"]
+    assert "none" in study._repr_html_()
+    assert "inactive" in study._repr_html_()
 
 
 def test_the_numbers_of_a_finished_study():

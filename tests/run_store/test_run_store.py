@@ -21,7 +21,7 @@ from deepsight.run_store import (
     trial_id,
     trial_path,
 )
-from deepsight.space import choice, loguniform, to_json, uniform, when
+from deepsight.space import INACTIVE, choice, loguniform, to_json, uniform, when
 
 SPACE = {
     "optim.name": choice("adamw", "sgd"),
@@ -37,7 +37,7 @@ HEADER = {
     "fixed": {"model.depth": 2},
     "space": to_json(SPACE),
 }
-CONFIG = {"optim.name": "adamw", "optim.lr": 0.01, "optim.momentum": None}
+CONFIG = {"optim.name": "adamw", "optim.lr": 0.01, "optim.momentum": INACTIVE}
 START = (
     '{"trial_id": "t0000", "event": "started", "time": 1.0, "config": {}, "explorer": false, '
     '"budget": 3}'
@@ -284,7 +284,7 @@ def test_version_1_is_read_for_ever():
     assert loaded.records[0].config == {
         "optim.name": "adamw",
         "optim.lr": 0.001,
-        "optim.momentum": None,
+        "optim.momentum": INACTIVE,
     }
     assert loaded.records[7].rows[-1]["val_accuracy"] is None
     assert loaded.records[8].error == "RuntimeError: out of memory"

@@ -36,8 +36,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import (
 from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from deepsight.config import Value
-from deepsight.space import Space
+from deepsight.space import INACTIVE, Choice, Domain, Entry, Space
 from deepsight.tune.search.search import Observer
 from deepsight.tune.search.searcher import Proposal
 
@@ -88,15 +87,17 @@ class TensorBoard(Observer):
     def __init__(self, study: Path, space: Space, metric: str) -> None:
         self._study = study
         # Every trial declares all columns: TensorBoard takes those of whichever it reads first.
-        columns = {name: domain.middle() for name, domain in space.items()} | {"explorer": False}
-        self._experiment = _experiment(columns, GROUPS.get(metric, metric))
+        self._columns = {name: _data_type(domain) for name, domain in space.items()}
+        self._columns["explorer"] = DataType.DATA_TYPE_BOOL
+        self._experiment = _experiment(self._columns, GROUPS.get(metric, metric))
         self._files: dict[str, EventFile] = {}
 
     def started(self, proposal: Proposal) -> None:
         """Open the trial's event file and name its hyperparameters."""
         file = self._files[proposal.trial_id] = self._open(proposal)
         file.add(self._experiment)
-        file.add(_session_start(dict(proposal.config) | {"explorer": proposal.explorer}))
+        values = dict(proposal.config) | {"explorer": proposal.explorer}
+        file.add(_session_start(values, self._columns))
         file.flush()
 
     def _open(self, proposal: Proposal) -> EventFile:
@@ -139,31 +140,34 @@ class TensorBoard(Observer):
         self._files.clear()
 
 
-def _experiment(columns: Mapping[str, Value], metric: str) -> Summary.Value:
+def _experiment(columns: Mapping[str, int], metric: str) -> Summary.Value:
     """The columns of the HParams tab."""
-    infos = [HParamInfo(name=name, type=_data_type(value)) for name, value in columns.items()]
+    infos = [HParamInfo(name=name, type=kind) for name, kind in columns.items()]
     metrics = [MetricInfo(name=MetricName(tag=metric))]
     data = HParamsPluginData(experiment=Experiment(hparam_infos=infos, metric_infos=metrics))
     return _plugin_value(metadata.EXPERIMENT_TAG, data)
 
 
-def _data_type(value: Value) -> int:
-    if isinstance(value, bool):
+def _data_type(domain: Domain) -> int:
+    """The type of a column: texts where its values are of several types, or None is among them."""
+    kinds = {type(v) for v in domain.values} if isinstance(domain, Choice) else {float}
+    if kinds == {bool}:
         return int(DataType.DATA_TYPE_BOOL)
-    if isinstance(value, str):
-        return int(DataType.DATA_TYPE_STRING)
-    return int(DataType.DATA_TYPE_FLOAT64)
+    numbers = kinds <= {int, float}
+    return int(DataType.DATA_TYPE_FLOAT64 if numbers else DataType.DATA_TYPE_STRING)
 
 
-def _session_start(values: Mapping[str, Value]) -> Summary.Value:
-    """A trial's row of the HParams tab; what is inactive stays empty."""
+def _session_start(values: Mapping[str, Entry], columns: Mapping[str, int]) -> Summary.Value:
+    """A trial's row of the HParams tab; what is inactive stays empty, None is "none"."""
     start = SessionStartInfo(start_time_secs=time.time())
     for name, value in values.items():
-        if isinstance(value, bool):
+        if value is INACTIVE:
+            continue
+        if value is None or columns[name] == DataType.DATA_TYPE_STRING:
+            start.hparams[name].string_value = "none" if value is None else str(value)
+        elif columns[name] == DataType.DATA_TYPE_BOOL:
             start.hparams[name].bool_value = value
-        elif isinstance(value, str):
-            start.hparams[name].string_value = value
-        elif value is not None:
+        else:
             start.hparams[name].number_value = value
     return _plugin_value(
         metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deepsight.config import PARAMS, Value
-from deepsight.space import Choice, Domain, decide
+from deepsight.space import INACTIVE, Choice, Domain, Entry, decide
 
 MARGIN = 1.15
 """Factor by which a trial may need more memory than was measured in a few steps."""
@@ -24,8 +24,8 @@ MOST = 16
 
 
 def heaviest_point(
-    space: Mapping[str, Domain], fixed: Mapping[str, Value], default: Mapping[str, Value]
-) -> dict[str, Value]:
+    space: Mapping[str, Domain], fixed: Mapping[str, Value], default: Mapping[str, Entry]
+) -> dict[str, Entry]:
     """The corner of `space` that takes the most memory, as ``memory`` in `PARAMS` declares it.
 
     Args:
@@ -33,17 +33,17 @@ def heaviest_point(
         fixed: What is not.
         default: The first trial, whose values are kept where memory does not depend on them.
     """
-    point: dict[str, Value] = dict.fromkeys(space)
+    point: dict[str, Entry] = dict.fromkeys(space, INACTIVE)
     for name, domain, config in decide(space, fixed):
         declared = PARAMS.get(name)
         memory = declared.metadata["memory"] if declared else 0
-        config[name] = point[name] = _heaviest(domain, memory, default.get(name))
+        config[name] = point[name] = _heaviest(domain, memory, default.get(name, INACTIVE))
     return point
 
 
-def _heaviest(domain: Domain, memory: Sequence[Value] | int, default: Value) -> Value:
+def _heaviest(domain: Domain, memory: Sequence[Value] | int, default: Entry) -> Value:
     if memory == 0:
-        return default if default is not None else domain.middle()
+        return domain.middle() if default is INACTIVE else default
     if isinstance(domain, Choice):
         return max(domain.values, key=lambda v: _weight(v, memory))
     return domain.high if memory == 1 else domain.low

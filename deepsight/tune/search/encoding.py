@@ -12,11 +12,22 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from deepsight.config import Value
-from deepsight.space import Choice, Domain, Float, Int, Space, active, decide, ordered
+from deepsight.space import (
+    INACTIVE,
+    Choice,
+    Domain,
+    Entry,
+    Float,
+    Int,
+    Space,
+    decide,
+    ordered,
+)
 
 CHOSEN = math.sqrt(0.5)
 """Entry of the chosen value's column: two choices are then one apart."""
-INACTIVE = 0.5
+CENTRE = 0.5
+"""Entry of a number that is not active."""
 
 
 class Encoder:
@@ -34,29 +45,23 @@ class Encoder:
         self.owners = np.array(owners)
         """The hyperparameter, by number, that each column belongs to."""
 
-    def encode(self, configs: Sequence[Mapping[str, Value]]) -> np.ndarray:
-        """Rows (len(configs), columns) of configs with None where inactive."""
+    def encode(self, configs: Sequence[Mapping[str, Entry]]) -> np.ndarray:
+        """Rows (len(configs), columns) of configs with `INACTIVE` where inactive."""
         rows = np.zeros((len(configs), len(self.owners)))
         for name, domain in self.space.items():
             part = rows[:, self.columns[name]]
             for row, config in zip(part, configs, strict=True):
                 value = config[name]
                 if isinstance(domain, Choice):
-                    if value is not None or self._none_is_chosen(name, config):
-                        row[domain.values.index(value)] = CHOSEN
+                    if value is not INACTIVE:
+                        row[domain.index(value)] = CHOSEN
                 else:
-                    row[0] = INACTIVE if value is None else domain.to_unit(value)
+                    row[0] = CENTRE if value is INACTIVE else domain.to_unit(value)
         return rows
 
-    def _none_is_chosen(self, name: str, config: Mapping[str, Value]) -> bool:
-        """Whether None at `name` is one of its values, not the mark of what is inactive."""
-        domain = self.space[name]
-        possible = isinstance(domain, Choice) and None in domain.values
-        return possible and name in active({**self.fixed, **config}, self.space)
-
-    def decode(self, row: np.ndarray) -> dict[str, Value]:
-        """The config of one row, None where inactive."""
-        chosen: dict[str, Value] = {name: None for name in self.space}
+    def decode(self, row: np.ndarray) -> dict[str, Entry]:
+        """The config of one row, `INACTIVE` where inactive."""
+        chosen: dict[str, Entry] = dict.fromkeys(self.space, INACTIVE)
         for name, domain, config in decide(self.space, self.fixed):
             config[name] = chosen[name] = _value(domain, row[self.columns[name]])
         return chosen
@@ -107,7 +112,7 @@ class Encoder:
                 column = rows[:, part.start]
                 column[:] = [domain.to_unit(domain.from_unit(unit)) for unit in column]
             on[name] = self._active(name, rows, on)
-            rows[~on[name], part] = 0.0 if isinstance(domain, Choice) else INACTIVE
+            rows[~on[name], part] = 0.0 if isinstance(domain, Choice) else CENTRE
         return rows
 
     def _active(self, name: str, rows: np.ndarray, on: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -116,12 +121,12 @@ class Encoder:
         if condition is None:
             return np.ones(len(rows), bool)
         if condition.name not in self.space:
-            return np.full(len(rows), self.fixed.get(condition.name) in condition.values)
+            return np.full(len(rows), condition.holds(self.fixed.get(condition.name, INACTIVE)))
         parent, part = self.space[condition.name], self.columns[condition.name]
         if isinstance(parent, Choice):
-            met = np.array([value in condition.values for value in parent.values])
+            met = np.array([condition.holds(value) for value in parent.values])
             return np.asarray(on[condition.name] & met[rows[:, part].argmax(axis=1)])
-        values = [_value(parent, row) in condition.values for row in rows[:, part]]
+        values = [condition.holds(_value(parent, row)) for row in rows[:, part]]
         return np.asarray(on[condition.name] & np.array(values, bool))
 
 

@@ -22,7 +22,7 @@ from scipy.stats import qmc, rankdata
 from threadpoolctl import threadpool_limits
 
 from deepsight.config import Value
-from deepsight.space import Space
+from deepsight.space import Entry, Space
 from deepsight.tune.search.encoding import Encoder
 from deepsight.tune.search.gaussian_process import GaussianProcess, fit
 from deepsight.tune.search.observed_trial import ObservedTrial
@@ -45,8 +45,8 @@ def propose(
     past: Sequence[ObservedTrial],
     max_epochs: int,
     seed: int,
-) -> dict[str, Value]:
-    """One config, None where inactive; the same for the same arguments.
+) -> dict[str, Entry]:
+    """One config, `INACTIVE` where inactive; the same for the same arguments.
 
     Args:
         space: What may vary.

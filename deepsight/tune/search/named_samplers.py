@@ -16,8 +16,9 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from deepsight.config import UserError, Value
+from deepsight.config import UserError
 from deepsight.imports import call, load_object
+from deepsight.space import Entry
 from deepsight.tune.plan import StudyPlan
 from deepsight.tune.search.optuna_space import suggest_point
 from deepsight.tune.search.samplers import (
@@ -45,10 +46,10 @@ class RecordedSampler(BaseSampler):
 
     def __init__(self, sampler: BaseSampler) -> None:
         self._sampler = sampler
-        self._recorded: Mapping[str, Value] | None = None
+        self._recorded: Mapping[str, Entry] | None = None
 
     @contextmanager
-    def replaying(self, config: Mapping[str, Value]) -> Iterator[None]:
+    def replaying(self, config: Mapping[str, Entry]) -> Iterator[None]:
         """Within this, a trial gets the values of `config`."""
         self._recorded = config
         try:

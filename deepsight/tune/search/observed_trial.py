@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from optuna.trial import FrozenTrial, TrialState
 
-from deepsight.config import Value
+from deepsight.space import INACTIVE, Entry
 
 OUTCOMES = ("completed", "stopped", "diverged", "failed")
 """What the user attribute ``state`` of a trial may say; Optuna's own states know less."""
@@ -26,7 +26,7 @@ STATES = {
 class ObservedTrial:
     """What a searcher knows of one trial."""
 
-    config: Mapping[str, Value]
+    config: Mapping[str, Entry]
     explorer: bool
     scores: dict[int, float] = field(default_factory=dict)
     """Score (higher is better) by rung."""
@@ -69,7 +69,7 @@ def observe(
             scores = _thinned(curve, full)
         else:
             scores = {epoch: score for epoch, score in curve.items() if epoch in rungs}
-        config = {name: trial.params.get(name) for name in names}
+        config = {name: trial.params.get(name, INACTIVE) for name in names}
         explorer = bool(trial.user_attrs.get("explorer"))
         observed.append(ObservedTrial(config, explorer, scores, _state(trial)))
     return observed, full

@@ -14,7 +14,17 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial, TrialState
 
 from deepsight.config import Value
-from deepsight.space import Choice, Condition, Domain, Float, Int, Space, decide
+from deepsight.space import (
+    INACTIVE,
+    Choice,
+    Condition,
+    Domain,
+    Entry,
+    Float,
+    Int,
+    Space,
+    decide,
+)
 
 MOST_PARENT_VALUES = 10
 """A whole number with more values than this is not taken for the parent of a hyperparameter."""
@@ -22,9 +32,9 @@ MOST_PARENT_VALUES = 10
 
 def suggest_point(
     trial: optuna.Trial, space: Space, fixed: Mapping[str, Value]
-) -> dict[str, Value]:
-    """The values that `trial` has, or its sampler draws, for what is active; None elsewhere."""
-    chosen: dict[str, Value] = {name: None for name in space}
+) -> dict[str, Entry]:
+    """The values that `trial` has, or its sampler draws, for what is active; else `INACTIVE`."""
+    chosen: dict[str, Entry] = dict.fromkeys(space, INACTIVE)
     for name, domain, config in decide(space, fixed):
         config[name] = chosen[name] = _suggest(trial, name, domain)
     return chosen
@@ -40,7 +50,7 @@ def to_domain(distribution: BaseDistribution, condition: Condition | None = None
     return Float(distribution.low, distribution.high, distribution.log, condition)
 
 
-def to_step(distribution: BaseDistribution, value: Value) -> Value:
+def to_step(distribution: BaseDistribution, value: Entry) -> Entry:
     """The value of `distribution` that lies nearest to a `value` of its domain."""
     if isinstance(distribution, IntDistribution):
         assert isinstance(value, int)
@@ -108,7 +118,8 @@ def _condition(name: str, parent: str, trials: Sequence[FrozenTrial]) -> Conditi
         return None
     values = list(dict.fromkeys(t.params[parent] for t in having))
     others = [t.params[parent] for t in trials if name not in t.params and parent in t.params]
-    return None if any(value in values for value in others) else Condition(parent, tuple(values))
+    condition = Condition(parent, tuple(values))
+    return None if any(condition.holds(value) for value in others) else condition
 
 
 def _suggest(trial: optuna.Trial, name: str, domain: Domain) -> Value:

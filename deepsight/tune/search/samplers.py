@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial
 
 from deepsight.config import Value
 from deepsight.optuna_distributions import to_distribution
-from deepsight.space import Space, active, sample
+from deepsight.space import Entry, Space, active, sample
 from deepsight.tune.search.observed_trial import ObservedTrial, observe
 from deepsight.tune.search.optuna_space import (
     seen_distributions,
@@ -76,8 +76,8 @@ class StudySampler(BaseSampler, abc.ABC):
         past: Sequence[ObservedTrial],
         max_epochs: int,
         seed: int,
-    ) -> dict[str, Value]:
-        """One config, None where inactive; the same for the same arguments."""
+    ) -> dict[str, Entry]:
+        """One config, `INACTIVE` where inactive; the same for the same arguments."""
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
@@ -133,7 +133,7 @@ class LearningCurveSampler(StudySampler):
     >>> study = optuna.create_study(sampler=LearningCurveSampler(seed=1))
     """
 
-    def propose(self, *arguments: Any, **named: Any) -> dict[str, Value]:
+    def propose(self, *arguments: Any, **named: Any) -> dict[str, Entry]:
         """As `learning_curve_gp.propose`."""
         # SciPy's optimiser: not before the first trials have run
         from deepsight.tune.search import learning_curve_gp
@@ -144,7 +144,7 @@ class LearningCurveSampler(StudySampler):
 class RankedTPESampler(StudySampler):
     """Optuna's TPE over trials ranked across budgets (the searcher `tpe`)."""
 
-    def propose(self, *arguments: Any, **named: Any) -> dict[str, Value]:
+    def propose(self, *arguments: Any, **named: Any) -> dict[str, Entry]:
         """As `tpe.propose`."""
         from deepsight.tune.search import tpe
 
@@ -163,7 +163,7 @@ class UniformSampler(StudySampler):
         past: Sequence[ObservedTrial],
         max_epochs: int,
         seed: int,
-    ) -> dict[str, Value]:
+    ) -> dict[str, Entry]:
         """A uniform draw."""
         return sample(space, fixed, random.Random(seed))
 

@@ -26,10 +26,9 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from deepsight.config import Value
 from deepsight.imports import call
 from deepsight.run_store import trial_id
-from deepsight.space import active, sample
+from deepsight.space import Entry, active, sample
 from deepsight.tune.plan import StudyPlan
 from deepsight.tune.search.named_samplers import RecordedSampler, build_sampler
 from deepsight.tune.search.optuna_space import suggest_point
@@ -40,8 +39,8 @@ class Proposal:
     """What the next trial is."""
 
     number: int
-    config: Mapping[str, Value]
-    """Values of the whole space, None where inactive."""
+    config: Mapping[str, Entry]
+    """Values of the whole space, `INACTIVE` where inactive."""
     explorer: bool
     budget: int
     """Epochs after which the trial is complete."""
@@ -141,7 +140,7 @@ class Searcher:
         self._study.enqueue_trial({name: proposal.config[name] for name in names})
         return self._open(proposal.number, proposal.explorer, proposal.budget)
 
-    def _ask(self, number: int, recorded: Mapping[str, Value] | None = None) -> Proposal:
+    def _ask(self, number: int, recorded: Mapping[str, Entry] | None = None) -> Proposal:
         """Let the sampler propose; if it did so in an earlier run, it hears what it said."""
         budget = self.plan.settings.max_epochs
         if not isinstance(self._sampler, RecordedSampler):

@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from deepsight.config import Value
 from deepsight.optuna_distributions import to_distribution
-from deepsight.space import Space
+from deepsight.space import INACTIVE, Entry, Space
 from deepsight.tune.search.observed_trial import ObservedTrial
 from deepsight.tune.search.optuna_space import suggest_point
 
@@ -71,9 +71,9 @@ class Shown(FrozenTrial):
     """A past trial in the study of one proposal."""
 
     def __init__(
-        self, place: int, config: Mapping[str, Value], known: Mapping[str, BaseDistribution]
+        self, place: int, config: Mapping[str, Entry], known: Mapping[str, BaseDistribution]
     ) -> None:
-        params = {name: value for name, value in config.items() if value is not None}
+        params = {name: value for name, value in config.items() if value is not INACTIVE}
         super().__init__(
             number=-1,
             trial_id=-1,
@@ -99,8 +99,8 @@ def propose(
     past: Sequence[ObservedTrial],
     max_epochs: int,
     seed: int,
-) -> dict[str, Value]:
-    """One config, None where inactive; the same for the same arguments."""
+) -> dict[str, Entry]:
+    """One config, `INACTIVE` where inactive; the same for the same arguments."""
     with warnings.catch_warnings():  # multivariate and group: experimental; weights: until Optuna 6
         warnings.simplefilter("ignore", ExperimentalWarning)
         warnings.simplefilter("ignore", FutureWarning)

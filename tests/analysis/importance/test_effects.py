@@ -7,7 +7,7 @@ import pytest
 from analysis.importance.effects import compute_effects, compute_interaction_map
 from analysis.importance.surrogate import fit_surrogate
 from analysis.report.findings import best_sentence
-from deepsight.space import choice, loguniform, randint, when
+from deepsight.space import INACTIVE, choice, loguniform, randint, when
 from tests.analysis.random_studies import make_study, study_of
 
 SPACE = {
@@ -73,7 +73,7 @@ def test_inactive_stands_apart(study, effects):
     assert effects["lr"].inactive is None
     inactive = effects["only_a"].inactive
     assert inactive.value is None
-    assert inactive.num_near == sum(r.config["only_a"] is None for r in study.records)
+    assert inactive.num_near == sum(r.config["only_a"] is INACTIVE for r in study.records)
     active = np.mean([p.mean for p in effects["only_a"].points])
     assert active == pytest.approx(inactive.mean, abs=0.02)  # 0.05 against (0 + 0.1) / 2
 

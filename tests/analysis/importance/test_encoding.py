@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from analysis.importance.encoding import make_encoding
-from deepsight.space import choice, loguniform, randint, sample, uniform, when
+from deepsight.space import INACTIVE, choice, loguniform, randint, sample, uniform, when
+from deepsight.space_checks import check_space
 
 SPACE = {
     "optim": choice("sgd", "adam", "lion"),
@@ -37,7 +38,7 @@ def test_a_design_is_the_space_as_it_is_drawn():
     drawn = encoding.units(configs)
     assert np.isnan(design).mean(0) == pytest.approx(np.isnan(drawn).mean(0), abs=0.03)
     assert np.nanmean(design, 0) == pytest.approx(np.nanmean(drawn, 0), abs=0.03)
-    assert all(c["momentum"] is None or c["optim"] == "sgd" for c in encoding.configs(design))
+    assert all(c["momentum"] is INACTIVE or c["optim"] == "sgd" for c in encoding.configs(design))
 
 
 def test_what_is_inactive_makes_no_difference():
@@ -61,7 +62,7 @@ def test_activity_is_a_feature_only_where_no_other_column_shows_it():
 
 def test_what_does_not_vary_is_left_out_with_the_reason():
     space = SPACE | {"one": choice("a"), "same": uniform(2.0, 2.0)}
-    configs = [c | {"lr": 0.1, "momentum": None} for c in draws(space)]
+    configs = [c | {"lr": 0.1, "momentum": INACTIVE} for c in draws(space)]
     encoding = make_encoding(space, {}, configs)
     assert set(encoding.left_out) == {"one", "same", "lr", "momentum"}
     assert "0.1 in every trial" in encoding.left_out["lr"]
@@ -76,3 +77,41 @@ def test_conditions_on_fixed_hyperparameters():
     off = make_encoding(space, {"kind": "b"}, draws(space, fixed={"kind": "b"}))
     assert on.names == ("x", "y")
     assert off.names == ("y",)
+
+
+def test_none_is_a_value_and_inactive_is_none_of_them():
+    """A best None decides the score: it is in the encoding, and apart from what is inactive."""
+    space = {
+        "mix": choice(None, "mixup", "cutmix"),
+        "blend": when("mix", "mixup", choice(0.5, None)),
+        "off": when("mix", None, uniform(0.0, 1.0)),
+    }
+    configs = draws(space)
+    encoding = make_encoding(space, {}, configs)
+    assert encoding.names == ("mix", "blend", "off")
+    units = encoding.units(configs)
+    for config, (mix, blend, off) in zip(configs, units, strict=True):
+        assert mix == [None, "mixup", "cutmix"].index(config["mix"])
+        assert np.isnan(blend) == (config["blend"] is INACTIVE) == (config["mix"] != "mixup")
+        assert blend != 1.0 or config["blend"] is None
+        assert np.isnan(off) == (config["mix"] is not None)
+    back = encoding.configs(units)
+    assert [c["mix"] for c in back] == [c["mix"] for c in configs]
+    assert [c["blend"] for c in back] == [c["blend"] for c in configs]
+
+
+@pytest.mark.parametrize(
+    ("values", "one"), [((0.0, 1.0), 1), ((0, 1), 1.0), ((False, True), 1), ((0, 1), True)]
+)
+def test_a_condition_holds_however_its_value_is_spelt(values, one):
+    """The search trains the child; the report has to know it."""
+    for parent in (choice(*values), randint(0, 1)):
+        space = {"k": parent, "m": when("k", one, uniform(0.0, 1.0))}
+        check_space(space, known=False)
+        configs = draws(space)
+        active = [c["m"] is not INACTIVE for c in configs]
+        assert active == [c["k"] == 1 for c in configs]
+        encoding = make_encoding(space, {}, configs)
+        assert encoding.names == ("k", "m")
+        assert (~np.isnan(encoding.units(configs)[:, 1])).tolist() == active
+        assert (~np.isnan(encoding.design(np.random.default_rng(0).random((64, 2)))[:, 1])).any()

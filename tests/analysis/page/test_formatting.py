@@ -4,6 +4,7 @@ import pytest
 
 from analysis.page import formatting
 from analysis.statistics.intervals import Interval
+from deepsight.space import INACTIVE
 
 
 @pytest.mark.parametrize(
@@ -44,11 +45,17 @@ def test_a_duration(seconds, shown):
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(None, "none"), (True, "true"), (3, "3"), (0.012345, "0.0123"), ("sgd", "sgd")],
+    [
+        (None, "none"),
+        (INACTIVE, "inactive"),
+        (True, "true"),
+        (3, "3"),
+        (0.012345, "0.0123"),
+        ("sgd", "sgd"),
+    ],
 )
 def test_a_value(value, shown):
     assert formatting.text(value) == shown
-    assert formatting.text(None, formatting.INACTIVE) == "inactive"
 
 
 def test_counts_and_names():

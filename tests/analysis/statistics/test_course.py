@@ -2,13 +2,13 @@
 
 import pytest
 
-from analysis.statistics.coordinates import INACTIVE, compute_coordinates, position_on_axis
+from analysis.statistics.coordinates import BELOW, compute_coordinates, position_on_axis
 from analysis.statistics.cost import compute_cost
 from analysis.statistics.early_stopping import compute_early_stopping
 from analysis.statistics.incumbent import compute_incumbent
 from analysis.statistics.trajectory import compute_trajectory
 from analysis.statistics.trial_outcomes import OUTCOMES, outcome_of
-from deepsight.space import Choice, Float, Int
+from deepsight.space import INACTIVE, Choice, Float, Int
 from tests.analysis.studies import SMALL, hand_study, ramp, trial
 
 
@@ -105,9 +105,9 @@ def test_positions_follow_the_declared_scale(small):
     assert [a.has_inactive for a in info.axes] == [False, False, True, False, True]
     line = info.lines[4]
     assert line.positions[:3] == pytest.approx((0.75, 1 / 3, 0.25))
-    assert info.lines[0].positions[2] == INACTIVE
+    assert info.lines[0].positions[2] == BELOW
     assert info.lines[1].positions[-1] == 1.0
-    assert info.lines[3].positions[-1] == INACTIVE  # its score at epoch 3 is none at epoch 9
+    assert info.lines[3].positions[-1] == BELOW  # its score at epoch 3 is none at epoch 9
     assert info.lines[3].score is None
     assert [t.label for t in info.axes[1].ticks] == ["0.0001", "0.001", "0.01", "0.1"]
 
@@ -120,12 +120,14 @@ def test_positions_follow_the_declared_scale(small):
         (Float(1e-4, 1.0, log=True), 1e-2, 0.5),
         (Float(1e-4, 1.0, log=True), -1.0, None),
         (Float(0.0, 2.0), "text", None),
-        (Float(0.0, 2.0), True, None),
+        (Float(0.0, 2.0), True, 0.5),
         (Float(1.0, 1.0), 1.0, 0.5),
         (Int(1, 5), 5, 1.0),
-        (Choice((1, True, "1")), True, 0.5),
+        (Choice((1, None, "1")), None, 0.5),
         (Choice(("a",)), "b", None),
-        (Float(0.0, 2.0), None, INACTIVE),
+        (Float(0.0, 2.0), None, None),
+        (Float(0.0, 2.0), INACTIVE, BELOW),
+        (Choice((1, None)), INACTIVE, BELOW),
     ],
 )
 def test_a_place_on_an_axis(domain, value, position):

@@ -9,11 +9,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams.api_pb2 import Status
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+from deepsight.space import INACTIVE, choice
 from deepsight.tune.observers.tensorboard import TensorBoard
 from deepsight.tune.search.searcher import Proposal
 from tests.tune.plans import SPACE
 
-CONFIG = {"x": 0.25, "kind": "plain", "extra": None}
+CONFIG = {"x": 0.25, "kind": "plain", "extra": INACTIVE}
 
 
 def read(folder):
@@ -61,6 +62,21 @@ def test_a_trial_is_read_back_as_it_went(tmp_path):
     assert "extra" not in start  # inactive
     end = hparams(events, "session_end_info").session_end_info
     assert end.status == Status.STATUS_FAILURE
+
+
+def test_none_is_a_text_in_a_column_of_texts(tmp_path):
+    space = {"limit": choice(None, 4), "mix": choice("a", None), "on": choice(True, False)}
+    board = TensorBoard(tmp_path, space, "score")
+    rows = [{"limit": None, "mix": "a", "on": True}, {"limit": 4, "mix": None, "on": False}]
+    started = []
+    for number, config in enumerate(rows):
+        proposal = Proposal(number, config, explorer=False, budget=3)
+        board.started(proposal)
+        folder = tmp_path / "trials" / proposal.trial_id
+        started.append(hparams(read(folder), "session_start_info").session_start_info.hparams)
+    board.close()
+    shown = [(s["limit"].string_value, s["mix"].string_value, s["on"].bool_value) for s in started]
+    assert shown == [("none", "a", True), ("4", "none", False)]
 
 
 def test_a_promoted_trial_goes_on_in_a_file_of_its_own(tmp_path):

@@ -5,7 +5,17 @@ import random
 import numpy as np
 import pytest
 
-from deepsight.space import Float, choice, default_point, loguniform, randint, sample, uniform, when
+from deepsight.space import (
+    INACTIVE,
+    Float,
+    choice,
+    default_point,
+    loguniform,
+    randint,
+    sample,
+    uniform,
+    when,
+)
 from deepsight.tune.search.encoding import Encoder
 from search_spaces import finetune, scratch
 
@@ -60,7 +70,7 @@ def test_what_is_drawn_or_moved_lies_in_the_space(encoder, how):
     configs = [encoder.decode(row) for row in rows]
     for config in configs:
         for name, value in config.items():
-            assert value is None or encoder.space[name].contains(value)
+            assert value is INACTIVE or encoder.space[name].contains(value)
     np.testing.assert_allclose(encoder.encode(configs), rows, atol=1e-9)
 
 
@@ -85,4 +95,4 @@ def test_a_condition_on_something_fixed_is_read_there():
     for kind, active in (("fancy", True), ("plain", False)):
         encoder = Encoder(space, {"kind": kind})
         config = encoder.decode(encoder.draw(1, np.random.default_rng(0))[0])
-        assert (config["x"] is not None) == active
+        assert (config["x"] is not INACTIVE) == active

@@ -10,7 +10,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
-from deepsight.space import Choice, Condition, Float, Int
+from deepsight.space import INACTIVE, Choice, Condition, Float, Int
 from deepsight.tune.search.named_samplers import SAMPLERS
 from deepsight.tune.search.observed_trial import observe
 from deepsight.tune.search.optuna_space import seen_distributions, seen_space, to_step
@@ -144,7 +144,7 @@ def test_states_and_scores_of_optuna_are_read():
     assert observed[2].scores == {1: -0.6}
     assert observed[6].scores == {9: -0.1}
     assert [t.explorer for t in observed] == [False] * 6 + [True]
-    assert observed[0].config == {"x": 0.5, "y": None}
+    assert observed[0].config == {"x": 0.5, "y": INACTIVE}
     inside, full = observe(trials[:1], ["x"], maximise=True, max_epochs=9, rungs=(1, 4, 9))
     assert inside[0].scores == {1: 0.8, 4: 0.5}
 

@@ -10,6 +10,7 @@ import pytest
 from optuna.trial import TrialState
 
 from deepsight.run_store import create_study, load_study, open_study
+from deepsight.space import INACTIVE
 from deepsight.tune.preflight import make_header
 from deepsight.tune.search.search import Search
 from deepsight.tune.search.searcher import Searcher, is_explorer
@@ -79,7 +80,7 @@ def test_the_first_trial_is_the_defaults(tmp_path):
     search = begin(plan, tmp_path / "s")
     drive(search)
     first = load_study(tmp_path / "s").records[0]
-    assert first.config == plan.default_config() == {"x": 0.5, "kind": "plain", "extra": None}
+    assert first.config == plan.default_config() == {"x": 0.5, "kind": "plain", "extra": INACTIVE}
     assert not first.explorer
 
 
@@ -99,7 +100,7 @@ def test_explorers_are_uniform_and_fixed_beforehand(tmp_path):
     xs = sorted(r.config["x"] for r in records)
     assert max(abs(x - (i + 0.5) / len(xs)) for i, x in enumerate(xs)) < 0.08  # Kolmogorov
     assert 0.42 < sum(r.config["kind"] == "fancy" for r in records) / len(records) < 0.58
-    assert all((r.config["extra"] is None) == (r.config["kind"] == "plain") for r in records)
+    assert all((r.config["extra"] is INACTIVE) == (r.config["kind"] == "plain") for r in records)
     # the same seed draws the same explorers, whatever the others did
     other = make_plan(trials=400, explore=1.0, scheduler="fifo", searcher="random")
     searcher = Searcher(other)
@@ -121,7 +122,7 @@ def test_optuna_hears_every_epoch_and_no_low_fidelity_score_as_final(tmp_path):
     for told in search.searcher.optuna_study.trials:
         record = records[told.user_attrs["trial_id"]]
         assert told.intermediate_values == {row["epoch"]: row["score"] for row in record.rows}
-        assert told.params == {k: v for k, v in record.config.items() if v is not None}
+        assert told.params == {k: v for k, v in record.config.items() if v is not INACTIVE}
         full = record.state == "completed" and record.num_epochs == 9
         assert told.state == (TrialState.COMPLETE if full else TrialState.PRUNED)
         if full:

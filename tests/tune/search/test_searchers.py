@@ -11,7 +11,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from deepsight.config import UserError
-from deepsight.space import choice, is_active, loguniform, randint, uniform, when
+from deepsight.space import INACTIVE, choice, is_active, loguniform, randint, uniform, when
 from deepsight.tune.preflight import check_searcher
 from deepsight.tune.search.named_samplers import SAMPLERS
 from deepsight.tune.search.searcher import Searcher
@@ -123,7 +123,7 @@ def check_config(config):
         if is_active(domain, config):
             assert domain.contains(config[key])
         else:
-            assert config[key] is None
+            assert config[key] is INACTIVE
 
 
 def test_proposals_lie_in_the_space_and_the_same_seed_proposes_the_same(name):

@@ -2,9 +2,10 @@
 
 import random
 
-from deepsight.space import sample
+from deepsight.optuna_distributions import to_distribution
+from deepsight.space import INACTIVE, choice, sample, uniform, when
 from deepsight.tune.search.observed_trial import ObservedTrial
-from deepsight.tune.search.tpe import propose, ranked
+from deepsight.tune.search.tpe import Shown, propose, ranked
 from tests.tune.plans import SPACE
 
 
@@ -50,3 +51,13 @@ def test_tpe_looks_where_the_best_are():
     trials = [ObservedTrial(p, False, {1: -((p["x"] - 0.3) ** 2)}) for p in points]
     drawn = [propose(SPACE, {}, trials, 1, seed)["x"] for seed in range(20)]
     assert sum(abs(x - 0.3) < 0.15 for x in drawn) >= 16
+
+
+def test_none_is_shown_as_a_value_and_what_is_inactive_is_not():
+    space = {"mix": choice(None, "mixup"), "rate": when("mix", "mixup", uniform(0.0, 1.0))}
+    known = {name: to_distribution(domain) for name, domain in space.items()}
+    assert Shown(0, {"mix": None, "rate": INACTIVE}, known).params == {"mix": None}
+    good = [ObservedTrial({"mix": None, "rate": INACTIVE}, False, {9: 0.9})] * 12
+    bad = [ObservedTrial({"mix": "mixup", "rate": 0.5}, False, {9: 0.1})] * 12
+    drawn = [propose(space, {}, good + bad, 9, seed)["mix"] for seed in range(20)]
+    assert drawn.count(None) > 14
