@@ -420,6 +420,8 @@ def check_value(name: str, value: object) -> Value:
     Raises:
         UserError: If the name is unknown, or the value has the wrong type or range.
     """
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{name} must be a finite number, got {value}.", "Give a finite number.")
     if name.startswith("user."):
         if value is None or isinstance(value, bool | int | float | str):
             return value

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from deepsight.config import PARAMS, UserError, check_value, unknown
-from deepsight.space import Choice, Condition, Domain, Float, Int, Space, ordered
+import math
+from collections.abc import Collection, Sequence
+
+from deepsight.config import PARAMS, UserError, Value, check_value, unknown
+from deepsight.space import Choice, Condition, Domain, Float, Int, Space, ordered, same
+
+PLAIN = "A value is a number, a text, true, false or None."
 
 
-def check_space(space: Space, known: bool = True) -> None:
+def check_space(space: Space, known: bool = True, fixed: Collection[str] = ()) -> None:
     """Check that every domain is sound, its bounds allowed and its conditions resolvable.
 
     Args:
         space: What is checked.
         known: Whether the names must be DeepSight's own hyperparameters; False for the space of
             a trainable of one's own.
+        fixed: Names that are not searched, which the conditions of such a space may read.
 
     Raises:
         UserError: With the name and the rule it breaks.
     """
     for name, domain in space.items():
+        if not isinstance(name, str):
+            raise UserError(f"{name!r} is no name of a hyperparameter.", "Names are texts.")
         if not isinstance(domain, Float | Int | Choice):
             raise UserError(
                 f"{name}: {domain!r} is no domain.",
@@ -27,48 +35,108 @@ def check_space(space: Space, known: bool = True) -> None:
         if known:
             _check_known(name, domain)
         if domain.condition:
-            _check_condition(name, domain.condition, space, known)
+            _check_condition(name, domain.condition, space, known, fixed)
     ordered(space)
 
 
-def _check_condition(name: str, condition: Condition, space: Space, known: bool) -> None:
-    """Refuse a condition on an unknown name, and one that can never hold."""
-    parent = space.get(condition.name)
-    if parent is None and not known:
-        return
-    if parent is None and condition.name not in PARAMS:
-        known_names = {*PARAMS, *space}
-        raise unknown(f"hyperparameter in the condition of {name}:", condition.name, known_names)
-    values = condition.values
-    if isinstance(parent, Choice):
-        possible = any(value in parent.values for value in values)
-    elif parent is not None:
-        possible = any(parent.contains(value) for value in values)
-    else:
-        possible = bool([check_value(condition.name, value) for value in values])
-    if not possible:
-        listed = " or ".join(map(repr, values))
+def check_plain(name: str, value: object) -> None:
+    """Refuse what a config cannot hold: nesting, and numbers that JSON does not have.
+
+    Raises:
+        UserError: With the name and what to write instead.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
         raise UserError(
-            f"{name} can never be active: {condition.name} is never {listed}.",
+            f"{name}: {value} is no value: it has no place in the files of a study.",
+            f"Give a finite number, or a text that your code understands, as '{value}'.",
+        )
+    if value is None or isinstance(value, bool | int | float | str):
+        return
+    raise UserError(f"{name}: {value!r} is of type {type(value).__name__}.", _remedy(value))
+
+
+def _remedy(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"{PLAIN} Give a text and read it in your code: {'x'.join(map(str, value))!r}."
+    if isinstance(value, list | set | frozenset | range) or hasattr(value, "tolist"):
+        return f"{PLAIN} List the values one by one: choice(16, 32), or choice(*values)."
+    if isinstance(value, dict):
+        return f"{PLAIN} Give a text and look it up in your code, or a hyperparameter for each key."
+    return PLAIN
+
+
+def _check_condition(
+    name: str, condition: Condition, space: Space, known: bool, fixed: Collection[str]
+) -> None:
+    """Refuse a condition on an unknown name, and one that can never hold."""
+    for value in condition.values:
+        check_plain(f"the condition of {name}", value)
+    parent = space.get(condition.name)
+    allowed = {*space, *(PARAMS if known else fixed)}
+    if condition.name not in allowed:
+        raise unknown(f"hyperparameter in the condition of {name}:", condition.name, allowed)
+    if parent is not None:
+        possible = any(parent.contains(value) for value in condition.values)
+    elif known:
+        possible = bool([check_value(condition.name, value) for value in condition.values])
+    else:
+        possible = bool(condition.values)
+    if not possible:
+        listed = " or ".join(map(repr, condition.values))
+        raise UserError(
+            f"{name} can never be active: {condition.name} is never {listed or 'one of nothing'}.",
             f"Name values that {condition.name} can have.",
         )
 
 
 def _check_domain(name: str, domain: Domain) -> None:
     if isinstance(domain, Choice):
-        if len(domain.values) != len({repr(v) for v in domain.values}) or not domain.values:
-            raise UserError(
-                f"{name}: choices must be distinct and at least one, got {domain.values!r}.",
-                "List each value once.",
-            )
+        _check_values(name, domain.values)
         return
-    if not all(isinstance(b, int | float) for b in (domain.low, domain.high)):
-        raise UserError(f"{name}: bounds must be numbers.", "Write 1.0e-4 rather than '1e-4'.")
+    for bound in (domain.low, domain.high):
+        _check_bound(name, bound, domain)
     if domain.low > domain.high or (domain.log and domain.low <= 0):
         raise UserError(
             f"{name}: bounds [{domain.low:g}, {domain.high:g}] are out of order"
             + (" or not positive." if domain.log else "."),
             "Give low <= high, and low > 0 on a log scale.",
+        )
+
+
+def _check_values(name: str, values: Sequence[Value]) -> None:
+    """Refuse a choice of nothing, of what is no value, or of the same value twice."""
+    for value in values:
+        check_plain(name, value)
+    for number, value in enumerate(values):
+        twin = next((v for v in values[:number] if same(v, value)), value)
+        if repr(twin) != repr(value):
+            raise UserError(
+                f"{name}: {twin!r} and {value!r} are the same value.",
+                f"Keep one of them, or tell them apart as texts: {str(twin)!r}, {str(value)!r}.",
+            )
+        if value in values[:number]:
+            raise UserError(
+                f"{name}: choices must be distinct, got {value!r} twice.", "List each value once."
+            )
+    if not values:
+        raise UserError(f"{name}: a choice of nothing.", "List at least one value.")
+
+
+def _check_bound(name: str, bound: object, domain: Float | Int) -> None:
+    """Refuse a bound that is no number of the domain's kind."""
+    if not isinstance(bound, int | float) or isinstance(bound, bool):
+        raise UserError(
+            f"{name}: bounds must be numbers, got {bound!r}.", "Write 1.0e-4 rather than '1e-4'."
+        )
+    if not math.isfinite(bound):
+        raise UserError(
+            f"{name}: bounds must be finite, got {bound}.",
+            "Give the largest and smallest value that is worth a trial; loguniform spans decades.",
+        )
+    if isinstance(domain, Int) and not isinstance(bound, int):
+        raise UserError(
+            f"{name}: bounds of whole numbers must be whole, got {bound!r}.",
+            f"Give ints to randint, or use uniform({domain.low!r}, {domain.high!r}).",
         )
 
 

@@ -5,6 +5,7 @@ import json
 import math
 import random
 
+import numpy as np
 import pytest
 
 from deepsight.config import DEFAULTS, UserError
@@ -29,6 +30,7 @@ from deepsight.space import (
     when,
 )
 from deepsight.space_checks import check_space
+from deepsight.tune.plan import resolve_study
 
 NESTED = {
     "user.c": when("user.b", ["deep"], uniform(0, 1)),
@@ -227,7 +229,7 @@ def test_circles_are_refused():
         ({"optim.lr": uniform(0.1, 1000)}, "must lie in"),
         ({"optim.lr": choice("fast")}, "must be a float"),
         ({"optim.l": uniform(0, 1)}, "unknown hyperparameter"),
-        ({"optim.name": choice()}, "distinct"),
+        ({"optim.name": choice()}, "choice of nothing"),
         ({"optim.name": choice("sgd", "sgd")}, "distinct"),
         ({"train.epochs": randint(1, 9)}, "fidelity"),
         ({"model.depth": uniform(1, 3)}, "must be an int"),
@@ -250,14 +252,65 @@ def test_unsound_spaces_are_refused(space, cause):
     assert cause in caught.value.cause
 
 
-def test_text_bounds_are_refused():
-    with pytest.raises(UserError, match="bounds must be numbers"):
-        check_space({"optim.lr": Int("1", "2")})
+@pytest.mark.parametrize(
+    ("domain", "cause", "remedy"),
+    [
+        (Int("1", "2"), "bounds must be numbers, got '1'", "1.0e-4"),
+        (uniform("0.1", 1), "bounds must be numbers, got '0.1'", "1.0e-4"),
+        (uniform(True, 2), "bounds must be numbers, got True", "1.0e-4"),
+        (uniform(0, math.inf), "bounds must be finite, got inf", "worth a trial"),
+        (loguniform(math.nan, 1), "bounds must be finite, got nan", "worth a trial"),
+        (randint(0.5, 3.5), "must be whole, got 0.5", "uniform(0.5, 3.5)"),
+        (randint(1, np.float64(3)), "must be whole, got 3.0", "uniform(1, 3.0)"),
+        (choice((3, 3), (5, 5)), "(3, 3) is of type tuple", "'3x3'"),
+        (choice([16, 32, 64]), "[16, 32, 64] is of type list", "choice(*values)"),
+        (choice(np.array([16, 32])), "is of type ndarray", "choice(*values)"),
+        (choice({"a": 1}, {"a": 2}), "{'a': 1} is of type dict", "for each key"),
+        (choice(print), "is of type builtin_function_or_method", "A value is a number"),
+        (choice(math.inf, 1.0), "inf is no value", "'inf'"),
+        (choice(1.0, math.nan), "nan is no value", "'nan'"),
+        (choice(np.float32("inf"), 1), "inf is no value", "'inf'"),
+        (choice(True, 1), "True and 1 are the same value", "'True', '1'"),
+        (choice(1, 2, 1.0), "1 and 1.0 are the same value", "'1', '1.0'"),
+        (choice(None, 4, None), "distinct, got None twice", "once"),
+        (when("y", (math.nan,), choice(1, 2)), "condition of x: nan is no value", "'nan'"),
+        (when("y", [(1, 2)], choice(1, 2)), "(1, 2) is of type tuple", "'1x2'"),
+        (when("z", 1, choice(1, 2)), "unknown hyperparameter in the condition of x: 'z'", "y"),
+        (when("y", [], choice(1, 2)), "x can never be active", "that y can have"),
+    ],
+)
+def test_what_no_config_can_hold_is_refused_with_its_name_and_a_remedy(domain, cause, remedy):
+    with pytest.raises(UserError) as caught:
+        check_space({"x": domain, "y": choice(1, 2, 3)}, known=False)
+    assert "x" in caught.value.cause
+    assert cause in caught.value.cause
+    assert remedy in caught.value.remedy
+
+
+def test_numpy_scalars_are_what_they_are():
+    sizes = choice(*np.array([16, 32]), np.float32(0.5), np.bool_(False), np.str_("auto"))
+    assert [repr(value) for value in sizes.values] == ["16", "32", "0.5", "False", "'auto'"]
+    bounds = randint(np.int64(1), np.int32(3)), uniform(np.float32(0.5), np.int8(2))
+    assert [type(b) for d in bounds for b in (d.low, d.high)] == [int, int, float, float]
+    space = {"x": sizes, "y": when("x", list(np.array([16, 32])), bounds[1])}
+    check_space(space, known=False)
+    assert json.loads(json.dumps(to_json(space)))["y"]["when"] == {"name": "x", "in": [16, 32]}
+    plan = resolve_study(
+        "n", space, {"study.trainable": "tests.trainables:curve", "z": np.int64(3)}
+    )
+    assert type(plan.fixed["z"]) is int
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan, (3, 3), [1], {"a": 1}])
+def test_what_no_config_can_hold_cannot_be_fixed_either(value):
+    with pytest.raises(UserError, match="^z: "):
+        resolve_study("n", {"x": choice(1)}, {"study.trainable": "a:b", "z": value})
 
 
 def test_a_space_of_ones_own_needs_no_known_names():
     space = {"x": uniform(-5, 5), "deep": when("x_kind", "a", randint(1, 3)), "x_kind": choice("a")}
     check_space(space, known=False)
+    check_space({"deep": space["deep"]}, known=False, fixed=["x_kind"])
     with pytest.raises(UserError):
         check_space(space)
 

@@ -35,12 +35,13 @@ from deepsight.space import (
     Domain,
     Entry,
     default_point,
+    plain,
     same,
     sample,
     to_json,
     to_stored,
 )
-from deepsight.space_checks import check_space
+from deepsight.space_checks import check_plain, check_space
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """Allowed names of a study, which become names of directories."""
@@ -130,10 +131,10 @@ def resolve_study(
         )
     given: dict[str, object] = {}
     for layer in layers:
-        given |= layer
+        given |= {key: plain(value) for key, value in layer.items()}
     settings, resources = study_settings({n: v for n, v in given.items() if n in STUDY_PARAMS})
     own = bool(settings.trainable)
-    check_space(space, known=not own)
+    check_space(space, known=not own, fixed=given)
     fixed: dict[str, Value] = {} if own else dict(DEFAULTS)
     for key, value in given.items():
         if key in STUDY_PARAMS:
@@ -157,9 +158,8 @@ def resolve_study(
 
 
 def _own_value(name: str, value: object) -> Value:
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise UserError(f"{name} must be a single value, got {value!r}.", "Nesting is not allowed.")
+    check_plain(name, value)
+    return value  # type: ignore[return-value]
 
 
 def parse_duration(text: str) -> float:
