@@ -5,6 +5,7 @@ from deepsight.run_store.format import (
     STATES,
     StorageError,
     StudyFormatError,
+    plain_object,
     trial_id,
     trial_path,
 )
@@ -38,5 +39,6 @@ __all__ = [
     "parse_header",
     "storage_error",
     "trial_id",
+    "plain_object",
     "trial_path",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -37,7 +38,9 @@ def _events(study: Study) -> Iterator[Event]:
         yield Event(record.started, "started", record)
         for time in record.restarts:
             yield Event(time, "restarted", record)
-        for row in record.rows:
-            yield Event(float(row["time"]), "result", record, row)
+        latest, last = record.started, record.ended or math.inf
+        for row in record.rows:  # older studies have times that their trainables yielded
+            latest = min(max(latest, float(row["time"])), last)
+            yield Event(latest, "result", record, row)
         if record.ended is not None:
             yield Event(record.ended, "ended", record)

@@ -14,8 +14,9 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from deepsight.config import Value
+from deepsight.config import UserError, Value
 from deepsight.run_store import StorageError
+from deepsight.tune.ray_backend.trainable_rows import require_number
 from deepsight.tune.ray_backend.trial_spec import TrialSpec, sizes
 from deepsight.tune.search.search import Search
 from deepsight.tune.search.searcher import Proposal
@@ -122,12 +123,22 @@ class RayScheduler(TrialScheduler):  # type: ignore[misc]
         if "error" in result:
             search.failed(trial_id, result["error"])
         elif "row" in result:
-            if search.result(trial_id, json.loads(result["row"])):
+            if self._take(trial_id, json.loads(result["row"])):
                 return True
         elif result.get("finished"):
             search.finished(trial_id)
         self._state.end(ray_id)
         return False
+
+    def _take(self, trial_id: str, row: Mapping[str, Any]) -> bool:
+        search = self._state.search
+        metric = search.plan.settings.metric
+        try:
+            require_number(metric, row.get(metric))
+        except UserError as error:
+            search.failed(trial_id, f"{error.cause} {error.remedy}")
+            return False
+        return search.result(trial_id, row)
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """Queue the trial for `choose_trial_to_run`."""

@@ -24,6 +24,7 @@ from ray.tune import Trainable
 from deepsight.config import UserError, Value
 from deepsight.run_store import DISK_ERRORS, StorageError
 from deepsight.training.epoch_result import EpochResult
+from deepsight.tune.ray_backend.trainable_rows import taken_results, taken_row
 from deepsight.tune.ray_backend.trial_spec import TrialSpec, sizes
 
 CHECKPOINT = "checkpoint.pt"
@@ -102,20 +103,22 @@ def run_trial(spec: TrialSpec) -> Iterator[dict[str, Any]]:
     for torn in folder.glob(".*"):  # temporary files of a killed process
         torn.unlink(missing_ok=True)
     state: dict[str, Any] | None = None
+    row: dict[str, Any] | None = None
     newest = checkpoint.newest(folder)
-    done = 0
     if newest is not None:
         state, row = checkpoint.load(newest)
-        done = int(row["epoch"])
-        if done > spec.known_epochs:
-            yield {"row": json.dumps(row), "finished": False}
-    for result in _epochs(spec, state, done):
+        if int(row["epoch"]) > spec.known_epochs:
+            kept = taken_row(row) | {"epoch": int(row["epoch"])} if spec.trainable else row
+            yield {"row": json.dumps(kept), "finished": False}
+    for result in _epochs(spec, state, row):
         _save(spec, folder, result)
         yield {"row": json.dumps(result.metrics), "finished": False}
     yield {"finished": True}
 
 
-def _epochs(spec: TrialSpec, state: dict[str, Any] | None, done: int) -> Iterator[EpochResult]:
+def _epochs(
+    spec: TrialSpec, state: dict[str, Any] | None, row: dict[str, Any] | None
+) -> Iterator[EpochResult]:
     if not spec.trainable:
         from deepsight.config import trial_config
         from deepsight.training.trial import train_trial
@@ -124,24 +127,8 @@ def _epochs(spec: TrialSpec, state: dict[str, Any] | None, done: int) -> Iterato
         return
     from deepsight.imports import load_object
 
-    for epoch, answer in enumerate(
-        load_object(spec.trainable)(dict(spec.config), state), start=done + 1
-    ):
-        yield _as_result(answer, epoch)
-
-
-def _as_result(answer: object, epoch: int) -> EpochResult:
-    """The result a user's trainable yielded: metrics, or metrics and a state to resume from."""
-    if isinstance(answer, EpochResult):
-        return answer
-    metrics, state = answer if isinstance(answer, tuple) else (answer, None)
-    if not isinstance(metrics, Mapping):
-        raise UserError(
-            f"the trainable yielded a {type(metrics).__name__}.",
-            "Yield a dictionary of metrics every epoch, or (metrics, state).",
-        )
-    plain = {str(k): v.tolist() if hasattr(v, "tolist") else v for k, v in metrics.items()}
-    return EpochResult(metrics={"epoch": epoch} | plain, state=state)
+    answers = load_object(spec.trainable)(dict(spec.config), state)
+    yield from taken_results(answers, row, spec.known_epochs)
 
 
 def _save(spec: TrialSpec, folder: Path, result: EpochResult) -> None:
