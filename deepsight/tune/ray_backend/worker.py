@@ -30,6 +30,12 @@ from deepsight.tune.ray_backend.trial_spec import TrialSpec, sizes
 CHECKPOINT = "checkpoint.pt"
 """Name of a trial's checkpoint in its folder."""
 
+REMEDIES = {
+    "Expected more than 1 value per channel": "Batch normalisation cannot normalise the 1x1 map of "
+    "one image: set optim.batch_size to 2 or more.",
+}
+"""What to do about errors of libraries that do not say it."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -162,4 +168,4 @@ def describe_error(error: BaseException, config: Mapping[str, Value]) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     if frames:
         text += f" (at {Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name})"
-    return text
+    return text + "".join(f". {remedy}" for said, remedy in REMEDIES.items() if said in text)

@@ -12,7 +12,7 @@ from deepsight.tune.preflight import make_header
 from deepsight.tune.ray_backend.adapter import AdapterState, RayScheduler
 from deepsight.tune.ray_backend.trainable_rows import taken_results, taken_row
 from deepsight.tune.ray_backend.trial_spec import TrialSpec
-from deepsight.tune.ray_backend.worker import run_trial
+from deepsight.tune.ray_backend.worker import describe_error, run_trial
 from deepsight.tune.search.search import Search
 from deepsight.tune.search.searcher import Searcher
 from tests.tune.plans import make_plan
@@ -150,3 +150,9 @@ def test_a_study_whose_times_a_trainable_overwrote_goes_on(tmp_path, time):
         search.replay(writer.study)
         assert search.progress.ended["stopped"] == 1
         assert search.progress.epochs == 2
+
+
+def test_one_image_for_batch_normalisation_says_what_to_do():
+    with pytest.raises(ValueError, match="Expected more than 1 value") as failed:
+        torch.nn.BatchNorm2d(4)(torch.zeros(1, 4, 1, 1))
+    assert "set optim.batch_size to 2 or more" in describe_error(failed.value, {})
