@@ -79,6 +79,7 @@ def search(
 def resume(
     study: StudyLike,
     *,
+    data: str | None = None,
     trials: int | None = None,
     time_limit: str | float | None = None,
     address: str | None = None,
@@ -89,6 +90,7 @@ def resume(
 
     Args:
         study: The study, or its directory.
+        data: Where the data are now, as ``folder:PATH``, if they have moved.
         trials: Trials in all; None keeps the number.
         time_limit: As in `search`.
         address: As in `search`.
@@ -115,6 +117,7 @@ def resume(
         show_progress=progress,
         may_exit=False,
         space=None,
+        data=data,
         allow_changed_data=bool(given.pop("allow_changed_data", False)),
         **given,
     )

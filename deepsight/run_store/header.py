@@ -33,6 +33,7 @@ class StudyHeader:
     space: Mapping[str, Domain]
     schema_version: int = SCHEMA_VERSION
     created: str | None = None
+    started_in: str | None = None
     target: float | None = None
     trials: int | None = None
     reduction_factor: int | None = None
@@ -80,6 +81,7 @@ _REQUIRED: dict[str, type] = {
 }
 _OPTIONAL: dict[str, type | tuple[type, ...]] = {
     "created": str,
+    "started_in": str,
     "target": (int, float),
     "trials": int,
     "reduction_factor": int,

@@ -62,7 +62,11 @@ def make_parser() -> Parser:
     add("--trials", metavar="N", help="trials in all")
     add("--time-limit", metavar="30m", help="no new epochs after this time")
     add("--name", metavar="NAME", help="the study's name; default: space, date and time")
-    add("--resume", metavar="runs/STUDY", help="go on with an interrupted study")
+    add(
+        "--resume",
+        metavar="runs/STUDY",
+        help="go on with an interrupted study; with --data where its data have moved to",
+    )
     add("--address", metavar="ADDRESS", help="an existing Ray cluster")
     add("--dry-run", action="store_true", help="print the resolved study and three samples")
     add("--verbose", action="store_true", help="log more")
@@ -102,12 +106,13 @@ def _resume_changes(flags: argparse.Namespace) -> dict[str, Value]:
         UserError: If anything else is asked for.
     """
     sets = dict(parse_set(text) for text in flags.sets)
-    refused = [f"--{n}" for n in ("experiment", "data", "name") if getattr(flags, n)]
+    refused = [f"--{n}" for n in ("experiment", "name") if getattr(flags, n)]
     refused += [f"--set {name}" for name in sets if name not in MAY_CHANGE]
     if refused:
         raise UserError(
             f"{refused[0]} cannot change a study that has begun.",
-            "With --resume only --trials and --time-limit may change; or start a new study.",
+            "With --resume only --trials, --time-limit and the place of the data (--data) may "
+            "change; or start a new study.",
         )
     return {n.removeprefix("study."): v for n, v in (_changes(flags) | sets).items()}
 
@@ -139,6 +144,7 @@ def _run(flags: argparse.Namespace) -> int:
                 show_progress=True,
                 may_exit=True,
                 space=space,
+                data=flags.data,
                 allow_changed_data=bool(changes.pop("allow_changed_data", False)),
                 **changes,
             )

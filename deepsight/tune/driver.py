@@ -37,10 +37,12 @@ from deepsight.tune.preflight import (
 from deepsight.tune.process_cleanup import KEEP, VARIABLE, ProcessCleanup, end_all
 from deepsight.tune.process_environment import environment, levels_of, require_no_ray
 from deepsight.tune.resume import (
+    naming_origin,
     require_same_data,
     require_same_searcher,
     require_same_space,
     update_header,
+    with_data,
 )
 from deepsight.tune.signals import Interrupt, catch_signals
 
@@ -139,6 +141,7 @@ def resume_study(
     may_exit: bool = False,
     space: Mapping[str, Domain] | None = None,
     allow_changed_data: bool = False,
+    data: str | None = None,
     **changes: Value,
 ) -> Outcome:
     """Resume a study: unfinished trials go on from their checkpoints, ended ones are not rerun.
@@ -150,6 +153,7 @@ def resume_study(
         may_exit: As in `run_study`.
         space: The space that the caller expects; None takes the study's.
         allow_changed_data: Resume although the data have changed.
+        data: Where the data are now, as ``folder:PATH``; None looks where they were.
         changes: Settings that may change: ``trials``, ``time_limit_s``; and ``searcher``, which
             must be the study's: one that would be imported has to be named again.
 
@@ -163,8 +167,9 @@ def resume_study(
     if space is not None:
         require_same_space(header, space)
     require_same_searcher(header, changes.get("searcher"))
-    plan = plan_from_header(header, **changes)
-    check_plan(plan, local=not address)
+    plan = with_data(plan_from_header(header, **changes), header, data)
+    with naming_origin(header):
+        check_plan(plan, local=not address)
     interrupt = Interrupt(may_exit=may_exit)
     try:
         with _guarded(interrupt) as (last, cleanup):
@@ -173,10 +178,10 @@ def resume_study(
                 end_all(writer.stale.mark)
             header = writer.study.header
             with _joined(plan, directory, address, interrupt) as (cluster, _):
-                data = prepare_all(plan)
+                found = prepare_all(plan)
                 allowed = allow_changed_data or plan.settings.allow_changed_data
-                require_same_data(header, data, allowed)
-                stored = update_header(writer, header, plan, data)
+                require_same_data(header, found, allowed)
+                stored = update_header(writer, header, plan, found)
                 return _run(plan, writer, stored, cluster, show_progress, interrupt)
     except KeyboardInterrupt:
         return Outcome(directory, None, interrupt.signal or signal.SIGINT)

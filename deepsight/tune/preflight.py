@@ -100,6 +100,7 @@ def make_header(plan: StudyPlan, data: dict[str, Any]) -> dict[str, Any]:
     hardware = {k: v for k, v in plan.fixed.items() if k.startswith("hardware.")}
     return plan_to_json(plan) | {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "started_in": str(Path.cwd()),
         "data": data,
         "resources": dataclasses.asdict(plan.resources) | {"local_cpus": local_cpus(plan)},
         "hardware": {k.removeprefix("hardware."): v for k, v in hardware.items()},

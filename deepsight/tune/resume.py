@@ -1,12 +1,15 @@
-"""Checks that a resumed study has the space, the searcher and the data that it began with."""
+"""The space, the searcher and the data of a resumed study: found, and those that it began with."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from deepsight.config import UserError, Value, is_import_path
+from deepsight.config import UserError, Value, check_value, is_import_path
 from deepsight.run_store import StudyHeader, StudyWriter, parse_header
 from deepsight.space import Domain, to_json
 from deepsight.tune.plan import StudyPlan, plan_to_json
@@ -88,12 +91,73 @@ def require_same_data(header: StudyHeader, data: Mapping[str, Any], allow_change
         )
 
 
+def with_data(plan: StudyPlan, header: StudyHeader, moved_to: str | None) -> StudyPlan:
+    """The plan with the data where they are now.
+
+    Args:
+        plan: The study's.
+        header: The study's. A relative folder is looked for in the directory that the study was
+            started in, then in the current one.
+        moved_to: The ``data.name`` that the user gives; None takes the study's.
+
+    Raises:
+        UserError: If the images are not there, or the study has no data set that could move.
+    """
+    here = Path.cwd()
+    origin = Path(header.started_in) if header.started_in else here
+    name = plan.fixed.get("data.name")
+    if moved_to is not None and (plan.own_trainable or name is None):
+        raise UserError(
+            "--data names the new place of the study's data, and this study "
+            + ("has a trainable of its own." if plan.own_trainable else "varies data.name."),
+            "Leave --data away.",
+        )
+    if moved_to is not None:
+        name = _absolute(str(check_value("data.name", moved_to)), here)
+    elif isinstance(name, str) and name.startswith(FOLDER):
+        there = _absolute(name, origin)
+        if not _has_folder(there) and not _has_folder(name):
+            raise UserError(
+                f"the study's images are not at {there.removeprefix(FOLDER)} any more.",
+                "Say where they are with --data folder:PATH; their fingerprint is compared.",
+            )
+        if here != origin:
+            name = there if _has_folder(there) else _absolute(name, here)
+    return dataclasses.replace(plan, fixed=dict(plan.fixed) | ({"data.name": name} if name else {}))
+
+
+FOLDER = "folder:"
+
+
+def _absolute(name: str, base: Path) -> str:
+    """A folder's name with its path made absolute; any other name as it is."""
+    if not name.startswith(FOLDER):
+        return name
+    return FOLDER + str((base / Path(name.removeprefix(FOLDER)).expanduser()).absolute())
+
+
+def _has_folder(name: str) -> bool:
+    return Path(name.removeprefix(FOLDER)).expanduser().is_dir()
+
+
+@contextmanager
+def naming_origin(header: StudyHeader) -> Iterator[None]:
+    """Add to the remedy of what is not found where the study was started, if that is not here."""
+    try:
+        yield
+    except UserError as error:
+        if header.started_in and Path(header.started_in) != Path.cwd():
+            error.remedy += f" The study was started in {header.started_in}."
+        raise
+
+
 def update_header(
     writer: StudyWriter, header: StudyHeader, plan: StudyPlan, data: Mapping[str, Any]
 ) -> StudyHeader:
     """Store the changed settings of a resumed study, if any; returns its header."""
     stored = dict(header.stored) | plan_to_json(plan)
-    if data.get("fingerprint") != header.fingerprint:
+    moved = plan.fixed.get("data.name") != header.fixed.get("data.name")
+    if moved or data.get("fingerprint") != header.fingerprint:
         stored |= {"data": data, "earlier_data": [*header.earlier_data, header.data]}
     if stored != header.stored:
         writer.write_header(stored)

@@ -141,7 +141,7 @@ def test_an_existing_study_is_not_touched(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "runs" / "mine" / "study.json").read_text() == "{}"
 
 
-@pytest.mark.parametrize("flag", ["--data=digits", "--name=x", "--set=optim.lr=1"])
+@pytest.mark.parametrize("flag", ["--experiment=x", "--name=x", "--set=optim.lr=1"])
 def test_resume_changes_nothing_but_how_long(flag, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for name in ("study.json", "trials.jsonl"):

@@ -1,6 +1,7 @@
 """What a study refuses when it goes on otherwise than it began."""
 
 import json
+import sys
 
 import pytest
 from PIL import Image
@@ -127,6 +128,75 @@ def test_the_command_line_refuses_changed_files(tmp_path, monkeypatch, capsys):
     err = capsys.readouterr().err
     assert "the data have changed since the study began" in err
     assert "study.allow_changed_data=true" in err
+
+
+def photographs(folder):
+    """Twenty images of two classes, the same wherever they lie."""
+    for number in range(20):
+        path = folder / ("blue", "red")[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 16), (number, 2 * number, 3 * number)).save(path)
+
+
+def finished_study_of(photos, directory):
+    """A study with nothing left to do, so that resuming it starts no Ray."""
+    datasets._load.cache_clear()  # another test may have had a folder of this relative name
+    values = {"data.name": f"folder:{photos}", "data.image_size": 16, "study.trials": 1}
+    plan = resolve_study("s", {"optim.lr": uniform(0.1, 0.2)}, values)
+    with create_study(directory, make_header(plan, prepare_all(plan))) as writer:
+        writer.started("t0000", plan.default_config(), False, 9)
+        writer.result("t0000", {"epoch": 9, "val_accuracy": 0.5})
+        writer.ended("t0000", "completed")
+
+
+def test_a_relative_folder_is_found_from_another_directory(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    photographs(tmp_path / "photos")
+    monkeypatch.chdir(tmp_path)
+    finished_study_of("photos", tmp_path / "s")
+    assert load_study("s").header.started_in == str(tmp_path)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert main(["--resume", "../s"]) == 0
+    header = load_study("../s").header
+    assert header.fixed["data.name"] == header.data["name"] == f"folder:{tmp_path / 'photos'}"
+
+
+def test_data_that_moved_are_accepted_by_their_fingerprint(tmp_path, monkeypatch, capsys):
+    photographs(tmp_path / "photos")
+    monkeypatch.chdir(tmp_path)
+    finished_study_of("photos", tmp_path / "s")
+    (tmp_path / "photos").rename(tmp_path / "moved")
+    assert main(["--resume", "s"]) == 2
+    err = capsys.readouterr().err
+    assert f"the study's images are not at {tmp_path / 'photos'} any more" in err
+    assert "--data folder:PATH" in err
+    assert main(["--resume", "s", "--data", "folder:moved"]) == 0
+    header = load_study("s").header
+    assert header.fixed["data.name"] == header.data["name"] == f"folder:{tmp_path / 'moved'}"
+    (earlier,) = header.earlier_data
+    assert earlier["name"] == "folder:photos"
+    assert earlier["fingerprint"] == header.fingerprint
+    assert main(["--resume", "s"]) == 0  # and remembered
+    photographs(tmp_path / "other")
+    Image.new("RGB", (16, 16), (9, 9, 9)).save(tmp_path / "other" / "red" / "1.png")
+    capsys.readouterr()
+    assert main(["--resume", "s", "--data", "folder:other"]) == 2
+    assert "the data have changed since the study began" in capsys.readouterr().err
+
+
+def test_what_is_missing_names_where_the_study_was_started(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine_13.py").write_text("def train(config, state):\n    yield {'score': 1}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    plan = make_plan(trainable="mine_13:train", trials=1)
+    create_study(tmp_path / "s", make_header(plan, {})).close()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setattr("sys.path", [p for p in sys.path if p != str(tmp_path)])
+    assert main(["--resume", "../s"]) == 2
+    assert f"The study was started in {tmp_path}." in capsys.readouterr().err
+    assert main(["--resume", "../s", "--data", "digits"]) == 2
+    assert "a trainable of its own" in capsys.readouterr().err
 
 
 def test_a_study_that_goes_on_is_read_once(tmp_path, monkeypatch):
