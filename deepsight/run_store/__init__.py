@@ -15,6 +15,7 @@ from deepsight.run_store.reader import load_header, load_study
 from deepsight.run_store.study import Study, TrialRecord
 from deepsight.run_store.writer import (
     DISK_ERRORS,
+    StudyExistsError,
     StudyWriter,
     create_study,
     open_study,
@@ -28,6 +29,7 @@ __all__ = [
     "Objective",
     "StorageError",
     "Study",
+    "StudyExistsError",
     "StudyFormatError",
     "StudyHeader",
     "StudyWriter",
@@ -37,8 +39,8 @@ __all__ = [
     "load_study",
     "open_study",
     "parse_header",
+    "plain_object",
     "storage_error",
     "trial_id",
-    "plain_object",
     "trial_path",
 ]

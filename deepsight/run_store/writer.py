@@ -37,6 +37,10 @@ from deepsight.space import Entry, to_stored
 logger = logging.getLogger(__name__)
 
 
+class StudyExistsError(UserError):
+    """The place of a new study is taken."""
+
+
 def create_study(directory: Path, header: Mapping[str, Any], mark: str = "") -> StudyWriter:
     """Make the directory of a new study and return its writer.
 
@@ -46,7 +50,7 @@ def create_study(directory: Path, header: Mapping[str, Any], mark: str = "") -> 
         mark: As in `deepsight.run_store.lock.Writer`.
 
     Raises:
-        UserError: If `directory` exists already.
+        StudyExistsError: If `directory` exists already.
         StudyFormatError: If the header lacks a field that readers need.
         StorageError: If the disk does not let us write there.
     """
@@ -73,13 +77,13 @@ def create_study(directory: Path, header: Mapping[str, Any], mark: str = "") -> 
     return StudyWriter(directory, mark)
 
 
-def _exists(directory: Path) -> UserError:
+def _exists(directory: Path) -> StudyExistsError:
     if (directory / HEADER_FILE).exists():
-        return UserError(
+        return StudyExistsError(
             f"the study {directory} exists already.",
             f"Continue it with --resume {directory}, or choose another name with --name.",
         )
-    return UserError(
+    return StudyExistsError(
         f"{directory} exists already and holds no study.",
         "Choose another name with --name, or move it away.",
     )

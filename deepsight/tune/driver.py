@@ -5,6 +5,8 @@ Ray, Optuna and TensorBoard are imported only after everything that can be wrong
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import logging
 import os
 import signal
@@ -13,12 +15,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deepsight.config import Value
 from deepsight.run_store import (
     DISK_ERRORS,
     Study,
+    StudyExistsError,
     StudyHeader,
     StudyWriter,
     create_study,
@@ -113,8 +116,9 @@ def run_study(
         ClusterError: If Ray cannot be started or reached, or a node does not suit.
     """
     require_no_ray()
+    named = not plan.name_is_made_up or directory is not None
     directory = (directory or RUNS / plan.name).resolve()
-    if directory.exists():
+    if named and directory.exists():
         create_study(directory, {})  # says what is there and what to do
     if not address:
         plan = with_hardware(plan)
@@ -126,7 +130,7 @@ def run_study(
             _joined(plan, directory, address, interrupt) as (cluster, plan),
         ):
             data = prepare_all(plan)
-            writer = create_study(directory, make_header(plan, data), cleanup.mark)
+            writer = _create(plan, directory, data, cleanup.mark, named)
             last.enter_context(writer)  # the lock outlives the processes
             return _run(plan, writer, writer.study.header, cluster, show_progress, interrupt)
     except KeyboardInterrupt:
@@ -185,6 +189,21 @@ def resume_study(
                 return _run(plan, writer, stored, cluster, show_progress, interrupt)
     except KeyboardInterrupt:
         return Outcome(directory, None, interrupt.signal or signal.SIGINT)
+
+
+def _create(
+    plan: StudyPlan, directory: Path, data: dict[str, Any], mark: str, named: bool
+) -> StudyWriter:
+    """A new study in `directory`; unless `named`, beside it where another run was faster."""
+    for number in itertools.count(1):
+        suffix = f"-{number}" if number > 1 else ""
+        header = make_header(dataclasses.replace(plan, name=plan.name + suffix), data)
+        try:
+            return create_study(directory.with_name(directory.name + suffix), header, mark)
+        except StudyExistsError:
+            if named:
+                raise
+    raise AssertionError("unreachable")
 
 
 @contextmanager

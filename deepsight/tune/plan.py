@@ -59,6 +59,8 @@ class StudyPlan:
     resources: ResourceSettings
     rungs: tuple[int, ...]
     """Epochs at which trials are compared, the full budget last."""
+    name_is_made_up: bool = False
+    """Whether nobody gave the name: where it is taken, the next free one will do."""
     pinned: tuple[str, ...] = ()
     """Hyperparameters of the space that were given a value and do not vary."""
 
@@ -151,7 +153,7 @@ def resolve_study(
         raise UserError("nothing is left to search.", "Pin fewer hyperparameters.")
     pinned = tuple(key for key in space if key in given)
     rungs = make_rungs(settings.min_epochs, settings.max_epochs, settings.reduction_factor)
-    plan = StudyPlan(name, searched, fixed, settings, resources, rungs, pinned)
+    plan = StudyPlan(name, searched, fixed, settings, resources, rungs, pinned=pinned)
     if not own:
         _ = plan.default_trial  # whose values are checked together
     return plan
@@ -211,7 +213,7 @@ def plan_from_header(header: StudyHeader, **changes: Value) -> StudyPlan:
         dataclasses.replace(settings, **changes),  # type: ignore[arg-type]
         resources,
         header.rungs,
-        header.pinned or (),
+        pinned=header.pinned or (),
     )
 
 

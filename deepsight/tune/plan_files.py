@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import importlib.util
+import re
+import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -91,9 +94,17 @@ def plan_study(
     if not space:
         raise UserError("nothing to search.", f"Give --space: {', '.join(space_names())}.")
     domains, fixed = (space, {}) if isinstance(space, Mapping) else load_space(str(space))
+    given = name or read.get("name")
     stem = Path(str(experiment or (space if isinstance(space, str) else "study"))).stem
-    name = name or read.get("name") or f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
-    return resolve_study(str(name), domains, fixed, read.get("values", {}), *layers)
+    made = f"{_plain_name(stem)}-{datetime.now():%Y%m%d-%H%M%S}"
+    plan = resolve_study(str(given or made), domains, fixed, read.get("values", {}), *layers)
+    return dataclasses.replace(plan, name_is_made_up=not given)
+
+
+def _plain_name(stem: str) -> str:
+    """The name of a file as a study may be called: accents dropped, the rest that is odd a dash."""
+    letters = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", letters).strip("._-")[:80] or "study"
 
 
 def load_experiment(name: str) -> dict[str, Any]:
