@@ -22,6 +22,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 VARIABLE = "DEEPSIGHT_RUN"
@@ -36,6 +37,10 @@ PATIENT_S = 0.5
 """The same for the watchdog: a process that just starts shows no environment yet."""
 WAIT_S = 10.0
 """Longest time to wait for killed processes to disappear."""
+MARK = re.compile(r"(\d{1,10})-(\d{1,20})", re.ASCII)
+"""A mark: the run's process and when it began, in nanoseconds. Any other text kills nothing."""
+SESSION = re.compile(r"session_(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_\d{6})_(\d+)", re.ASCII)
+"""A directory of Ray's: when it began, in local time, and its driver."""
 DISMISSED = b"done"
 """Message to the watchdog that the run has cleaned up itself."""
 
@@ -75,11 +80,13 @@ def end_all(mark: str, quiet_s: float = QUIET_S) -> None:
     """Kill what carries `mark`, and delete the files of its Ray session.
 
     Args:
-        mark: A run's.
+        mark: A run's; it may come from a file, and one of another form is ignored.
         quiet_s: Time without a find after which all are taken for gone; a dying process may have
             started another.
     """
-    sessions = {_ray_root()}
+    if not MARK.fullmatch(mark):
+        return
+    sessions = {ray_root()}
     last = began = time.monotonic()
     while (now := time.monotonic()) <= last + quiet_s and now < began + WAIT_S:
         for pid in marked(mark):
@@ -89,7 +96,7 @@ def end_all(mark: str, quiet_s: float = QUIET_S) -> None:
             last = time.monotonic()
         time.sleep(min(POLL_S, quiet_s / 2))
     for root in sessions:
-        _delete_sessions(root, mark.partition("-")[0])
+        _delete_sessions(root, mark)
 
 
 def marked(mark: str) -> Iterator[int]:
@@ -105,7 +112,7 @@ def marked(mark: str) -> Iterator[int]:
             yield int(name)
 
 
-def _ray_root() -> Path:
+def ray_root() -> Path:
     """Where Ray keeps the sockets and logs of its sessions."""
     return Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp") / "ray"
 
@@ -119,14 +126,27 @@ def _sessions_of(pid: int) -> list[Path]:
     return [Path(found) for found in re.findall(r"(/[^\0=,]*?/session_[-_\d]+_\d+)", arguments)]
 
 
-def _delete_sessions(root: Path, pid: str) -> None:
-    """Delete the sessions of the driver `pid`, and Ray's link to the latest one if it was ours."""
-    for session in root.glob(f"session_*_{pid}"):
-        shutil.rmtree(session, ignore_errors=True)
+def _delete_sessions(root: Path, mark: str) -> None:
+    """Delete the run's sessions, and Ray's link to the latest one if it was ours.
+
+    The process may have had a Ray before the run (a notebook's own): its session stays.
+    """
+    for session in root.glob("session_*"):
+        if _is_of(session.name, mark) and not session.is_symlink():
+            shutil.rmtree(session, ignore_errors=True)
     latest = root / "session_latest"
     with contextlib.suppress(OSError):
         if latest.is_symlink() and not latest.exists():
             latest.unlink()
+
+
+def _is_of(session: str, mark: str) -> bool:
+    """Whether a session was begun by the run's process after the run had begun."""
+    name, (pid, began_ns) = SESSION.fullmatch(session), mark.split("-")
+    if not name or name[2] != pid:
+        return False
+    began = datetime.fromtimestamp(int(began_ns) // 1000 / 1e6)  # like Ray's: no time zone
+    return datetime.strptime(name[1], "%Y-%m-%d_%H-%M-%S_%f") >= began
 
 
 if __name__ == "__main__":

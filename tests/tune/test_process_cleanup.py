@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 
 import pytest
 
@@ -81,8 +82,28 @@ def test_the_watchdog_ends_what_a_killed_run_leaves():
 def test_sessions_of_ray_are_deleted_with_their_driver(tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     root = tmp_path / "ray"
-    for name in ("session_2026-01-01_00-00-00_000001_123", "session_2026-01-01_00-00-00_000001_45"):
+    began = datetime(2026, 1, 1, 12)
+    ours = "session_2026-01-01_12-00-01_000001_123"
+    others = {
+        "session_2026-01-01_12-00-01_000001_45": "of another process",
+        "session_2026-01-01_11-59-59_000001_123": "of this process, before the run",
+        "session_2026-01-01_12-00-01_123": "not a name that Ray gives",
+    }
+    for name in (ours, *others):
         (root / name / "sockets").mkdir(parents=True)
-    (root / "session_latest").symlink_to(root / "session_2026-01-01_00-00-00_000001_123")
-    end_all("123-1700000000")
-    assert [p.name for p in root.iterdir()] == ["session_2026-01-01_00-00-00_000001_45"]
+    (root / "session_latest").symlink_to(root / ours)
+    end_all(f"123-{int(began.timestamp()) * 10**9}")
+    assert {p.name for p in root.iterdir()} == set(others)
+
+
+@pytest.mark.parametrize("mark", ["", "*-1", "../../x", "*/../../../x", "1-2/..", "1-2\n", "-"])
+def test_a_mark_of_another_form_ends_and_deletes_nothing(mark, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    session = tmp_path / "ray" / "session_2026-01-01_12-00-01_000001_1"
+    (session / "x").mkdir(parents=True)
+    process = subprocess.Popen(SLEEP, env=os.environ | {VARIABLE: mark})
+    end_all(mark)
+    assert process.poll() is None
+    process.kill()
+    process.wait()
+    assert (session / "x").is_dir()
