@@ -23,6 +23,7 @@ from deepsight.hardware import choose_hardware
 from deepsight.imports import load_object
 from deepsight.training import prerequisites
 from deepsight.tune.plan import StudyPlan, plan_to_json
+from deepsight.tune.system_directories import check_directories
 
 PACKAGES = ("ray", "torch", "torchvision", "optuna", "numpy", "albumentations")
 """Packages whose versions a study records."""
@@ -50,6 +51,8 @@ def check_plan(plan: StudyPlan, local: bool = True) -> None:
             had.
     """
     check_searcher(plan)
+    if local:
+        check_directories(needs_cache=not plan.own_trainable)
     if plan.own_trainable:
         load_object(plan.settings.trainable)
         if plan.resources.gpus_per_trial == "auto":
