@@ -41,10 +41,10 @@ def write_report(document: Document, directory: Path) -> Path:
             picture.figure.savefig(directory / FIGURES / f"{picture.name}.png")
     for section in document.sections:
         _write_data(section, directory / DATA)
-    (directory / "report.md").write_text(to_markdown(document), "utf-8")
+    (directory / "report.md").write_text(to_markdown(document), "utf-8", "backslashreplace")
     page = directory / "index.html"
     aside = directory / ".index.html"
-    aside.write_text(to_html(document, directory / FIGURES), "utf-8")
+    aside.write_text(to_html(document, directory / FIGURES), "utf-8", "backslashreplace")
     aside.replace(page)
     return page
 
@@ -61,10 +61,10 @@ def _pictures(document: Document) -> Iterator[Picture]:
 def _write_data(section: Section, directory: Path) -> None:
     for name, content in section.data.items():
         text = json.dumps(plain(content), allow_nan=False, ensure_ascii=False, indent=1)
-        (directory / f"{name}.json").write_text(text + "\n", "utf-8")
+        (directory / f"{name}.json").write_text(text + "\n", "utf-8", "backslashreplace")
     for block in section.blocks:
         if isinstance(block, Table):
-            (directory / f"{block.name}.csv").write_text(to_csv(block), "utf-8")
+            (directory / f"{block.name}.csv").write_text(to_csv(block), "utf-8", "backslashreplace")
 
 
 def to_csv(table: Table) -> str:

@@ -247,8 +247,7 @@ class StudyWriter:
     def _append(self, file: Any, line: Mapping[str, Any]) -> None:
         """One line, whole and on the disk, or none of it."""
         name = Path(file.name).name
-        text = json.dumps(plain_object(name, line), allow_nan=False, ensure_ascii=False)
-        content = text.encode("utf-8", errors="replace") + b"\n"
+        content = _encoded(plain_object(name, line)) + b"\n"
         end = file.seek(0, os.SEEK_END)
         try:
             written = 0
@@ -268,11 +267,21 @@ def _latest_time(study: Study) -> float:
     return max(times, default=0.0)
 
 
+def _encoded(content: Mapping[str, Any], indent: int | None = None) -> bytes:
+    """JSON in UTF-8. Bytes of file names that are none are JSON's escapes of surrogates.
+
+    Python reads such names as lone surrogates, which UTF-8 cannot hold; reading the escape gives
+    the same name again.
+    """
+    text = json.dumps(content, indent=indent, allow_nan=False, ensure_ascii=False)
+    return text.encode("utf-8", errors="backslashreplace")
+
+
 def _replace(path: Path, content: Mapping[str, Any]) -> None:
     """Write JSON so that a reader sees the old file or the new one, never half of one."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    with temporary.open("wb") as file:
+        file.write(_encoded(content, indent=2) + b"\n")
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)

@@ -6,6 +6,7 @@ Ray, torch and Optuna are imported only after the flags and the plan have been c
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import sys
 from collections.abc import Sequence
@@ -120,6 +121,9 @@ def _resume_changes(flags: argparse.Namespace) -> dict[str, Value]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    for stream, errors in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):  # names of files may be no UTF-8
+            stream.reconfigure(errors=errors)
     try:
         flags = make_parser().parse_args(arguments)
         level = logging.DEBUG if flags.verbose else logging.INFO

@@ -48,6 +48,7 @@ from deepsight.tune.resume import (
     with_data,
 )
 from deepsight.tune.signals import Interrupt, catch_signals
+from deepsight.tune.system_directories import require_utf8
 
 if TYPE_CHECKING:
     from deepsight.space import Domain
@@ -118,6 +119,7 @@ def run_study(
     require_no_ray()
     named = not plan.name_is_made_up or directory is not None
     directory = (directory or RUNS / plan.name).resolve()
+    require_utf8(Path.cwd(), directory)
     if named and directory.exists():
         create_study(directory, {})  # says what is there and what to do
     if not address:
@@ -167,6 +169,7 @@ def resume_study(
     """
     require_no_ray()
     directory = directory.resolve()
+    require_utf8(Path.cwd(), directory)
     header = load_header(directory)
     if space is not None:
         require_same_space(header, space)

@@ -30,8 +30,31 @@ def check_directories(needs_cache: bool) -> None:
         _require_writable(_home(remedy) / ".cache" / "deepsight", "the cache", remedy)
 
 
+def require_utf8(*paths: Path) -> None:
+    """Refuse directories whose names Ray cannot send to its processes.
+
+    Raises:
+        UserError: If a path is not UTF-8.
+    """
+    for path in paths:
+        if not _is_utf8(path):
+            raise UserError(
+                f"Ray cannot work with {path}: the name is not UTF-8.",
+                "Rename the directory, or work in another one.",
+            )
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        os.fsencode(path).decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _check_sockets() -> None:
     root = ray_root()
+    require_utf8(root)
     by = next((n for n in ("RAY_TMPDIR", "TMPDIR") if os.environ.get(n)), "")
     longest = os.fsencode(root / SESSION.format(pid=os.getpid()))
     if len(longest) > SOCKET_BYTES:

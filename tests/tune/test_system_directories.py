@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from deepsight.config import UserError
+from deepsight.tune.cli import main
 from deepsight.tune.process_cleanup import ray_root
 from deepsight.tune.system_directories import SESSION, check_directories
 
@@ -85,3 +86,12 @@ def test_a_user_without_entry_and_home_is_told(tmp_path):
     )
     assert "no home directory: HOME is not set, and user 54321" in done.stdout
     assert "Set HOME" in done.stdout
+
+
+def test_a_directory_that_is_no_utf8_is_refused(tmp_path, monkeypatch, capsys):
+    odd = tmp_path / os.fsdecode(b"caf\xe9")
+    odd.mkdir()
+    monkeypatch.chdir(odd)
+    assert main(["--space", "smoke", "--data", "digits"]) == 2
+    assert "the name is not UTF-8" in capsys.readouterr().err
+    assert list(odd.iterdir()) == []

@@ -164,7 +164,9 @@ def _session_start(values: Mapping[str, Entry], columns: Mapping[str, int]) -> S
         if value is INACTIVE:
             continue
         if value is None or columns[name] == DataType.DATA_TYPE_STRING:
-            start.hparams[name].string_value = "none" if value is None else str(value)
+            # the messages are UTF-8, which names of files may not be
+            shown = "none" if value is None else str(value)
+            start.hparams[name].string_value = shown.encode("utf-8", "backslashreplace").decode()
         elif columns[name] == DataType.DATA_TYPE_BOOL:
             start.hparams[name].bool_value = value
         else:

@@ -42,6 +42,16 @@ def few_processes() -> Iterator[None]:
 
 
 @contextmanager
+def no_entrypoint() -> Iterator[None]:
+    """Start Ray without telling it our command line, which may hold names that are no UTF-8.
+
+    If the function is renamed, such a command line ends in an error of Ray's.
+    """
+    with replaced(ray._private.utils, {"get_entrypoint_name": lambda: "deepsight"}):
+        yield
+
+
+@contextmanager
 def started_workers() -> Iterator[None]:
     """Let Tune's actors run in the processes that Ray has started already.
 

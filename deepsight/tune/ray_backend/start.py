@@ -18,7 +18,12 @@ import ray
 from deepsight.config import UserError
 from deepsight.tune.plan import StudyPlan
 from deepsight.tune.preflight import local_cpus
-from deepsight.tune.ray_backend.patches import few_processes, let_print, started_workers
+from deepsight.tune.ray_backend.patches import (
+    few_processes,
+    let_print,
+    no_entrypoint,
+    started_workers,
+)
 
 OBJECT_STORE_BYTES = 128 * 2**20
 """Ray's shared memory: we send only small texts through it."""
@@ -103,9 +108,15 @@ def start_ray(
     quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL, "configure_logging": False}
     try:
         if address:
-            ray.init(address=address, runtime_env={"env_vars": dict(environment or {})}, **quiet)
+            variables = {"env_vars": dict(environment or {})}
+            with no_entrypoint():
+                ray.init(address=address, runtime_env=variables, **quiet)
             return
-        with few_processes(), _defaults({"OMP_NUM_THREADS": threads_per_trial(plan)}):
+        with (
+            no_entrypoint(),
+            few_processes(),
+            _defaults({"OMP_NUM_THREADS": threads_per_trial(plan)}),
+        ):
             ray.init(
                 address="local",
                 num_cpus=local_cpus(plan),

@@ -161,11 +161,18 @@ def _save(spec: TrialSpec, folder: Path, result: EpochResult) -> None:
 def describe_error(error: BaseException, config: Mapping[str, Value]) -> str:
     """An error in one line, with its location; with the trial's sizes if memory ran out."""
     if isinstance(error, UserError):
-        return f"{error.cause} {error.remedy}"
+        text = f"{error.cause} {error.remedy}"
+    else:
+        text = _error_with_place(error, config)
+    text += "".join(f". {remedy}" for said, remedy in REMEDIES.items() if said in text)
+    return text.encode("utf-8", "backslashreplace").decode()  # names of files may be no UTF-8
+
+
+def _error_with_place(error: BaseException, config: Mapping[str, Value]) -> str:
     text = f"{type(error).__name__}: {error}".strip().rstrip(":")
     if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__:
         text = f"out of memory at {sizes(config)}: {text}"
     frames = traceback.extract_tb(error.__traceback__)
     if frames:
         text += f" (at {Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name})"
-    return text + "".join(f". {remedy}" for said, remedy in REMEDIES.items() if said in text)
+    return text

@@ -108,3 +108,13 @@ def test_the_driver_does_not_import_torch():
     code = f"import sys, {names}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_a_value_that_is_no_utf8_is_written_with_escapes(tmp_path):
+    proposal = Proposal(0, {"x": 0.5, "kind": "caf\udce9", "extra": None}, False, 9)
+    board = TensorBoard(tmp_path, SPACE, "score")
+    board.started(proposal)
+    board.ended(proposal, "failed", "no file")
+    board.close()
+    content = b"".join(p.read_bytes() for p in (tmp_path / "trials" / "t0000").iterdir())
+    assert rb"caf\udce9" in content

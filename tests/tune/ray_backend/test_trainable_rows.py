@@ -1,6 +1,7 @@
 """What trainables of users yield: taken by rules, renamed, or refused with the reason."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -150,6 +151,12 @@ def test_a_study_whose_times_a_trainable_overwrote_goes_on(tmp_path, time):
         search.replay(writer.study)
         assert search.progress.ended["stopped"] == 1
         assert search.progress.epochs == 2
+
+
+def test_an_error_about_a_file_that_is_no_utf8_can_be_written_anywhere():
+    error = FileNotFoundError(2, "No such file", os.fsdecode(b"caf\xe9.png"))
+    assert r"caf\udce9.png" in describe_error(error, {})
+    assert describe_error(UserError("no caf\udce9.", "Find it."), {}).encode()
 
 
 def test_one_image_for_batch_normalisation_says_what_to_do():
