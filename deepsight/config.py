@@ -329,7 +329,9 @@ class StudySettings:
     metric: str = param("val_accuracy", "what the search improves: a name in the results")
     mode: str = param("max", "whether more is better", choices=("max", "min"))
     target: float = param(0.65, "minimum viable value of the metric")
-    time_limit_s: float = param(0.0, "no new epochs after this many seconds; 0: none", low=0.0)
+    time_limit_s: float = param(
+        0.0, "no new epochs after this many seconds; 0: none", low=0.0, high=1e9
+    )
     allow_changed_data: bool = param(False, "with --resume: go on although the data changed")
     allow_unauthenticated: bool = param(False, "join a cluster without authentication")
     trainable: str = param(
@@ -420,18 +422,16 @@ def check_value(name: str, value: object) -> Value:
     Raises:
         UserError: If the name is unknown, or the value has the wrong type or range.
     """
-    if isinstance(value, float) and not math.isfinite(value):
-        raise UserError(f"{name} must be a finite number, got {value}.", "Give a finite number.")
     if name.startswith("user."):
-        if value is None or isinstance(value, bool | int | float | str):
-            return value
-        raise UserError(f"{name} must be a single value, got {value!r}.", "Nesting is not allowed.")
+        return single_value(name, value)
     declared = PARAMS.get(name) or STUDY_PARAMS.get(name)
     if declared is None:
         raise unknown("hyperparameter", name, [*PARAMS, *STUDY_PARAMS])
     rule = declared.metadata
     if value in rule["words"]:
         return value  # type: ignore[return-value]
+    if isinstance(value, int | float):
+        single_value(name, value)
     value = _typed(name, value, type(declared.default))
     if isinstance(value, float | int) and not isinstance(value, bool):
         if not rule["low"] <= value <= rule["high"]:
@@ -442,6 +442,37 @@ def check_value(name: str, value: object) -> Value:
     elif isinstance(value, str) and rule["choices"]:
         _check_choice(name, value, rule)
     return value
+
+
+def single_value(name: str, value: object) -> Value:
+    """`value` as it is: None, a text, a boolean, or a number that JSON and tables can hold.
+
+    Raises:
+        UserError: If it is anything else, infinite, not a number, or an integer beyond 64 bits;
+            with the name and what to write instead.
+    """
+    if not (value is None or isinstance(value, bool | int | float | str)):
+        kind = type(value).__name__
+        raise UserError(f"{name}: {str(value)[:40]} is of type {kind}.", _remedy(value))
+    too_large = isinstance(value, int) and abs(value) >= 2**63
+    if too_large or (isinstance(value, float) and not math.isfinite(value)):
+        shown = str(value)[:20]
+        raise UserError(
+            f"{name}: {shown} is no value: it has no place in the files of a study.",
+            f"Give a finite number, or a text that your code understands, as '{shown}'.",
+        )
+    return value
+
+
+def _remedy(value: object) -> str:
+    plain = "A value is a number, a text, true, false or None."
+    if isinstance(value, tuple):
+        return f"{plain} Give a text and read it in your code: {'x'.join(map(str, value))!r}."
+    if isinstance(value, list | set | frozenset | range) or hasattr(value, "tolist"):
+        return f"{plain} List the values one by one: choice(16, 32), or choice(*values)."
+    if isinstance(value, dict):
+        return f"{plain} Give a text and look it up in your code, or a hyperparameter for each key."
+    return plain
 
 
 def _check_choice(name: str, value: str, rule: Mapping[str, Any]) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 
-from deepsight.config import PARAMS, UserError, Value, check_value, unknown
+from deepsight.config import PARAMS, UserError, Value, check_value, single_value, unknown
 from deepsight.space import Choice, Condition, Domain, Float, Int, Space, ordered, same
-
-PLAIN = "A value is a number, a text, true, false or None."
 
 
 def check_space(space: Space, known: bool = True, fixed: Collection[str] = ()) -> None:
@@ -39,38 +37,12 @@ def check_space(space: Space, known: bool = True, fixed: Collection[str] = ()) -
     ordered(space)
 
 
-def check_plain(name: str, value: object) -> None:
-    """Refuse what a config cannot hold: nesting, and numbers that JSON does not have.
-
-    Raises:
-        UserError: With the name and what to write instead.
-    """
-    if isinstance(value, float) and not math.isfinite(value):
-        raise UserError(
-            f"{name}: {value} is no value: it has no place in the files of a study.",
-            f"Give a finite number, or a text that your code understands, as '{value}'.",
-        )
-    if value is None or isinstance(value, bool | int | float | str):
-        return
-    raise UserError(f"{name}: {value!r} is of type {type(value).__name__}.", _remedy(value))
-
-
-def _remedy(value: object) -> str:
-    if isinstance(value, tuple):
-        return f"{PLAIN} Give a text and read it in your code: {'x'.join(map(str, value))!r}."
-    if isinstance(value, list | set | frozenset | range) or hasattr(value, "tolist"):
-        return f"{PLAIN} List the values one by one: choice(16, 32), or choice(*values)."
-    if isinstance(value, dict):
-        return f"{PLAIN} Give a text and look it up in your code, or a hyperparameter for each key."
-    return PLAIN
-
-
 def _check_condition(
     name: str, condition: Condition, space: Space, known: bool, fixed: Collection[str]
 ) -> None:
     """Refuse a condition on an unknown name, and one that can never hold."""
     for value in condition.values:
-        check_plain(f"the condition of {name}", value)
+        single_value(f"the condition of {name}", value)
     parent = space.get(condition.name)
     allowed = {*space, *(PARAMS if known else fixed)}
     if condition.name not in allowed:
@@ -106,7 +78,7 @@ def _check_domain(name: str, domain: Domain) -> None:
 def _check_values(name: str, values: Sequence[Value]) -> None:
     """Refuse a choice of nothing, of what is no value, or of the same value twice."""
     for value in values:
-        check_plain(name, value)
+        single_value(name, value)
     for number, value in enumerate(values):
         twin = next((v for v in values[:number] if same(v, value)), value)
         if repr(twin) != repr(value):

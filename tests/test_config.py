@@ -142,3 +142,12 @@ def test_study_settings():
 def test_a_user_error_survives_a_process_boundary():
     error = pickle.loads(pickle.dumps(UserError("It broke.", "Fix it.")))
     assert (error.cause, error.remedy, str(error)) == ("It broke.", "Fix it.", "It broke.")
+
+
+@pytest.mark.parametrize(
+    "value", [math.inf, -math.inf, math.nan, 10**400], ids=["inf", "-inf", "nan", "huge"]
+)
+@pytest.mark.parametrize("name", ["study.target", "study.time_limit_s", "user.x", "study.trials"])
+def test_numbers_that_no_file_can_hold_are_refused_where_they_are_set(name, value):
+    with pytest.raises(UserError, match=f"{name} must"):
+        check_value(name, value)

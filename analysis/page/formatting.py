@@ -10,7 +10,6 @@ import math
 from typing import TYPE_CHECKING
 
 from deepsight import space
-from deepsight.config import Value
 from deepsight.space import Entry
 
 if TYPE_CHECKING:

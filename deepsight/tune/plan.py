@@ -25,6 +25,7 @@ from deepsight.config import (
     UserError,
     Value,
     check_value,
+    single_value,
     study_settings,
     trial_config,
 )
@@ -41,7 +42,7 @@ from deepsight.space import (
     to_json,
     to_stored,
 )
-from deepsight.space_checks import check_plain, check_space
+from deepsight.space_checks import check_space
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """Allowed names of a study, which become names of directories."""
@@ -143,7 +144,7 @@ def resolve_study(
             continue
         if key == "train.epochs":
             raise UserError("train.epochs is the fidelity.", "Set study.max_epochs instead.")
-        fixed[key] = _own_value(key, value) if own else check_value(key, value)
+        fixed[key] = single_value(key, value) if own else check_value(key, value)
     if not own:
         fixed["train.epochs"] = settings.max_epochs
     searched = {key: domain for key, domain in space.items() if key not in given}
@@ -157,11 +158,6 @@ def resolve_study(
     if not own:
         _ = plan.default_trial  # whose values are checked together
     return plan
-
-
-def _own_value(name: str, value: object) -> Value:
-    check_plain(name, value)
-    return value  # type: ignore[return-value]
 
 
 def parse_duration(text: str) -> float:
@@ -204,7 +200,12 @@ def plan_to_json(plan: StudyPlan) -> dict[str, Any]:
 
 
 def plan_from_header(header: StudyHeader, **changes: Value) -> StudyPlan:
-    """The plan of a stored study, with ``study.*`` settings changed (``trials=48``)."""
+    """The plan of a stored study, with ``study.*`` settings changed (``trials=48``).
+
+    Raises:
+        UserError: If a change is not allowed to have its value.
+    """
+    changes = {name: check_value(f"study.{name}", value) for name, value in changes.items()}
     settings, resources = study_settings(header.settings)
     return StudyPlan(
         header.name,

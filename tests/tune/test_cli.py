@@ -6,11 +6,17 @@ import textwrap
 
 import pytest
 
+from deepsight.run_store import create_study
 from deepsight.tune.cli import main
+from deepsight.tune.preflight import make_header
+from tests.tune.plans import make_plan
 
 PROBE = """
 import sys
+from deepsight.run_store import create_study
 from deepsight.tune.cli import main
+from deepsight.tune.preflight import make_header
+from tests.tune.plans import make_plan
 code = main(sys.argv[1:])
 heavy = [m for m in ("ray", "torch", "optuna", "pandas", "albumentations") if m in sys.modules]
 print("imported:", *heavy, file=sys.stderr)
@@ -186,3 +192,20 @@ def test_cifar_offline_says_where_to_put_the_file(tmp_path, monkeypatch, capsys)
 
 def _offline(*_arguments, **_options):
     raise OSError("no network in this test")
+
+
+@pytest.mark.parametrize("value", ["study.target=inf", "study.time_limit_s=inf", "x=nan"])
+def test_what_could_not_be_resumed_is_not_begun(value, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    own = ["--set", "study.trainable=tests.trainables:curve"]
+    (tmp_path / "s.py").write_text("from deepsight import uniform\nSPACE = {'y': uniform(0, 1)}\n")
+    assert main(["--space", "s.py", *own, "--set", value]) == 2
+    assert "is no value" in capsys.readouterr().err
+
+
+def test_a_time_limit_beyond_all_timers_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    create_study(tmp_path / "s", make_header(make_plan(), {})).close()
+    for limit in ("9" * 400 + "d", "99999999d"):
+        assert main(["--resume", "s", "--time-limit", limit]) == 2
+        assert "study.time_limit_s must" in capsys.readouterr().err
