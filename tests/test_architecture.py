@@ -72,7 +72,9 @@ UNITS = {
     "deepsight.optuna_distributions": unit("deepsight.space", "optuna"),
     "deepsight.metrics": unit("", "numpy"),
     "deepsight.hardware": unit("deepsight.config", "torch"),
-    "deepsight.data": unit(CORE, "numpy PIL sklearn torchvision"),
+    # rules without a library, for both halves
+    "deepsight.data.class_balance": unit(),
+    "deepsight.data": unit(f"{CORE} deepsight.data.class_balance", "numpy PIL sklearn torchvision"),
     "deepsight.augment": unit(CORE, "numpy torch albumentations cv2"),
     # the cache's directory and the checked download are shared with the data sets; the table says
     # what the drawings depend on that embedded weights are made from
@@ -92,7 +94,7 @@ UNITS = {
     "deepsight.tune": unit(
         f"{STUDY} deepsight.space_checks deepsight.optuna_distributions deepsight.notebook "
         "deepsight.schedulers deepsight.hardware deepsight.checkpoint deepsight.training "
-        "search_spaces",
+        "deepsight.data.class_balance search_spaces",
         "ray grpc optuna yaml rich numpy scipy threadpoolctl PIL psutil tensorboard",
     ),
     "deepsight.confirm": unit(
@@ -104,9 +106,12 @@ UNITS = {
     "analysis.page.formatting": unit(
         "deepsight.config deepsight.space analysis.statistics.intervals"
     ),
-    "analysis.summary": unit(f"{STUDY} analysis.page.formatting", "rich"),
+    "analysis.summary": unit(
+        f"{STUDY} deepsight.data.class_balance analysis.page.formatting", "rich"
+    ),
     "analysis.statistics": unit(
-        f"{STUDY} {NUMBERS} analysis.summary deepsight.schedulers", "numpy scipy"
+        f"{STUDY} {NUMBERS} analysis.summary deepsight.schedulers deepsight.data.class_balance",
+        "numpy scipy",
     ),
     "analysis.importance.indices": unit("analysis.statistics.intervals deepsight.notebook"),
     # a peer's view
@@ -122,7 +127,9 @@ UNITS = {
         "deepsight.notebook analysis.page.formatting analysis.figures",
         "jinja2 markupsafe matplotlib plotly",
     ),
-    "analysis.report": unit(f"{STUDY} {COMPUTES} analysis.figures analysis.page", "scipy"),
+    "analysis.report": unit(
+        f"{STUDY} {COMPUTES} deepsight.data.class_balance analysis.figures analysis.page", "scipy"
+    ),
     "analysis": unit(f"{STUDY} {COMPUTES} analysis.report deepsight.metrics", SCIENCE),
     "analysis.diagnosis": unit(
         f"{STUDY} {TRAINS} analysis", f"{SCIENCE} torch torchvision captum PIL"

@@ -149,5 +149,5 @@ def test_a_user_error_survives_a_process_boundary():
 )
 @pytest.mark.parametrize("name", ["study.target", "study.time_limit_s", "user.x", "study.trials"])
 def test_numbers_that_no_file_can_hold_are_refused_where_they_are_set(name, value):
-    with pytest.raises(UserError, match=f"{name} must"):
+    with pytest.raises(UserError, match=f"{name}: .* is no value"):
         check_value(name, value)
