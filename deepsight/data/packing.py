@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from deepsight.data.raw import SPLITS, RawData
 from deepsight.data.split import Rows, SplitPlan
 
-PACKING_VERSION = 1
+PACKING_VERSION = 2
 """Part of every pack's key: raise it when the same source would be packed differently."""
 
 _CHUNK_BYTES = 1 << 24

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsight.config import DataConfig, UserError
+from deepsight.data.class_balance import JUDGED
 from deepsight.data.raw import SPLITS, RawData
 
 logger = logging.getLogger(__name__)
@@ -191,8 +192,14 @@ def _cut(raw: RawData, keep: NDArray[np.bool_], config: DataConfig, who: str) ->
 
 
 def _counts(num: int, shares: Mapping[str, float]) -> dict[str, int]:
-    """How many of `num` images go to each share: at least one, and one stays for train."""
+    """How many of `num` images go to each share: at least one, and one stays for train.
+
+    By val the search chooses: a class that has few images gives at least a fifth of them to it, up
+    to as many as its recall can be judged by, where a smaller share is asked for.
+    """
     counts = {name: max(1, round(num * share)) for name, share in shares.items()}
+    if "val" in counts:
+        counts["val"] = max(counts["val"], min(JUDGED, num // 5))
     while counts and sum(counts.values()) >= num:
         counts[max(counts, key=lambda name: counts[name])] -= 1
     return counts

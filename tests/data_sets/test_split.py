@@ -26,6 +26,21 @@ def test_every_class_has_its_share_in_every_split():
     assert counts == {"train": [70, 28, 7], "val": [20, 8, 2], "test": [10, 4, 1]}
 
 
+def test_a_class_of_few_images_gives_val_ten_or_a_fifth():
+    raw = noise(np.repeat(np.arange(6), [1000, 200, 60, 40, 20, 5]))
+    rows = plan(raw, val_fraction=0.05, test_fraction=0.05).rows
+    counts = {name: np.bincount(raw.labels[rows[name]]).tolist() for name in SPLITS}
+    assert counts["val"] == [50, 10, 10, 8, 4, 1]
+    assert counts["test"] == [50, 10, 3, 2, 1, 1]
+    assert counts["train"] == [900, 180, 47, 30, 15, 3]
+
+
+def test_a_val_set_of_the_source_is_not_enlarged():
+    split = np.repeat(["train", "val"], [40, 4])
+    rows = plan(noise(np.arange(44) % 2, split=split)).rows
+    assert len(rows["val"]) == 4
+
+
 def test_splits_are_disjoint_complete_and_sorted():
     rows = plan(noise(np.repeat([0, 1], 50))).rows
     assert sorted(np.concatenate(list(rows.values()))) == list(range(100))
