@@ -10,7 +10,7 @@ from deepsight.run_store.format import (
     trial_path,
 )
 from deepsight.run_store.header import StudyHeader, parse_header
-from deepsight.run_store.objective import Objective
+from deepsight.run_store.objective import Objective, score_text
 from deepsight.run_store.reader import load_header, load_study
 from deepsight.run_store.study import Study, TrialRecord
 from deepsight.run_store.writer import (
@@ -40,6 +40,7 @@ __all__ = [
     "open_study",
     "parse_header",
     "plain_object",
+    "score_text",
     "storage_error",
     "trial_id",
     "trial_path",

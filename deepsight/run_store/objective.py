@@ -6,6 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 
+def score_text(score: float) -> str:
+    """A score with four decimals, or with four digits where these would hide or bloat it."""
+    return f"{score:.4f}" if 0.001 <= abs(score) < 1000 or score == 0 else f"{score:.4g}"
+
+
 @dataclass(frozen=True)
 class Objective:
     """What a study optimises."""

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from deepsight.run_store import Objective, StudyFormatError, load_study, parse_header
+from deepsight.run_store import (
+    Objective,
+    StudyFormatError,
+    load_study,
+    parse_header,
+    score_text,
+)
 from deepsight.run_store.header import header_fields
 from deepsight.space import loguniform, to_json
 from deepsight.tune.preflight import make_header
@@ -88,3 +94,11 @@ def test_better_and_best(mode, best, worst):
     assert objective.gain(best, worst) == 2.0
     assert objective.sign * best > objective.sign * worst
     assert objective.best([]) is None
+
+
+@pytest.mark.parametrize(
+    ("score", "shown"),
+    [(0.975609, "0.9756"), (0.0, "0.0000"), (2.5e-7, "2.5e-07"), (-1234.567, "-1235")],
+)
+def test_scores_of_any_unit_keep_their_digits(score, shown):
+    assert score_text(score) == shown
