@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepsight.config import Value
+from deepsight.data.class_balance import validation_balance
 from deepsight.run_store import (
     DISK_ERRORS,
     Study,
@@ -265,8 +266,9 @@ def _run(
             stale.unlink()
         search = Search(plan, Searcher(plan, directory / JOURNAL), writer)
         search.replay(study)
-        board = TensorBoard(directory, plan.space, plan.settings.metric)
-        progress = make_progress() if show_progress else None
+        balance = validation_balance(header.data)
+        board = TensorBoard(directory, plan.space, plan.settings.metric, balance)
+        progress = make_progress(balance) if show_progress else None
         search.add_observer(board)
         search.add_observer(CheckpointCleanup(directory, plan.settings.max_epochs))
         if progress:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.live import Live as RichLive
 from rich.text import Text
 
+from deepsight.data.class_balance import ClassBalance
 from deepsight.notebook import Output, block_html, in_notebook, show
+from deepsight.run_store import score_text
 from deepsight.tune.search.search import Observer, Search
 from deepsight.tune.search.searcher import Proposal
 
@@ -28,13 +30,16 @@ def format_duration(seconds: float) -> str:
     return f"{hours}:{m:02d}:{s:02d}" if hours else f"{m}:{s:02d}"
 
 
-def describe(search: Search, elapsed_s: float, epochs_before: int = 0) -> str:
+def describe(
+    search: Search, elapsed_s: float, epochs_before: int = 0, baseline: float | None = None
+) -> str:
     """The state of a search in one line.
 
     Args:
         search: The search.
         elapsed_s: Seconds since this process began searching.
         epochs_before: Epochs that an earlier run had done.
+        baseline: The majority baseline of the metric, which stands beside the best score.
     """
     progress, settings = search.progress, search.plan.settings
     ended = {state: n for state, n in progress.ended.items() if n}
@@ -48,7 +53,9 @@ def describe(search: Search, elapsed_s: float, epochs_before: int = 0) -> str:
     if states:
         parts[0] += f" ({', '.join(states)})"
     if progress.best is not None:
-        parts.append(f"best {settings.metric} {progress.best:.4f} ({progress.best_trial})")
+        beside = "" if baseline is None else f"; majority baseline {score_text(baseline)}"
+        score = f"{settings.metric} {score_text(progress.best)}"
+        parts.append(f"best {score} ({progress.best_trial}{beside})")
     epochs = progress.epochs - epochs_before
     if elapsed_s > 1 and epochs:
         parts.append(f"{60 * epochs / elapsed_s:.1f} epochs/min")
@@ -73,9 +80,16 @@ def time_left(search: Search, elapsed_s: float, epochs_before: int = 0) -> float
 
 
 class TerminalProgress(Observer):
-    """An observer that shows the state of the search on the terminal."""
+    """An observer that shows the state of the search on the terminal.
 
-    def __init__(self, stream: Any = None) -> None:
+    Args:
+        stream: Where to; default: standard error.
+        balance: Of the validation images, where the study states it: what is to be known before
+            their scores are believed is said at the start.
+    """
+
+    def __init__(self, stream: Any = None, balance: ClassBalance | None = None) -> None:
+        self._balance = balance
         self._console = Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
         self._live: RichLive | None = None
         self._search: Search | None = None
@@ -96,10 +110,26 @@ class TerminalProgress(Observer):
                 transient=True,
             )
             self._live.start()
+        for line in self._warnings():
+            self.say(line)
+
+    def _warnings(self) -> tuple[str, ...]:
+        """What is to be known of the classes."""
+        return self._balance.warnings(self._metric) if self._balance else ()
+
+    @property
+    def _metric(self) -> str:
+        assert self._search is not None
+        return self._search.plan.settings.metric
+
+    @property
+    def _baseline(self) -> float | None:
+        return self._balance.baseline(self._metric) if self._balance else None
 
     def _line(self) -> str:
         assert self._search is not None
-        return describe(self._search, time.monotonic() - self._began, self._epochs_before)
+        elapsed_s = time.monotonic() - self._began
+        return describe(self._search, elapsed_s, self._epochs_before, self._baseline)
 
     def _render(self) -> Text:
         return Text(self._line(), no_wrap=False)
@@ -122,10 +152,11 @@ class TerminalProgress(Observer):
             self.say(f"{proposal.trial_id} diverged")
         elif self._search and self._search.progress.best_trial == proposal.trial_id:
             best = self._search.progress.best
-            self.say(
-                f"{proposal.trial_id} is the best so far: "
-                f"{self._search.plan.settings.metric} {best:.4f}"
-            )
+            assert best is not None
+            line = f"{proposal.trial_id} is the best so far: {self._metric} {score_text(best)}"
+            if self._baseline is not None and best <= self._baseline:
+                line += f", no better than the majority baseline {self._baseline:.4f}"
+            self.say(line)
 
     def close(self) -> None:
         """Print the last line."""
@@ -138,23 +169,24 @@ class TerminalProgress(Observer):
 
 
 class Shown:
-    """Two lines, as a notebook asks for them."""
+    """A few lines, as a notebook asks for them."""
 
-    def __init__(self, line: str, event: str) -> None:
-        self.line, self.event = line, event
+    def __init__(self, line: str, warnings: Sequence[str], event: str) -> None:
+        self.line = line
+        self.below = [text for text in (*warnings, event) if text]
 
     def __repr__(self) -> str:
-        return "\n".join(filter(None, (self.line, self.event)))
+        return "\n".join((self.line, *self.below))
 
     def _repr_html_(self) -> str:
-        return block_html(self.line, [self.event] if self.event else [])
+        return block_html(self.line, self.below)
 
 
 class NotebookProgress(TerminalProgress):
     """The same in one output of a notebook's cell, which changes: the line, and what came last."""
 
-    def __init__(self, output: Output | None = None) -> None:
-        super().__init__()
+    def __init__(self, output: Output | None = None, balance: ClassBalance | None = None) -> None:
+        super().__init__(balance=balance)
         self._output, self._event = output, ""
 
     def watch(self, search: Search) -> None:
@@ -165,7 +197,7 @@ class NotebookProgress(TerminalProgress):
         self._output = self._output or show(self._shown())
 
     def _shown(self) -> Shown:
-        return Shown(self._line(), self._event)
+        return Shown(self._line(), self._warnings(), self._event)
 
     def say(self, text: str) -> None:
         """Show `text` below the line, until the next one."""
@@ -189,6 +221,8 @@ class NotebookProgress(TerminalProgress):
             self._search = None
 
 
-def make_progress() -> TerminalProgress:
-    """What suits the place where this process writes to."""
-    return NotebookProgress() if in_notebook() else TerminalProgress()
+def make_progress(balance: ClassBalance | None = None) -> TerminalProgress:
+    """What suits the place where this process writes to; `balance` is of the validation images."""
+    if in_notebook():
+        return NotebookProgress(balance=balance)
+    return TerminalProgress(balance=balance)

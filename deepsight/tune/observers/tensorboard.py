@@ -36,6 +36,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import (
 from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from deepsight.data.class_balance import ClassBalance
 from deepsight.space import INACTIVE, Choice, Domain, Entry, Space
 from deepsight.tune.search.search import Observer
 from deepsight.tune.search.searcher import Proposal
@@ -51,6 +52,8 @@ GROUPS = {
     "wall_s": "speed/wall_s",
 }
 """Tags by metric; a metric of a trainable of one's own keeps its name."""
+BASELINE = "majority_baseline"
+"""The tag's second part of the majority baseline, beside the metric's own curve."""
 
 _numbers = count()
 
@@ -82,10 +85,19 @@ class EventFile:
 
 
 class TensorBoard(Observer):
-    """An observer of a search that writes event files."""
+    """An observer of a search that writes event files.
 
-    def __init__(self, study: Path, space: Space, metric: str) -> None:
-        self._study = study
+    Args:
+        study: The study's directory.
+        space: What is searched.
+        metric: By which trials are compared.
+        balance: Of the validation images, where the study states it.
+    """
+
+    def __init__(
+        self, study: Path, space: Space, metric: str, balance: ClassBalance | None = None
+    ) -> None:
+        self._study, self._balance = study, balance
         # Every trial declares all columns: TensorBoard takes those of whichever it reads first.
         self._columns = {name: _data_type(domain) for name, domain in space.items()}
         self._columns["explorer"] = DataType.DATA_TYPE_BOOL
@@ -111,6 +123,7 @@ class TensorBoard(Observer):
         recalls = row.get("val_recall")
         if isinstance(recalls, list):
             scalars |= {f"recall/class_{number:02d}": v for number, v in enumerate(recalls)}
+        scalars |= self._baselines(row)
         file.add(
             *(Summary.Value(tag=tag, simple_value=v) for tag, v in scalars.items() if _finite(v)),
             step=epoch,
@@ -119,6 +132,17 @@ class TensorBoard(Observer):
         if epoch == 1 and picture.exists():
             file.add(_image("inputs/augmented", picture), step=1)
         file.flush()
+
+    def _baselines(self, row: Mapping[str, Any]) -> dict[str, float]:
+        """The majority baseline of every metric of `row` that has one, by tag."""
+        if self._balance is None:
+            return {}
+        known = {name: self._balance.baseline(name) for name in row if name in GROUPS}
+        return {
+            f"{GROUPS[name].partition('/')[0]}/{BASELINE}": value
+            for name, value in known.items()
+            if value is not None
+        }
 
     def paused(self, proposal: Proposal) -> None:
         """Close the trial's file: thousands may wait; a promotion opens another one."""

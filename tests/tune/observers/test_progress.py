@@ -1,9 +1,13 @@
-"""Progress in a notebook: one output, which changes."""
+"""Progress: one output of a notebook, which changes; what is said of the classes."""
 
+import io
 from types import SimpleNamespace
 
+from deepsight.data.class_balance import class_balance
 from deepsight.tune.observers import progress
 from deepsight.tune.observers.progress import NotebookProgress, TerminalProgress, make_progress
+from deepsight.tune.search.search import Progress
+from tests.tune.plans import make_plan
 
 
 class Cell:
@@ -50,3 +54,48 @@ def test_the_last_event_stands_below(monkeypatch):
 
 def test_elsewhere_it_is_the_terminal():
     assert type(make_progress()) is TerminalProgress
+
+
+BALANCE = class_balance({"common": 40, "rare": 1})
+
+
+def a_search(best=0.9756, best_trial="t0001"):
+    counts = Progress(best=best, best_trial=best_trial, epochs=4)
+    plan = make_plan(trials=4, metric="val_accuracy")
+    return SimpleNamespace(
+        progress=counts, plan=plan, num_paused=0, num_running=0, slots=1, live_epochs=0
+    )
+
+
+def test_uneven_classes_are_said_at_the_start_and_the_baseline_beside_the_best():
+    stream = io.StringIO()
+    shown = TerminalProgress(stream, BALANCE)
+    shown.watch(a_search(best=40 / 41))
+    uneven, rare = stream.getvalue().splitlines()
+    assert uneven.startswith("Classes are uneven: 40 to 1 validation images.")
+    assert "--set study.metric=val_macro_f1" in uneven
+    assert "'rare' (1)" in rare
+    shown.ended(SimpleNamespace(trial_id="t0001"), "completed", None)
+    assert "val_accuracy 0.9756, no better than the majority baseline 0.9756" in stream.getvalue()
+    shown.close()
+    assert "best val_accuracy 0.9756 (t0001; majority baseline 0.9756)" in stream.getvalue()
+
+
+def test_a_notebook_keeps_what_is_to_be_known_of_the_classes():
+    cell = Cell()
+    shown = NotebookProgress(cell, BALANCE)
+    shown.watch(a_search(best=0.99))
+    shown.ended(SimpleNamespace(trial_id="t0001"), "completed", None)
+    line, uneven, rare, event = repr(cell.shown[-1]).splitlines()
+    assert "majority baseline 0.9756" in line
+    assert uneven.startswith("Classes are uneven")
+    assert "rare" in rare
+    assert event == "t0001 is the best so far: val_accuracy 0.9900"
+
+
+def test_without_images_by_class_nothing_is_added():
+    stream = io.StringIO()
+    shown = TerminalProgress(stream)
+    shown.watch(a_search())
+    shown.close()
+    assert "best val_accuracy 0.9756 (t0001)" in stream.getvalue()

@@ -4,11 +4,13 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.api_pb2 import Status
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+from deepsight.data.class_balance import class_balance
 from deepsight.space import INACTIVE, choice
 from deepsight.tune.observers.tensorboard import TensorBoard
 from deepsight.tune.search.searcher import Proposal
@@ -92,6 +94,22 @@ def test_a_promoted_trial_goes_on_in_a_file_of_its_own(tmp_path):
     read_back = [read(file) for file in files]
     scored = [events for events in read_back if "score" in events.Tags()["scalars"]]
     assert sorted(e.value for events in scored for e in events.Scalars("score")) == [1.0, 2.0]
+
+
+def test_the_majority_baseline_stands_beside_every_metric_that_has_one(tmp_path):
+    balance = class_balance({"common": 40, "rare": 10})
+    board = TensorBoard(tmp_path, SPACE, "val_accuracy", balance)
+    proposal = Proposal(0, CONFIG, explorer=False, budget=3)
+    board.started(proposal)
+    row = {"epoch": 1, "val_accuracy": 0.9, "val_macro_f1": 0.7, "val_loss": 0.3, "own": 1.0}
+    board.reported(proposal, row)
+    board.close()
+    events = read(tmp_path / "trials" / proposal.trial_id)
+    lines = {tag: events.Scalars(tag)[0].value for tag in events.Tags()["scalars"] if "/maj" in tag}
+    assert lines == {
+        "accuracy/majority_baseline": pytest.approx(0.8),
+        "macro_f1/majority_baseline": pytest.approx(0.8 / 1.8),
+    }
 
 
 def test_the_driver_does_not_import_torch():
