@@ -11,7 +11,7 @@ import json
 import math
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,8 @@ from rich.text import Text
 
 from analysis.page.formatting import count, duration, text
 from deepsight.config import UserError
-from deepsight.run_store import STATES, Objective, Study, TrialRecord, load_study
+from deepsight.data.class_balance import FAIR_METRIC, ClassBalance, printable, validation_balance
+from deepsight.run_store import STATES, Objective, Study, TrialRecord, load_study, score_text
 from deepsight.space import INACTIVE, Entry, same, to_stored
 
 
@@ -38,6 +39,10 @@ class TrialScore:
     full_budget: bool
     config: dict[str, Entry]
     """Searched hyperparameters only; `INACTIVE` where inactive."""
+    macro_f1: float | None
+    """After the last epoch, as `recall`; None where the trainable reports none."""
+    recall: dict[str, float]
+    """By class; classes without a recall are left out."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +75,30 @@ class Summary:
     """How far the incumbent is beyond the target; negative: short of it."""
     first_error: str | None
     """The first failed trial and what it said."""
+    balance: ClassBalance | None
+    """Of the validation images; None where the study does not state them by class."""
+    majority_baseline: float | None
+    """What always answering the largest class scores in the metric; None where it is not known."""
+
+    @property
+    def target_too_low(self) -> bool:
+        """Whether the majority baseline alone reaches the target, which then says nothing."""
+        balance = self.balance
+        return balance is not None and balance.meets(self.metric, self.mode, self.target)
 
     @property
     def target_met(self) -> bool | None:
-        """Whether the incumbent reaches the target; None without either."""
-        return None if self.target_gap is None else self.target_gap >= 0
+        """Whether the incumbent reaches the target; None without either, or if it is too low."""
+        if self.target_gap is None or (self.target_gap >= 0 and self.target_too_low):
+            return None
+        return self.target_gap >= 0
+
+    @property
+    def beats_majority(self) -> bool | None:
+        """Whether the incumbent scores more than the majority baseline; None without either."""
+        best = self.incumbent.score if self.incumbent else None
+        gap = _beyond(Objective(self.metric, self.mode), best, self.majority_baseline)
+        return None if gap is None else gap > 0
 
 
 def compute_summary(study: Study) -> Summary:
@@ -83,7 +107,7 @@ def compute_summary(study: Study) -> Summary:
     Args:
         study: What `deepsight.run_store.load_study` returns.
     """
-    best = study.incumbent()
+    best, balance = study.incumbent(), validation_balance(study.header.data)
     incumbent = _trial_score(study, best) if best else None
     baseline = _trial_score(study, study.records[0]) if study.records else None
     target = study.header.target
@@ -108,6 +132,8 @@ def compute_summary(study: Study) -> Summary:
         target=target,
         target_gap=_beyond(study.objective, incumbent.score if incumbent else None, target),
         first_error=f"{failed[0].trial_id}: {failed[0].error}" if failed else None,
+        balance=balance,
+        majority_baseline=balance.baseline(study.metric) if balance else None,
     )
 
 
@@ -120,7 +146,24 @@ def _trial_score(study: Study, record: TrialRecord) -> TrialScore:
         score=study.score(record),
         full_budget=study.has_full_budget(record),
         config={name: record.config.get(name, INACTIVE) for name in study.space},
+        macro_f1=_number(record.rows[-1].get(FAIR_METRIC)) if record.rows else None,
+        recall=_recall(study, record),
     )
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _recall(study: Study, record: TrialRecord) -> dict[str, float]:
+    classes = study.header.data.get("classes")
+    values = record.rows[-1].get("val_recall") if record.rows else None
+    if not isinstance(classes, list) or not isinstance(values, list):
+        return {}
+    if len(classes) != len(values) or not all(isinstance(name, str) for name in classes):
+        return {}
+    numbers = zip(map(printable, classes), map(_number, values), strict=True)
+    return {name: value for name, value in numbers if value is not None}
 
 
 def _elapsed(study: Study) -> float:
@@ -160,6 +203,7 @@ def summary_lines(summary: Summary) -> list[str]:
     if summary.first_error:
         lines.append(f"failed     {summary.first_error.splitlines()[0]}")
     lines.append(f"incumbent  {_incumbent_line(summary)}")
+    lines += _class_lines(summary)
     lines.append(f"defaults   {_baseline_line(summary)}")
     if summary.target is not None:
         lines.append(f"target     {_target_line(summary)}")
@@ -174,6 +218,28 @@ def _incumbent_line(summary: Summary) -> str:
     if not trial.full_budget:
         note += f", no trial completed {summary.max_epochs} epochs yet"
     return f"{trial.trial_id}  {_score(summary.metric, trial)} ({note})"
+
+
+def _class_lines(summary: Summary) -> list[str]:
+    """What the classes make of the score; only the majority baseline where all is well."""
+    balance, best, lines = summary.balance, summary.incumbent, []
+    if balance is None:
+        return []
+    if balance.uneven and best and best.macro_f1 is not None and best.recall:
+        lowest = lowest_recalls(best.recall)
+        named = ", ".join(f"{name!r} {best.recall[name]:.3f}" for name in lowest)
+        which = "recall" if len(lowest) == len(best.recall) else "lowest recalls"
+        lines.append(f"by class   {FAIR_METRIC} {score_text(best.macro_f1)}; {which} {named}")
+    if summary.majority_baseline is not None:
+        line = f"majority   {balance.baseline_text(summary.metric)}"
+        beaten = summary.beats_majority is not False
+        lines.append(line if beaten else f"{line}; the incumbent is no better")
+    return lines + [f"note       {line}" for line in balance.warnings(summary.metric)]
+
+
+def lowest_recalls(recall: Mapping[str, float], most: int = 3) -> list[str]:
+    """The classes with the lowest recall, the worst first; `most` at most."""
+    return sorted(recall, key=lambda name: recall[name])[:most]
 
 
 def _baseline_line(summary: Summary) -> str:
@@ -194,13 +260,15 @@ def _target_line(summary: Summary) -> str:
     stated = f"minimum viable {summary.metric} {summary.target:g}"
     if summary.target_gap is None:
         return f"{stated}: unknown, there is no incumbent"
+    if summary.target_gap >= 0 and summary.target_too_low:
+        return f"{stated}: too low to tell, the majority baseline alone reaches it"
     if summary.target_met:
         return f"{stated}: met, {summary.target_gap:.4g} beyond it"
     return f"{stated}: missed by {-summary.target_gap:.4g}"
 
 
 def _score(metric: str, trial: TrialScore) -> str:
-    value = "none" if trial.score is None else f"{trial.score:.4f}"
+    value = "none" if trial.score is None else score_text(trial.score)
     return f"{metric} {value} after {_epochs(trial.num_epochs)}"
 
 
@@ -228,7 +296,8 @@ def config_table(summary: Summary) -> Table:
 
 def to_json(summary: Summary) -> dict[str, Any]:
     """The summary as plain values; what is inactive is null."""
-    data = dataclasses.asdict(summary) | {"target_met": summary.target_met}
+    judged = {"target_met": summary.target_met, "target_too_low": summary.target_too_low}
+    data = dataclasses.asdict(summary) | judged
     for trial in filter(None, (data["incumbent"], data["baseline"])):
         trial["config"] = to_stored(trial["config"])
     return data

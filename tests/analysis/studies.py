@@ -26,16 +26,24 @@ HEADER = {
 CONFIG = {"optim.name": "adamw", "optim.lr": 0.001, "optim.momentum": None}
 
 
-def trial(scores, state=None, explorer=False, budget=9, config=None, error=None, wall_s=1.0):
-    """What `write_study` takes: the scores after each epoch, and how the trial ended."""
+def trial(
+    scores, state=None, explorer=False, budget=9, config=None, error=None, wall_s=1.0, row=None
+):
+    """What `write_study` takes: the scores after each epoch, and how the trial ended.
+
+    `row` is what else every result says.
+    """
     config = CONFIG | (config or {})
     if state is None:
         state = "completed" if len(scores) == budget else "stopped"
     return locals()
 
 
-def write_study(directory: Path, trials: list, **header) -> Path:
-    """Write a study one trial after the other, an epoch a second; without the writer's fsync."""
+def write_study(directory: Path, trials: list, reported="val_accuracy", **header) -> Path:
+    """Write a study one trial after the other, an epoch a second; without the writer's fsync.
+
+    `reported` is the metric that the trials' scores are.
+    """
     directory.mkdir(parents=True)
     events, rows, clock = [], [], 1000.0
     for number, t in enumerate(trials):
@@ -44,8 +52,8 @@ def write_study(directory: Path, trials: list, **header) -> Path:
         events.append({"trial_id": name, "event": "started", "time": clock} | stated)
         for epoch, score in enumerate(t["scores"], start=1):
             clock += 1.0
-            row = {"trial_id": name, "epoch": epoch, "time": clock, "val_accuracy": score}
-            rows.append(row | ({"wall_s": t["wall_s"]} if t["wall_s"] else {}))
+            row = {"trial_id": name, "epoch": epoch, "time": clock, reported: score}
+            rows.append(row | ({"wall_s": t["wall_s"]} if t["wall_s"] else {}) | (t["row"] or {}))
         if t["state"] != "running":
             clock += 0.001
             events.append(

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from analysis.summary import compute_summary, main, render, summary_lines
+from analysis.summary import compute_summary, main, render, summary_lines, to_json
 from deepsight.run_store import create_study, load_study
-from deepsight.space import INACTIVE, choice, to_json, uniform, when
+from deepsight.space import INACTIVE, choice, uniform, when
+from deepsight.space import to_json as space_to_json
+from tests.analysis.studies import hand_study, trial
 
 V1 = Path(__file__).parents[1] / "data/studies/v1/smoke"
 
@@ -27,7 +29,7 @@ def own(tmp_path):
         "max_epochs": 2,
         "rungs": [1, 2],
         "fixed": {},
-        "space": to_json({"x": uniform(0, 1), "y": uniform(0, 1)}),
+        "space": space_to_json({"x": uniform(0, 1), "y": uniform(0, 1)}),
     }
     with create_study(tmp_path / "own", header) as writer:
         writer.started("t0000", {"x": 0.5, "y": 0.5}, False, 2, time=100.0)
@@ -52,7 +54,7 @@ def test_a_best_none_is_none_and_not_inactive(tmp_path, capsys):
         "max_epochs": 1,
         "rungs": [1],
         "fixed": {},
-        "space": to_json(space),
+        "space": space_to_json(space),
     }
     configs = [{"limit": 4, "of": 0.5, "same": 1}, {"limit": None, "of": INACTIVE, "same": 1.0}]
     with create_study(tmp_path / "none", header) as writer:
@@ -194,3 +196,62 @@ def test_a_torn_line_is_one_line_of_warning(own, capsys):
     (warning,) = capsys.readouterr().err.splitlines()
     assert warning.startswith("warning: ")
     assert "torn" in warning
+
+
+UNEVEN = {
+    "classes": ["common", "rare"],
+    "counts": {"val": {"common": 40, "rare": 1}, "train": {"common": 120, "rare": 3}},
+}
+
+
+def uneven(directory, score, macro_f1=40 / 81, recall=(1.0, 0.0), **header):
+    """A study of one trial on classes of 40 and 1 validation images."""
+    row = {"val_macro_f1": macro_f1, "val_recall": list(recall)}
+    trials = [trial([score] * 9, row=row)]
+    return hand_study(directory, trials, data=UNEVEN, **{"target": 0.65} | header)
+
+
+def test_the_majority_s_share_is_no_success(tmp_path):
+    """200 against 5 images: 0.976 as accuracy, with a recall of 0 for the rare class."""
+    summary = compute_summary(uneven(tmp_path / "s", 40 / 41))
+    assert (summary.majority_baseline, summary.balance.uneven) == (40 / 41, True)
+    assert (summary.target_met, summary.target_too_low) == (None, True)
+    assert summary.beats_majority is False
+    assert (summary.incumbent.macro_f1, summary.incumbent.recall["rare"]) == (40 / 81, 0.0)
+    text = "\n".join(summary_lines(summary))
+    assert "val_macro_f1 0.4938; recall 'rare' 0.000, 'common' 1.000" in text
+    assert "40 of 41 validation images, has val_accuracy 0.9756; the incumbent is no better" in text
+    assert "--set study.metric=val_macro_f1" in text
+    assert "'rare' (1)" in text
+    assert "too low to tell, the majority baseline alone reaches it" in text
+    assert "met" not in text.partition("target ")[2].split()
+    json.dumps(to_json(summary), allow_nan=False)
+
+
+def test_a_target_too_low_is_still_missed_below_it(tmp_path):
+    summary = compute_summary(uneven(tmp_path / "s", 0.5))
+    assert summary.target_met is False
+    assert "missed by 0.15" in "\n".join(summary_lines(summary))
+
+
+def test_a_target_beyond_the_majority_can_be_met(tmp_path):
+    summary = compute_summary(uneven(tmp_path / "s", 1.0, 1.0, (1.0, 1.0), target=0.98))
+    assert summary.target_met is True
+    assert summary.beats_majority is True
+    assert "no better" not in "\n".join(summary_lines(summary))
+
+
+def test_even_classes_have_the_baseline_and_no_warning():
+    summary = compute_summary(load_study(V1))
+    assert summary.majority_baseline == pytest.approx(0.1)
+    text = "\n".join(summary_lines(summary))
+    assert "always answering '0', 36 of 360 validation images, has val_accuracy 0.1000" in text
+    assert "note " not in text
+
+
+@pytest.mark.parametrize("recall", [None, [0.5], [None, None], "none"])
+def test_recalls_that_are_not_there_are_left_out(tmp_path, recall):
+    row = {"val_recall": recall}
+    study = hand_study(tmp_path / "s", [trial([0.9] * 9, row=row)], data=UNEVEN)
+    assert compute_summary(study).incumbent.recall == {}
+    summary_lines(compute_summary(study))
