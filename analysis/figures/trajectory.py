@@ -26,7 +26,7 @@ from analysis.figures.style import (
     new_figure,
     outcome_handles,
 )
-from analysis.page.formatting import time_unit
+from analysis.page.formatting import number, time_unit
 from analysis.statistics.trajectory import Curve, Trajectory
 from analysis.statistics.trial_outcomes import FULL, OUTCOMES
 
@@ -53,7 +53,8 @@ def draw_created(info: Trajectory) -> Figure:
     draw_rings(axes, [c.created_s / unit for c in explorers], [c.scores[-1] for c in explorers])
     axes.set_xlabel(f"created, {name} after the first trial")
     axes.set_ylabel(f"{info.metric}, last epoch of each trial")
-    legend_above(axes, outcome_handles(outcomes, bool(explorers)), columns=4)
+    handles = outcome_handles(outcomes, bool(explorers)) + _draw_majority(axes, info)
+    legend_above(axes, handles, columns=4)
     return figure
 
 
@@ -73,7 +74,7 @@ def draw_curves(info: Trajectory) -> Figure:
     axes.set_ylabel(info.metric)
     axes.set_xlim(0.5 if info.max_epochs > 1 else 0, info.max_epochs + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    legend_above(axes, _curve_handles(info.curves), columns=4)
+    legend_above(axes, _curve_handles(info.curves) + _draw_majority(axes, info), columns=4)
     if finals:
         bar = figure.colorbar(ScalarMappable(norm, colours), ax=axes, pad=0.02)
         bar.set_label(f"{info.metric} at full budget")
@@ -126,6 +127,27 @@ def _curve_handles(curves: Sequence[Curve]) -> list[Line2D]:
     return handles
 
 
+MAJORITY = "majority baseline"
+
+
+def _draw_majority(axes: Axes, info: Trajectory) -> list[Line2D]:
+    """A thin line at the majority baseline; what a legend shall say of it.
+
+    Where the line would take more than half of the axis from the scores, the legend states the
+    value alone.
+    """
+    if info.majority is None or not any(c.scores for c in info.curves):
+        return []
+    look: dict[str, Any] = {"color": "#22262b", "linestyle": (0, (1, 2)), "linewidth": 0.9}
+    low, high = axes.get_ylim()
+    if low - (high - low) <= info.majority <= high + (high - low):
+        axes.axhline(info.majority, zorder=1, **look)
+        return [Line2D([], [], label=MAJORITY, **look)]
+    side = "below" if info.majority < low else "above"
+    text = f"{MAJORITY}: {number(info.majority)}, {side}"
+    return [Line2D([], [], label=text, color="none")]
+
+
 AXES_OF_TRAJECTORY = {
     "trials": ("num_trials", "trials begun"),
     "epochs": ("num_epochs", "epochs trained, all trials"),
@@ -152,5 +174,9 @@ def draw_incumbent(info: Trajectory) -> Figure:
         axes.set_xlabel(f"{name} elapsed" if kind == "time" else label)
         axes.set_xlim(0, max(getattr(info, field) / scale, 1e-9) * 1.03)
     panels[0].set_ylabel(f"best {info.metric}\nat {info.max_epochs} epochs")
-    legend_above(panels[0], columns=1)
+    for axes in panels:
+        majority = _draw_majority(axes, info)
+    handles = [*panels[0].get_legend_handles_labels()[0], *majority]
+    if handles:
+        figure.legend(handles=handles, loc="outside upper left", ncols=2)
     return figure

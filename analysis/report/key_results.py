@@ -13,8 +13,12 @@ from analysis.page.formatting import (
     number,
     percent,
     percent_interval,
+    shorten,
 )
 from analysis.report.study_results import StudyResults
+from analysis.statistics.intervals import accuracy_interval
+from analysis.summary import Summary, lowest_recalls
+from deepsight.data.class_balance import FAIR_METRIC, ClassBalance
 
 
 def key_results(results: StudyResults) -> tuple[str, ...]:
@@ -28,12 +32,15 @@ def key_results(results: StudyResults) -> tuple[str, ...]:
             f"No trial has completed {count(summary.max_epochs, 'epoch')} yet; the best so far is "
             f"{best.trial_id} with {summary.metric} {number(best.score)} after "
             f"{count(best.num_epochs, 'epoch')}.",
+            *_on_classes(results),
             *_troubles(results),
         )
     score = interval(incumbent.score) if incumbent.score else number(best.score)
     sentences = [
+        _by_class(results),
         f"Best {summary.metric}: {score} after {count(summary.max_epochs, 'epoch')} "
         f"(trial {best.trial_id}).",
+        *_on_classes(results),
         _against_defaults(results),
         _contenders(results),
         _importance(results),
@@ -42,6 +49,55 @@ def key_results(results: StudyResults) -> tuple[str, ...]:
         *_troubles(results),
     ]
     return tuple(s for s in sentences if s)
+
+
+def _by_class(results: StudyResults) -> str:
+    """Macro-F1 and the recalls of uneven classes, which accuracy hides; else nothing."""
+    balance, best = results.summary.balance, results.summary.incumbent
+    if balance is None or not balance.uneven:
+        return ""
+    if best is None or best.macro_f1 is None or not best.recall:
+        return ""
+    named = []
+    for name in lowest_recalls(best.recall):
+        images = balance.counts.get(name, 0)
+        recall = best.recall[name]
+        value = interval(accuracy_interval(recall, images)) if images else number(recall)
+        named.append(f"{name!r} {value} of {count(images, 'image')}")
+    which = "recall" if len(named) == len(best.recall) else "lowest recall"
+    return (
+        f"The best trial, {best.trial_id}, has {FAIR_METRIC} {number(best.macro_f1)} and {which} "
+        f"{', '.join(named)}."
+    )
+
+
+def _on_classes(results: StudyResults) -> tuple[str, ...]:
+    """What the classes make of the best score."""
+    summary = results.summary
+    if summary.balance is None:
+        return ()
+    against = _against_majority(results, summary.balance)
+    return tuple(s for s in (against, *summary.balance.warnings(summary.metric)) if s)
+
+
+def _against_majority(results: StudyResults, balance: ClassBalance) -> str:
+    """The best beside always answering the largest class, and beside guessing."""
+    summary, score = results.summary, results.incumbent.score
+    baseline = summary.majority_baseline
+    if baseline is None:
+        return ""
+    line = balance.baseline_text(summary.metric)
+    line = f"{line[0].upper()}{line[1:]}"
+    if summary.metric == "val_accuracy":
+        line += f", guessing {number(balance.chance)}"
+    if summary.beats_majority is False:
+        line += ": the best trial is no better"
+    elif score is not None and score.low <= baseline:
+        line += ": these images are too few to tell the best trial from it"
+    if summary.target_too_low:
+        assert summary.target is not None
+        line += f". The target of {summary.target:g} is too low to tell anything"
+    return f"{line}."
 
 
 def _against_defaults(results: StudyResults) -> str:
@@ -114,7 +170,9 @@ def cards(results: StudyResults) -> tuple[Card, ...]:
             detail = bounds(incumbent.score)
     states = ", ".join(f"{n} {state}" for state, n in summary.states.items() if n) or "none yet"
     found = [
+        *_class_cards(results),
         Card(f"best {summary.metric}", score, detail),
+        *_majority_cards(results),
         Card("trials", f"{sum(summary.states.values()):,}", states),
         Card(
             "epochs",
@@ -133,7 +191,39 @@ def cards(results: StudyResults) -> tuple[Card, ...]:
         ),
     ]
     if summary.target is not None:
-        met = "unknown" if summary.target_met is None else "met" if summary.target_met else "missed"
-        gap = "" if summary.target_gap is None else f"by {abs(summary.target_gap):.3g}"
-        found.append(Card(f"target {summary.target:g}", met, gap))
+        found.append(_target_card(summary))
     return tuple(found)
+
+
+def _class_cards(results: StudyResults) -> list[Card]:
+    """What leads where classes are uneven: macro-F1, unless it is searched anyway, and a recall."""
+    balance, best = results.summary.balance, results.summary.incumbent
+    if balance is None or not balance.uneven or best is None or not best.recall:
+        return []
+    (worst,) = lowest_recalls(best.recall, 1)
+    images = count(balance.counts.get(worst, 0), "validation image")
+    found = [Card("lowest recall", number(best.recall[worst]), f"{shorten(worst)}, {images}")]
+    if best.macro_f1 is not None and results.summary.metric != FAIR_METRIC:
+        beside = f"majority baseline {number(balance.baseline(FAIR_METRIC))}"
+        found.insert(0, Card(f"{FAIR_METRIC} of the best", number(best.macro_f1), beside))
+    return found
+
+
+def _majority_cards(results: StudyResults) -> list[Card]:
+    balance, baseline = results.summary.balance, results.summary.majority_baseline
+    if balance is None or baseline is None:
+        return []
+    detail = f"always {shorten(balance.majority)}"
+    if results.summary.metric == "val_accuracy":
+        detail += f"; chance {number(balance.chance)}"
+    return [Card("majority baseline", number(baseline), detail)]
+
+
+def _target_card(summary: Summary) -> Card:
+    label = f"target {summary.target:g}"
+    gap = "" if summary.target_gap is None else f"by {abs(summary.target_gap):.3g}"
+    if summary.target_met is not None:
+        return Card(label, "met" if summary.target_met else "missed", gap)
+    if summary.target_too_low:
+        return Card(label, "too low", "the majority baseline alone reaches it")
+    return Card(label, "unknown", gap)

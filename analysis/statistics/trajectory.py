@@ -6,6 +6,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 from analysis.statistics.trial_outcomes import outcome_of
+from deepsight.data.class_balance import validation_balance
 from deepsight.run_store import Study, TrialRecord
 
 
@@ -53,6 +54,8 @@ class Trajectory:
     elapsed_s: float
     baseline: float | None
     """The score of the defaults, if they trained for the full budget."""
+    majority: float | None
+    """The majority baseline; None where it is not known."""
 
 
 def compute_trajectory(study: Study) -> Trajectory:
@@ -61,6 +64,7 @@ def compute_trajectory(study: Study) -> Trajectory:
     times = sorted(row["time"] for r in study.records for row in r.rows)
     ends = [r.ended or r.started for r in study.records] + times[-1:]
     first = study.records[0] if study.records else None
+    balance = validation_balance(study.header.data)
     return Trajectory(
         metric=study.metric,
         mode=study.mode,
@@ -71,6 +75,7 @@ def compute_trajectory(study: Study) -> Trajectory:
         num_epochs=len(times),
         elapsed_s=max(ends, default=start) - start,
         baseline=study.score(first) if first and study.has_full_budget(first) else None,
+        majority=balance.baseline(study.metric) if balance else None,
     )
 
 
