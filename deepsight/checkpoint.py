@@ -127,6 +127,26 @@ def load(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return content["state"], content["row"]
 
 
+def sha256_of(path: Path) -> str:
+    """The SHA-256, in hexadecimal digits, that a checkpoint states of its own content.
+
+    Read from its last bytes: it tells one checkpoint from another, and only `load` and `verify`
+    check that it is true.
+
+    Raises:
+        CheckpointError: If the file cannot be read or does not end like a checkpoint.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TRAILER))
+            trailer = file.read()
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}).") from error
+    if len(trailer) != TRAILER or not trailer.startswith(MARK):
+        raise CheckpointError(f"{path}: is torn or altered (it does not end with its SHA-256).")
+    return trailer.removeprefix(MARK).hex()
+
+
 def verify(path: Path) -> bool:
     """Whether `path` is there and its hash fits."""
     try:

@@ -18,3 +18,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         del os.environ["DEEPSIGHT_CACHE"]
     else:
         os.environ["DEEPSIGHT_CACHE"] = before
+
+
+@pytest.fixture(scope="session")
+def trained_study(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of `tests.trained.stripes_study`; shared, so it is only read."""
+    from tests.trained import stripes_study  # imports torch and Ray
+
+    return stripes_study(tmp_path_factory.mktemp("trained") / "stripes")

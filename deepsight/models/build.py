@@ -43,15 +43,29 @@ def build_model(config: TrialConfig, num_classes: int, image_size: int) -> nn.Mo
             missing or builds no module.
     """
     name = config.model.name
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(config.train.seed)
-        model = _untrained(config, num_classes, image_size)
+    model = build_architecture(config, num_classes, image_size)
     if config.model.freeze_fraction > 0 and len(stages(model)) == 1:
         logger.warning("%s has no stage_modules(): model.freeze_fraction does nothing", name)
     path = require_weights(config)
     if path is not None:
         load_backbone(model, path)
     return model
+
+
+def build_architecture(config: TrialConfig, num_classes: int, image_size: int) -> nn.Module:
+    """The network of one trial with random weights: nothing is read or fetched.
+
+    Args:
+        config: As in `build_model`.
+        num_classes: As in `build_model`.
+        image_size: As in `build_model`.
+
+    Raises:
+        UserError: If a function of the user's own is missing or builds no module.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(config.train.seed)
+        return _untrained(config, num_classes, image_size)
 
 
 def _untrained(config: TrialConfig, num_classes: int, image_size: int) -> nn.Module:

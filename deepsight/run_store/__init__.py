@@ -1,6 +1,7 @@
 """The run format on disk: what the other packages import of its writer and its reader."""
 
 from deepsight.run_store.format import (
+    CHECKPOINT_FILE,
     SCHEMA_VERSION,
     STATES,
     StorageError,
@@ -23,6 +24,7 @@ from deepsight.run_store.writer import (
 )
 
 __all__ = [
+    "CHECKPOINT_FILE",
     "DISK_ERRORS",
     "SCHEMA_VERSION",
     "STATES",

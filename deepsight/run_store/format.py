@@ -19,6 +19,8 @@ SCHEMA_VERSION = 1
 HEADER_FILE = "study.json"
 TRIALS_FILE = "trials.jsonl"
 RESULTS_FILE = "results.jsonl"
+CHECKPOINT_FILE = "checkpoint.pt"
+"""In the folder of a trial."""
 ENDED_STATES = ("completed", "stopped", "diverged", "failed")
 STATES = ("running", *ENDED_STATES)
 TRIAL_COLUMNS = (

@@ -39,6 +39,8 @@ class Learner:
         config: With the hardware decided.
         classes: Names of the classes.
         image_size: Side in pixels of what the network sees.
+        stored_size: Side in pixels of the packed images.
+        fingerprint: Of the data set.
         mean: Of the training images, in 0..1.
         std: Of the training images, in 0..1.
         train: What is learnt from.
@@ -53,6 +55,8 @@ class Learner:
     config: TrialConfig
     classes: tuple[str, ...]
     image_size: int
+    stored_size: int
+    fingerprint: str
     mean: Triple
     std: Triple
     train: Samples

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepsight.tune.ray_backend.worker import CHECKPOINT
+from deepsight.run_store import CHECKPOINT_FILE
 from deepsight.tune.search.search import Observer
 from deepsight.tune.search.searcher import Proposal
 
@@ -21,6 +21,6 @@ class CheckpointCleanup(Observer):
         """Keep the last checkpoint of a trial that spent the full budget, no other."""
         folder = self.directory / "trials" / proposal.trial_id
         full = state == "completed" and proposal.budget >= self.max_epochs
-        for path in folder.glob(f"{CHECKPOINT}*"):
-            if not full or path.name != CHECKPOINT:
+        for path in folder.glob(f"{CHECKPOINT_FILE}*"):
+            if not full or path.name != CHECKPOINT_FILE:
                 path.unlink()

@@ -22,13 +22,10 @@ import numpy as np
 from ray.tune import Trainable
 
 from deepsight.config import UserError, Value
-from deepsight.run_store import DISK_ERRORS, StorageError
+from deepsight.run_store import CHECKPOINT_FILE, DISK_ERRORS, StorageError
 from deepsight.training.epoch_result import EpochResult
 from deepsight.tune.ray_backend.trainable_rows import taken_results, taken_row
 from deepsight.tune.ray_backend.trial_spec import TrialSpec, sizes
-
-CHECKPOINT = "checkpoint.pt"
-"""Name of a trial's checkpoint in its folder."""
 
 REMEDIES = {
     "Expected more than 1 value per channel": "Batch normalisation cannot normalise the 1x1 map of "
@@ -145,7 +142,7 @@ def _save(spec: TrialSpec, folder: Path, result: EpochResult) -> None:
         state = dict(result.state)
         if result.metrics["epoch"] >= spec.budget:
             state.pop("optimiser", None)  # not resumed again, and half of the file
-        checkpoint.save(folder / CHECKPOINT, state, result.metrics)
+        checkpoint.save(folder / CHECKPOINT_FILE, state, result.metrics)
     if result.predictions is not None:
         temporary = folder / f".predictions.{os.getpid()}.npz"
         np.savez(temporary, **result.predictions)  # type: ignore[arg-type]

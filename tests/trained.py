@@ -1,0 +1,63 @@
+"""Small studies with real checkpoints, trained in seconds and without Ray's scheduling."""
+
+import itertools
+import json
+from pathlib import Path
+
+from deepsight.config import DEFAULTS, trial_config
+from deepsight.run_store import CHECKPOINT_FILE, create_study
+from deepsight.space import choice, to_json
+from deepsight.training.prerequisites import prepare
+from deepsight.tune.ray_backend.trial_spec import TrialSpec
+from deepsight.tune.ray_backend.worker import run_trial
+from tests.training.tiny import SMALL
+
+SPACE = {"optim.lr": choice(0.01, 0.003)}
+
+
+def train_study(directory: Path, trials: list[dict], fixed: dict, epochs: int = 3) -> Path:
+    """Write a study whose trials are trained by the worker's own code.
+
+    Args:
+        directory: Of the study; made.
+        trials: What each trial changes, by dotted name. "epochs" stops it after so many.
+        fixed: What all have.
+        epochs: The full budget.
+    """
+    shared = DEFAULTS | fixed | {"train.epochs": epochs}
+    header = {
+        "name": directory.name,
+        "metric": "val_accuracy",
+        "mode": "max",
+        "max_epochs": epochs,
+        "rungs": [1, epochs],
+        "fixed": shared,
+        "space": to_json(SPACE),
+        "settings": {"study.trainable": ""},
+        "data": prepare([trial_config(shared)]),
+    }
+    with create_study(directory, header) as writer:
+        for number, changes in enumerate(trials):
+            budget = changes.get("epochs", epochs)
+            config = shared | {k: v for k, v in changes.items() if k != "epochs"}
+            name = f"t{number:04d}"
+            folder = writer.trial_directory(name)
+            writer.started(name, {"optim.lr": config["optim.lr"]}, False, budget)
+            spec = TrialSpec(name, str(folder), config, "", 0, budget)
+            for step in itertools.islice(run_trial(spec), budget):
+                writer.result(name, json.loads(step["row"]))
+            writer.ended(name, "completed" if budget == epochs else "stopped")
+            for file in folder.glob(f"{CHECKPOINT_FILE}*"):
+                if budget < epochs or file.name != CHECKPOINT_FILE:
+                    file.unlink()
+    return directory
+
+
+def stripes_study(directory: Path) -> Path:
+    """Three trials on stripes: plain, with averaged weights, and one that was stopped."""
+    trials = [
+        {"epochs": 3},
+        {"optim.ema_decay": 0.9, "data.image_size": 12, "data.interpolation": "bicubic"},
+        {"epochs": 1},
+    ]
+    return train_study(directory, trials, SMALL)
