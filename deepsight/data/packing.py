@@ -1,8 +1,8 @@
 """Packs: a data set as memory-mapped uint8 arrays that every process shares through the page cache.
 
-A pack is a directory of one ``.npy`` file for each array of each split and a ``meta.json``. It is
-written once, made visible by one renaming (`deepsight.data.cache.replace_directory`) and never
-changed.
+A pack is a directory of one ``.npy`` file for each array of each split, one of its images' names,
+and a ``meta.json``. It is written once, made visible by one renaming
+(`deepsight.data.cache.replace_directory`) and never changed.
 """
 
 from __future__ import annotations
@@ -111,6 +111,9 @@ def write_pack(directory: Path, raw: RawData, plan: SplitPlan, header: Mapping[s
             if array is not None:
                 observe = moments.add if (split, part) == ("train", "images") else None
                 _write_array(directory / f"{split}_{part}.npy", array, rows, content, observe)
+        names = [raw.name(int(row)) for row in plan.rows[split]]
+        # a name may hold bytes that are no text: kept as escapes
+        (directory / f"{split}_names.json").write_text(json.dumps(names), encoding="ascii")
     mean, std = moments.mean_std()
     meta = {
         **header,
@@ -123,7 +126,7 @@ def write_pack(directory: Path, raw: RawData, plan: SplitPlan, header: Mapping[s
         "std": std,
         "dropped": dict(plan.dropped),
         "near_duplicates": plan.near_duplicates,
-        "files": {path.name: path.stat().st_size for path in sorted(directory.glob("*.npy"))},
+        "files": {path.name: path.stat().st_size for path in sorted(directory.glob("*_*.*"))},
     }
     (directory / "meta.json").write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
 
@@ -172,6 +175,19 @@ def open_split(path: Path, split: str) -> Split:
     except (OSError, ValueError) as error:
         raise PackError(f"{path}: {error}") from error
     return Split(images, labels, masks)
+
+
+def image_names(path: Path, split: str) -> list[str]:
+    """What the images of a split are called, in their order: files by their relative paths.
+
+    Raises:
+        PackError: If the file cannot be read.
+    """
+    try:
+        names: list[str] = json.loads((path / f"{split}_names.json").read_text("ascii"))
+    except (OSError, ValueError) as error:
+        raise PackError(f"{path}: {error}") from error
+    return names
 
 
 def _read_meta(path: Path) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import pickle
@@ -8,7 +9,7 @@ import pytest
 
 from deepsight.config import DataConfig, UserError
 from deepsight.data import cache
-from deepsight.data.packing import PackError, open_pack, open_split, write_pack
+from deepsight.data.packing import PackError, image_names, open_pack, open_split, write_pack
 from deepsight.data.raw import SPLITS, RawData
 from deepsight.data.split import plan_split
 
@@ -118,7 +119,19 @@ def test_meta_is_plain_json_for_people(tmp_path, raw):
     path = pack(tmp_path / "p", raw)[0].path
     meta = json.loads((path / "meta.json").read_text())
     assert meta["dropped"] == {"duplicates": 0, "conflicting_labels": 0}
-    assert set(meta["files"]) == {f.name for f in path.glob("*.npy")}
+    assert set(meta["files"]) == {f.name for f in path.glob("*")} - {"meta.json"}
+
+
+def test_images_keep_their_names(tmp_path, raw):
+    names = [f"ä/\udcff {row}.png" for row in range(60)]  # a byte that is no text
+    dataset, plan = pack(tmp_path / "p", dataclasses.replace(raw, names=names))
+    for split in SPLITS:
+        assert image_names(dataset.path, split) == [names[row] for row in plan.rows[split]]
+    nameless, plan = pack(tmp_path / "q", raw)
+    assert image_names(nameless.path, "test")[0] == f"image {plan.rows['test'][0]}"
+    (nameless.path / "test_names.json").unlink()
+    with pytest.raises(PackError):
+        image_names(nameless.path, "test")
 
 
 def test_a_replaced_directory_is_whole_or_absent(tmp_path):
