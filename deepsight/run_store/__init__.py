@@ -12,6 +12,7 @@ from deepsight.run_store.format import (
 )
 from deepsight.run_store.header import StudyHeader, parse_header
 from deepsight.run_store.objective import Objective, score_text
+from deepsight.run_store.openings import Opening, load_openings, record_opening
 from deepsight.run_store.reader import load_header, load_study
 from deepsight.run_store.study import Study, TrialRecord
 from deepsight.run_store.writer import (
@@ -29,6 +30,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "STATES",
     "Objective",
+    "Opening",
     "StorageError",
     "Study",
     "StudyExistsError",
@@ -38,11 +40,13 @@ __all__ = [
     "TrialRecord",
     "create_study",
     "load_header",
+    "load_openings",
     "load_study",
     "open_study",
     "parse_header",
     "plain_object",
     "score_text",
+    "record_opening",
     "storage_error",
     "trial_id",
     "trial_path",

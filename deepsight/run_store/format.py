@@ -19,6 +19,7 @@ SCHEMA_VERSION = 1
 HEADER_FILE = "study.json"
 TRIALS_FILE = "trials.jsonl"
 RESULTS_FILE = "results.jsonl"
+OPENINGS_FILE = "test_openings.jsonl"
 CHECKPOINT_FILE = "checkpoint.pt"
 """In the folder of a trial."""
 ENDED_STATES = ("completed", "stopped", "diverged", "failed")

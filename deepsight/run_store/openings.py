@@ -1,0 +1,71 @@
+"""The record of who opened the test split of a study, and when: ``test_openings.jsonl``.
+
+A number on the test split is worth what its first look is worth. Who looks writes a line first.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from deepsight.run_store.format import OPENINGS_FILE, damaged, decode_line
+from deepsight.run_store.writer import storage_error
+
+
+@dataclass(frozen=True)
+class Opening:
+    """One opening of the test split."""
+
+    time: float
+    """Seconds since the epoch."""
+    command: str
+    """What opened it: ``diagnose`` or ``confirm``."""
+    trial_id: str
+    """Of the model that saw it."""
+    sha256: str
+    """Of that model's checkpoint."""
+
+
+def record_opening(directory: Path, command: str, trial_id: str, sha256: str) -> None:
+    """Append a line to the study's record of openings; it is on the disk before this returns.
+
+    Args:
+        directory: The study's.
+        command: As in `Opening`.
+        trial_id: As in `Opening`.
+        sha256: As in `Opening`.
+
+    Raises:
+        StorageError: If the disk does not let us write there.
+    """
+    line = asdict(Opening(round(time.time(), 3), command, trial_id, sha256))
+    try:
+        with (directory / OPENINGS_FILE).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise storage_error(directory, error) from error
+
+
+def load_openings(directory: Path) -> list[Opening]:
+    """All openings of the test split, the first one first; none where there is no record.
+
+    Raises:
+        StudyFormatError: If a line is damaged.
+    """
+    path = directory / OPENINGS_FILE
+    if not path.exists():
+        return []
+    found = []
+    for number, raw in enumerate(path.read_bytes().splitlines(), start=1):
+        where = f"{path}:{number}"
+        line = decode_line(where, raw)
+        try:
+            found.append(Opening(**{k: line[k] for k in Opening.__dataclass_fields__}))
+        except KeyError as error:
+            damaged(where, f"lacks {error}")
+    return found
