@@ -28,12 +28,25 @@ class Picture:
     kind: ClassVar[str] = "picture"
     name: str
     """Of its file, without an ending; ours, never a user's text."""
-    figure: Figure
+    figure: Figure | None
+    """None where its file has been written already."""
     alt: str
     """What it shows, for those who cannot see it."""
     wide: bool = False
     """Whether it wants the whole width and may be scrolled sideways on a narrow screen."""
     caption: str = ""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Static figures of which one is shown at a time; all of them without scripts."""
+
+    kind: ClassVar[str] = "gallery"
+    label: str
+    """What is chosen: ``class``."""
+    options: tuple[str, ...]
+    """What each figure is called; may be a user's text."""
+    pictures: tuple[Picture, ...]
 
 
 @dataclass(frozen=True)
@@ -63,6 +76,10 @@ class Table:
     """Rows to show in bold."""
     folded: bool = False
     """Whether the page shows it only when asked."""
+    noun: str = "trials"
+    """What its rows are, where they can be filtered and sorted."""
+    example: str = "sgd, explorer, t0017"
+    """Words that one may filter by."""
     titles: Mapping[str, str] = field(default_factory=dict)
     """What pages call a column whose name in the file is an old one."""
 
@@ -98,7 +115,7 @@ class Statements:
     items: tuple[Statement, ...]
 
 
-Block = Picture | Interactive | Table | Note | Statements
+Block = Picture | Gallery | Interactive | Table | Note | Statements
 
 
 @dataclass(frozen=True)
@@ -137,6 +154,8 @@ class Document:
     warnings: tuple[str, ...]
     """What is wrong with the files, a line each."""
     footer: Sequence[str]
+    data: str = f"{DATA}/"
+    """Where the files of its numbers are, seen from the page."""
 
 
 def links(section: Section) -> list[str]:

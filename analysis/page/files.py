@@ -15,6 +15,7 @@ from analysis.page.document import (
     FIGURES,
     Cell,
     Document,
+    Gallery,
     Interactive,
     Picture,
     Section,
@@ -37,8 +38,9 @@ def write_report(document: Document, directory: Path) -> Path:
         shutil.rmtree(directory / folder, ignore_errors=True)
         (directory / folder).mkdir()
     for picture in _pictures(document):
-        with style():
-            picture.figure.savefig(directory / FIGURES / f"{picture.name}.png")
+        if picture.figure is not None:
+            with style():
+                picture.figure.savefig(directory / FIGURES / f"{picture.name}.png")
     for section in document.sections:
         _write_data(section, directory / DATA)
     (directory / "report.md").write_text(to_markdown(document), "utf-8", "backslashreplace")
@@ -54,6 +56,8 @@ def _pictures(document: Document) -> Iterator[Picture]:
         for block in section.blocks:
             if isinstance(block, Picture):
                 yield block
+            elif isinstance(block, Gallery):
+                yield from block.pictures
             elif isinstance(block, Interactive):
                 yield block.fallback
 

@@ -8,6 +8,7 @@ from analysis.page.document import (
     DATA,
     FIGURES,
     Document,
+    Gallery,
     Interactive,
     Note,
     Picture,
@@ -43,6 +44,8 @@ def to_markdown(document: Document) -> str:
 def _md_block(block: object) -> list[str]:
     if isinstance(block, Interactive):
         block = block.fallback
+    if isinstance(block, Gallery):
+        return [text for picture in block.pictures for text in _md_block(picture)]
     if isinstance(block, Picture):
         return [f"![{_md(block.alt)}]({FIGURES}/{block.name}.png)", _md(block.caption)]
     if isinstance(block, Table):

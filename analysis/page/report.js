@@ -1,4 +1,13 @@
 "use strict";
+/* One figure of a gallery at a time. */
+for (const gallery of document.querySelectorAll(".gallery")) {
+  const choice = gallery.querySelector("select");
+  const figures = [...gallery.querySelectorAll("figure")];
+  const show = () => figures.forEach((figure, i) => { figure.hidden = i !== Number(choice.value); });
+  choice.addEventListener("change", show);
+  show();
+}
+
 /* Brushing the parallel coordinates, and the table of trials that follows. */
 (() => {
   const table = document.getElementById("trial-table");
@@ -32,7 +41,7 @@
       row.hidden = !(named && (trial === undefined || kept(trial)));
       if (!row.hidden) left += 1;
     }
-    counted.textContent = `${left} of ${rows.length} trials`;
+    counted.textContent = `${left} of ${rows.length} ${counted.dataset.noun}`;
   }
 
   /* Lines that are not kept, pale and behind all others. */
