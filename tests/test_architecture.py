@@ -133,9 +133,10 @@ UNITS = {
     ),
     "analysis": unit(f"{STUDY} {COMPUTES} analysis.report deepsight.metrics", SCIENCE),
     "analysis.diagnosis": unit(
-        f"{STUDY} {TRAINS} deepsight.trained_model analysis",
+        f"{STUDY} {TRAINS} {COMPUTES} deepsight.trained_model analysis.figures analysis.page",
         f"{SCIENCE} torch torchvision captum PIL",
     ),
+    "analysis.diagnose": unit("deepsight.config analysis.diagnosis"),
     # the face, which `import deepsight` shows: above both halves, so that neither leans on it
     "deepsight.api": unit(
         f"{STUDY} deepsight.tune analysis.importance analysis.importance.indices analysis.report"
@@ -160,6 +161,7 @@ LIGHT = {
     "deepsight.tune.plan": HEAVY,
     "search_spaces": HEAVY,
     "analysis.summary": HEAVY | {"numpy"},
+    "analysis.diagnose": HEAVY | {"numpy"},
 }
 """What importing these must not load: command lines answer before a library of seconds."""
 

@@ -56,18 +56,21 @@ def difference_interval(a: float, b: float, num_images: int) -> Interval:
     Taken as independent; both were measured on the same images, so that the true interval is
     narrower.
     """
-    return _difference(accuracy_interval(a, num_images), accuracy_interval(b, num_images))
+    return interval_difference(accuracy_interval(a, num_images), accuracy_interval(b, num_images))
 
 
 def share_difference(count_a: int, total_a: int, count_b: int, total_b: int) -> Interval:
     """How much larger the share ``a`` is than ``b``, of different things."""
-    return _difference(
+    return interval_difference(
         accuracy_interval(count_a / total_a, total_a), accuracy_interval(count_b / total_b, total_b)
     )
 
 
-def _difference(first: Interval, second: Interval) -> Interval:
-    """Of two shares with Wilson's intervals (Newcombe 1998, method 10)."""
+def interval_difference(first: Interval, second: Interval) -> Interval:
+    """How much larger one number is than another, independent one, from their intervals.
+
+    Of two shares with Wilson's intervals this is method 10 of Newcombe (1998).
+    """
     a, b = first.value, second.value
     down = float(np.hypot(a - first.low, second.high - b))
     up = float(np.hypot(first.high - a, b - second.low))

@@ -1,0 +1,66 @@
+"""What the best model sees, and where it fails: ``python -m analysis.diagnose runs/<study>``.
+
+Writes ``diagnosis/<trial>/index.html`` (opens offline), its figures and every number below the
+study; prints the page's path. Interrupted, it goes on where it was when called again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from deepsight.config import UserError
+
+INTERRUPTED = 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """What the command takes."""
+    made = argparse.ArgumentParser(prog="python -m analysis.diagnose", description=__doc__)
+    made.add_argument("study", type=Path, metavar="STUDY", help="a study's directory")
+    made.add_argument("--trial", metavar="ID", help="a trial (default: the incumbent)")
+    made.add_argument("--split", choices=("test", "val"), default="test", help="which images")
+    made.add_argument(
+        "--groups",
+        nargs="+",
+        default=(),
+        metavar="NAME=CLASS,CLASS",
+        help="groups of classes to compare, as in rigid=car,ship organic=cat,dog",
+    )
+    made.add_argument("--data", metavar="NAME", help="where the data are now, if they have moved")
+    made.add_argument("--device", choices=("cpu", "cuda"), help="default: what suits this machine")
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    options = parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        from analysis.diagnosis.build import make_diagnosis  # imports torch
+        from analysis.diagnosis.progress import bar
+
+        page = make_diagnosis(
+            options.study,
+            options.trial,
+            split=options.split,
+            groups=options.groups,
+            data=options.data,
+            device=options.device,
+            progress=bar,
+        )
+    except UserError as error:
+        sys.stderr.write(f"error: {error.cause}\n{error.remedy}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; what is finished is kept: the same command goes on from here\n")
+        return INTERRUPTED
+    sys.stdout.write(f"{page}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

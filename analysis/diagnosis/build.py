@@ -1,0 +1,137 @@
+"""From a study's directory to the page of its diagnosis; what was made before is kept and used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from analysis.diagnosis.evaluation import evaluate, open_data
+from analysis.diagnosis.groups import Groups, default_groups, parse_groups
+from analysis.diagnosis.page.pictures import plan_drawings, write_drawings
+from analysis.diagnosis.page.sections import (
+    Drawings,
+    diagnosis_document,
+    per_class_document,
+    summary_text,
+)
+from analysis.diagnosis.page.tables import numbers_of_classes
+from analysis.diagnosis.progress import Progress, silent
+from analysis.diagnosis.results import Results, compute_results
+from analysis.page.document import Document, Table
+from analysis.page.files import to_csv
+from analysis.page.html import to_html
+from deepsight.run_store import storage_error
+from deepsight.trained_model import TrainedModel, load_trained_model
+
+FOLDER = "diagnosis"
+MADE_FROM = "made_from.json"
+PAGE = "index.html"
+
+
+def make_diagnosis(
+    study: Path,
+    trial: str | None = None,
+    *,
+    split: str = "test",
+    groups: Sequence[str] = (),
+    data: str | None = None,
+    device: str | None = None,
+    progress: Progress = silent,
+) -> Path:
+    """Write what a trained model sees and where it fails; returns the page.
+
+    An interrupted diagnosis goes on where it was: what is finished is used again while checkpoint,
+    data, groups and code are the same.
+
+    Args:
+        study: Its directory.
+        trial: Its id; None is the incumbent.
+        split: "test" or "val".
+        groups: As `analysis.diagnosis.groups.parse_groups` takes them; without any, those that the
+            data set brings.
+        data: Where the data are now, if they have moved.
+        device: "cpu" or "cuda"; None is what suits this machine.
+        progress: Is told how far it is.
+
+    Raises:
+        UserError: If there is no such study, trial, checkpoint, data or class, or the disk refuses.
+    """
+    model = load_trained_model(study, trial, device)
+    chosen = _groups(groups, model)
+    dataset = open_data(model, data)
+    directory = diagnosis_directory(model, split)
+    evaluation, images = evaluate(model, dataset, split, directory, progress)
+    results = compute_results(model, evaluation, chosen)
+    try:
+        _remove_stale(directory, results, chosen)
+        drawings = plan_drawings(results, images.images)
+        write_drawings(drawings, directory, progress)
+        return write_pages(results, {d.name: d for d in drawings}, directory)
+    except OSError as error:
+        raise storage_error(directory, error) from error
+
+
+def diagnosis_directory(model: TrainedModel, split: str) -> Path:
+    """Where a model's diagnosis goes: ``<study>/diagnosis/<trial>``, or ``<trial>-val``."""
+    name = model.trial_id + ("" if split == "test" else f"-{split}")
+    return model.study.directory / FOLDER / name
+
+
+def _groups(texts: Sequence[str], model: TrainedModel) -> Groups:
+    if texts:
+        return parse_groups(texts, model.class_names)
+    return default_groups(model.config.data.name, model.class_names)
+
+
+def write_pages(results: Results, drawings: Drawings, directory: Path) -> Path:
+    """Write the page, the table of classes, every number and the summary; returns the page."""
+    document = diagnosis_document(results, drawings)
+    for table in _tables(document):
+        _write(directory / f"{table.name}.csv", to_csv(table))
+    _write(directory / "per_class.csv", to_csv(numbers_of_classes(results.scores)))
+    _write(directory / "per_class.html", to_html(per_class_document(results), directory))
+    _write(directory / "summary.txt", summary_text(results))
+    _write(directory / PAGE, to_html(document, directory))
+    return directory / PAGE
+
+
+def _tables(document: Document) -> list[Table]:
+    return [b for section in document.sections for b in section.blocks if isinstance(b, Table)]
+
+
+def _write(path: Path, text: str) -> None:
+    aside = path.with_name(f".{path.name}")
+    aside.write_text(text, "utf-8", errors="replace")
+    aside.replace(path)
+
+
+def _remove_stale(directory: Path, results: Results, groups: Groups) -> None:
+    """Remove figures of another checkpoint, of other data, groups or code."""
+    path, made_from = directory / MADE_FROM, _made_from(results, groups)
+    try:
+        kept = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        kept = None
+    if kept == made_from:
+        return
+    path.unlink(missing_ok=True)
+    for figure in directory.glob("*.png"):
+        figure.unlink()
+    shutil.rmtree(directory / "worst_predictions", ignore_errors=True)
+    _write(path, json.dumps(made_from, indent=1) + "\n")
+
+
+def _made_from(results: Results, groups: Groups) -> Mapping[str, object]:
+    code = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.rglob("*.py")):
+        code.update(file.read_bytes())
+    return {
+        "checkpoint": results.model.sha256,
+        "data": results.evaluation.fingerprint,
+        "split": results.split,
+        "groups": {name: list(labels) for name, labels in groups.items()},
+        "code": code.hexdigest(),
+    }
