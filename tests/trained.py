@@ -1,16 +1,20 @@
 """Small studies with real checkpoints, trained in seconds and without Ray's scheduling."""
 
+import dataclasses
 import itertools
 import json
 from pathlib import Path
 
-from deepsight.config import DEFAULTS, trial_config
+import numpy as np
+
+from deepsight.config import DEFAULTS, DataConfig, trial_config
+from deepsight.data.raw import RawData
 from deepsight.run_store import CHECKPOINT_FILE, create_study
 from deepsight.space import choice, to_json
 from deepsight.training.prerequisites import prepare
 from deepsight.tune.ray_backend.trial_spec import TrialSpec
 from deepsight.tune.ray_backend.worker import run_trial
-from tests.training.tiny import SMALL
+from tests.training.tiny import SMALL, stripes
 
 SPACE = {"optim.lr": choice(0.01, 0.003)}
 
@@ -61,3 +65,28 @@ def stripes_study(directory: Path) -> Path:
         {"epochs": 1},
     ]
     return train_study(directory, trials, SMALL)
+
+
+ODD_NAMES = (
+    "<img src=x onerror=alert(1)>",
+    "../x",
+    "long " * 60,
+    "قطة صغيرة",
+    "小猫",
+    "cost $5_{a}$ & more",
+    "=1+1",
+)
+
+
+def odd_stripes(config: DataConfig) -> RawData:
+    """The stripes, in seven classes whose names are no words."""
+    raw = stripes(config)
+    rng = np.random.default_rng(1)
+    labels = np.where(raw.labels < 3, raw.labels, rng.integers(3, 7, len(raw.labels)))
+    return dataclasses.replace(raw, labels=labels, classes=ODD_NAMES)
+
+
+def odd_study(directory: Path) -> Path:
+    """One trial on `odd_stripes`."""
+    fixed = SMALL | {"data.name": "tests.trained:odd_stripes"}
+    return train_study(directory, [{}], fixed, epochs=2)
