@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 BATCH_PIXELS = 1 << 18
 """Pixels of one channel that go through a model at a time: 256 images of 32x32, 5 of 224x224."""
