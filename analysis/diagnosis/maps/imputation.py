@@ -1,0 +1,116 @@
+"""Pixels taken away: filled from around, set to one colour, or blurred."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+DIRECT, DIAGONAL = 1 / 6, 1 / 12
+"""Weights of a pixel's neighbours (Rong et al. 2022, section 4)."""
+
+NOISE = 0.01
+"""Standard deviation of what is added to filled pixels, in units of each channel's deviation."""
+
+BLUR = 1 / 8
+"""Standard deviation of the blur, as a share of the side."""
+
+TOLERANCE = 1e-3
+MAX_ITERATIONS = 400
+
+
+def fill_from_around(
+    images: Tensor, missing: Tensor, generator: torch.Generator, noise: float = NOISE
+) -> Tensor:
+    """Noisy linear imputation (Rong et al. 2022): each missing pixel is the mean of its neighbours.
+
+    Neighbours count by `DIRECT` and `DIAGONAL`, those that are missing themselves included; the
+    linear system is solved for all images at once by conjugate gradients, to `TOLERANCE` of its
+    right side, where the paper solves it directly. Where all of an image is missing it becomes
+    zero.
+
+    Args:
+        images: (N, 3, H, W) float.
+        missing: (N, H, W) bool.
+        generator: Of the noise.
+        noise: Its standard deviation, by that of a channel over `images`.
+
+    Returns:
+        (N, 3, H, W): `images` with its missing pixels replaced.
+    """
+    hole = missing[:, None].to(images.dtype)
+    weight = _neighbours(torch.ones_like(images[:1, :1]))
+    known = images * (1 - hole)
+    target = hole * _neighbours(known)
+    # (weight - neighbours) x = what the known neighbours give, on the missing pixels
+    guess = hole * known.sum((2, 3), keepdim=True) / (1 - hole).sum((2, 3), keepdim=True).clamp(1)
+    filled = _conjugate_gradients(target, guess, hole, weight)
+    empty = missing.all(2).all(1)[:, None, None, None]
+    spread = images.std((0, 2, 3), keepdim=True)
+    grain = torch.randn(images.shape, generator=generator).to(images)
+    filled = filled.masked_fill(empty, 0) + noise * spread * grain
+    return known + hole * filled
+
+
+def _conjugate_gradients(target: Tensor, guess: Tensor, hole: Tensor, weight: Tensor) -> Tensor:
+    def apply(x: Tensor) -> Tensor:
+        return hole * (weight * x - _neighbours(x))
+
+    def dot(a: Tensor, b: Tensor) -> Tensor:
+        return (a * b).sum((2, 3), keepdim=True)
+
+    solution = guess
+    residual = target - apply(guess)
+    direction, power = residual, dot(residual, residual)
+    enough = TOLERANCE**2 * dot(target, target).clamp(min=1e-12)
+    for _ in range(MAX_ITERATIONS):
+        if bool((power <= enough).all()):
+            break
+        changed = apply(direction)
+        step = power / dot(direction, changed).clamp(min=1e-20)
+        step = torch.where(power > enough, step, torch.zeros_like(step))
+        solution = solution + step * direction
+        residual = residual - step * changed
+        renewed = dot(residual, residual)
+        direction = residual + renewed / power.clamp(min=1e-20) * direction
+        power = renewed
+    return solution
+
+
+def _neighbours(x: Tensor) -> Tensor:
+    """The weighted sum of the eight neighbours; there are none beyond the border."""
+    # (1, 2, 1) down and across makes 4, 2 and 1 times DIAGONAL; several times faster than conv2d
+    down = 2 * x
+    down[:, :, 1:] += x[:, :, :-1]
+    down[:, :, :-1] += x[:, :, 1:]
+    across = 2 * down
+    across[..., 1:] += down[..., :-1]
+    across[..., :-1] += down[..., 1:]
+    return DIAGONAL * (across - 4 * x)
+
+
+def blurred(images: Tensor, within: Tensor | None = None) -> Tensor:
+    """`images` (N, C, H, W) under a Gaussian of `BLUR`; pixels outside the image do not count.
+
+    Args:
+        images: Float.
+        within: (N, H, W) bool: only these pixels are mixed into one another.
+    """
+    weight = torch.ones_like(images[:, :1]) if within is None else within[:, None].to(images.dtype)
+    smooth, total = _smoothed(images * weight), _smoothed(weight)
+    return smooth / total.clamp(min=1e-6)
+
+
+def _smoothed(x: Tensor) -> Tensor:
+    sigma = BLUR * x.shape[-1]
+    radius = min(math.ceil(3 * sigma), x.shape[-1] - 1)
+    steps = torch.arange(-radius, radius + 1, dtype=x.dtype, device=x.device)
+    kernel = torch.exp(-0.5 * (steps / sigma) ** 2)
+    kernel = kernel / kernel.sum()
+    channels = x.shape[1]
+    rows = kernel.view(1, 1, -1, 1).expand(channels, 1, -1, 1)
+    columns = kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1)
+    down = F.conv2d(x, rows, padding=(radius, 0), groups=channels)
+    return F.conv2d(down, columns, padding=(0, radius), groups=channels)
