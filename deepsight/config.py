@@ -44,7 +44,8 @@ def param(
     choices: tuple[str, ...] = (),
     importable: bool = False,
     prefixes: tuple[str, ...] = (),
-    words: tuple[str, ...] = (),
+    words: tuple[str | None, ...] = (),
+    kind: type | None = None,
     memory: int | tuple[Value, ...] = 0,
 ) -> Any:
     """Declare a hyperparameter: its default, meaning and allowed values (bounds are inclusive).
@@ -57,7 +58,8 @@ def param(
         choices: The allowed texts; empty allows any.
         importable: Also allow ``package.module:function``.
         prefixes: Also allow a text that begins with one of these (``folder:``).
-        words: Texts allowed in the place of a number (``auto``).
+        words: What is allowed in the place of a number (``auto``).
+        kind: The type, where the default is one of `words`.
         memory: How the value decides what a trial takes of a GPU's memory: 1 where more takes
             more, -1 where more takes less, the values from the least to the most where they have
             no order; 0 where it hardly does.
@@ -71,6 +73,7 @@ def param(
         "importable": importable,
         "prefixes": prefixes,
         "words": words,
+        "kind": kind,
     }
     return field(default=default, metadata=metadata)
 
@@ -327,8 +330,13 @@ class StudySettings:
     brackets: int = param(1, "groups of trials whose first rungs differ", low=1, high=100)
     seed: int = param(0, "seed of the search; trial k trains with seed + k", low=0, high=2**31 - 1)
     metric: str = param("val_accuracy", "what the search improves: a name in the results")
-    mode: str = param("max", "whether more is better", choices=("max", "min"))
-    target: float = param(0.65, "minimum viable value of the metric")
+    mode: str = param("auto", "which direction is better", choices=("auto", "max", "min"))
+    target: float | str | None = param(
+        "auto",
+        "least viable value of the metric, or none",
+        kind=float,
+        words=("auto", "none", None),
+    )
     time_limit_s: float = param(
         0.0, "no new epochs after this many seconds; 0: none", low=0.0, high=1e9
     )
@@ -432,7 +440,7 @@ def check_value(name: str, value: object) -> Value:
         return value  # type: ignore[return-value]
     if isinstance(value, int | float):
         single_value(name, value)
-    value = _typed(name, value, type(declared.default))
+    value = _typed(name, value, rule["kind"] or type(declared.default))
     if isinstance(value, float | int) and not isinstance(value, bool):
         if not rule["low"] <= value <= rule["high"]:
             raise UserError(

@@ -250,6 +250,24 @@ def test_all_failed_is_exit_code_1_and_says_why(tmp_path):
     assert "nothing works here" in err
 
 
+def test_a_metric_that_nobody_reports_is_a_line_and_exit_code_2(tmp_path):
+    space = tmp_path / "curve.py"
+    space.write_text(
+        "from deepsight.space import uniform\n"
+        "FIXED = {'study.trainable': 'tests.trainables:curve', 'study.metric': 'scores',"
+        " 'study.mode': 'max'}\n"
+        "SPACE = {'x': uniform(0, 1)}\n"
+    )
+    code, out, err = tune(tmp_path, "--space", str(space), "--trials", "9", "--name", "m")
+    assert code == 2
+    assert out == ""
+    assert err.splitlines()[-2:] == [
+        "error: the trainable reports no scores, which study.metric names; it reports score.",
+        "Start a new study with study.metric=score.",
+    ]
+    assert len(load_study(tmp_path / "runs" / "m").records) < 9
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_epoch_and_resume_goes_on(tmp_path, number, code):
     space = tmp_path / "slow.py"

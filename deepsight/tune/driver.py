@@ -287,6 +287,8 @@ def _run(
     finally:
         if starting:
             starting.stop()
+    if search.wrong_metric and not interrupt.signal:
+        raise search.wrong_metric
     return Outcome(
         directory, search.progress, interrupt.signal, search.unfinished, search.repeated_failure
     )

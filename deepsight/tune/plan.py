@@ -43,6 +43,7 @@ from deepsight.space import (
     to_stored,
 )
 from deepsight.space_checks import check_space
+from deepsight.tune.known_metrics import with_objective
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """Allowed names of a study, which become names of directories."""
@@ -137,6 +138,7 @@ def resolve_study(
         given |= {key: plain(value) for key, value in layer.items()}
     settings, resources = study_settings({n: v for n, v in given.items() if n in STUDY_PARAMS})
     own = bool(settings.trainable)
+    settings = with_objective(settings, own)
     check_space(space, known=not own, fixed=given)
     fixed: dict[str, Value] = {} if own else dict(DEFAULTS)
     for key, value in given.items():
@@ -207,11 +209,12 @@ def plan_from_header(header: StudyHeader, **changes: Value) -> StudyPlan:
     """
     changes = {name: check_value(f"study.{name}", value) for name, value in changes.items()}
     settings, resources = study_settings(header.settings)
+    objective = {"metric": header.metric, "mode": header.mode, "target": header.target}
     return StudyPlan(
         header.name,
         header.space,
         dict(header.fixed),
-        dataclasses.replace(settings, **changes),  # type: ignore[arg-type]
+        dataclasses.replace(settings, **(objective | changes)),  # type: ignore[arg-type]
         resources,
         header.rungs,
         pinned=header.pinned or (),
@@ -230,7 +233,8 @@ def describe(plan: StudyPlan, samples: int = 3) -> str:
         f"study      {plan.name}",
         f"trials     {s.trials}, {s.explore:.0%} of them explorers",
         f"budget     {s.max_epochs} epochs, rungs {', '.join(map(str, plan.rungs))}",
-        f"search     {s.searcher}, {s.scheduler}, {s.mode} {s.metric}",
+        f"search     {s.searcher}, {s.scheduler}, {s.mode} {s.metric}, "
+        + ("no target" if s.target is None else f"target {s.target:g}"),
         "fixed      " + (_pairs(changed) or "nothing but defaults"),
         "space",
         *(f"  {name:28} {json.dumps(entry)}" for name, entry in to_json(plan.space).items()),

@@ -9,13 +9,14 @@ at a rung, or *queued* to be handed out again.
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from deepsight.config import Value
+from deepsight.config import UserError, Value
 from deepsight.run_store import Study, StudyWriter, TrialRecord
 from deepsight.run_store.events import study_events
 from deepsight.schedulers import Decision, build_scheduler
@@ -106,6 +107,7 @@ class Search:
         self._slots = 0
         self._stopping = False
         self._repeated_failure: str | None = None
+        self._wrong_metric: UserError | None = None
         self._first_errors: list[str | None] = []
         self._next_number = 0
 
@@ -135,6 +137,11 @@ class Search:
     def repeated_failure(self) -> str | None:
         """Why the search stopped itself: the error of all the first trials of this run."""
         return self._repeated_failure
+
+    @property
+    def wrong_metric(self) -> UserError | None:
+        """Why the search stopped itself: the first report of all lacks the metric."""
+        return self._wrong_metric
 
     @property
     def exhausted(self) -> bool:
@@ -216,7 +223,10 @@ class Search:
         if int(row["epoch"]) <= live.epochs:
             return not self._stopping
         if self.plan.settings.metric not in row:
-            self.failed(trial_id, _no_metric(self.plan.settings.metric, row))
+            missing = _no_metric(self.plan.settings.metric, row)
+            if not self.progress.epochs:
+                self._wrong_metric, self._stopping = missing, True
+            self.failed(trial_id, missing.cause)
             return False
         self.writer.result(trial_id, row)
         for observer in self._observers:
@@ -367,8 +377,17 @@ class Search:
         self._count(live, record.state, record.error)
 
 
-def _no_metric(metric: str, row: Mapping[str, Any]) -> str:
-    return (
-        f"the trainable reports no {metric!r}, which study.metric names; it reports "
-        + ", ".join(sorted(row))
+def _no_metric(metric: str, row: Mapping[str, Any]) -> UserError:
+    numbers = sorted(
+        name
+        for name, value in row.items()
+        if isinstance(value, int | float) and name not in ("epoch", "time")
+    )
+    near = difflib.get_close_matches(metric, numbers, n=1)
+    return UserError(
+        f"the trainable reports no {metric}, which study.metric names; "
+        f"it reports {', '.join(numbers) or 'no number at all'}.",
+        f"Start a new study with study.metric={near[0]}."
+        if near
+        else "Start a new study whose study.metric is one of these, or yield that name.",
     )

@@ -142,11 +142,30 @@ def test_a_score_that_is_no_number_ends_the_trial_as_diverged(tmp_path):
     assert 2 not in told.intermediate_values
 
 
-def test_a_metric_that_nobody_reports_fails_the_trial_by_name(tmp_path):
-    search = begin(make_plan(trials=2, metric="accuracy"), tmp_path / "s")
-    proposal = search.next()
-    assert not search.result(proposal.trial_id, {"epoch": 1, "score": 0.1})
-    assert "no 'accuracy'" in load_study(tmp_path / "s").records[0].error
+def test_a_metric_that_nobody_reports_ends_the_search_at_the_first_report(tmp_path):
+    search = begin(make_plan(trials=20, metric="score_val", mode="max"), tmp_path / "s")
+    proposal, other = search.next(), search.next()
+    row = {"epoch": 1, "time": 1.0, "val_score": 0.1, "name": "a"}
+    assert not search.result(proposal.trial_id, row)
+    assert search.stopping
+    assert search.next() is None
+    assert not search.result(other.trial_id, row)
+    assert (
+        "no score_val, which study.metric names; it reports val_score." in search.wrong_metric.cause
+    )
+    assert "study.metric" in search.wrong_metric.remedy
+    records = load_study(tmp_path / "s").records
+    assert [r.error for r in records] == [search.wrong_metric.cause] * 2
+
+
+def test_a_metric_that_one_trial_lacks_fails_that_trial(tmp_path):
+    search = begin(make_plan(trials=20), tmp_path / "s")
+    first, second = search.next(), search.next()
+    assert search.result(first.trial_id, {"epoch": 1, "score": 0.1})
+    assert not search.result(second.trial_id, {"epoch": 1, "scores": 0.1})
+    assert not search.stopping
+    assert search.wrong_metric is None
+    assert "no score" in load_study(tmp_path / "s").records[1].error
 
 
 def test_minimising_is_maximising_mirrored(tmp_path):
