@@ -24,7 +24,6 @@ from deepsight.tune.plan import (
     require_directory,
 )
 from deepsight.tune.plan_files import load_space, plan_study, space_names
-from deepsight.tune.preflight import check_searcher
 from deepsight.tune.resume import MAY_CHANGE
 
 EXIT_NO_SUCCESS = 1
@@ -69,7 +68,7 @@ def make_parser() -> Parser:
         help="go on with an interrupted study; with --data where its data have moved to",
     )
     add("--address", metavar="ADDRESS", help="an existing Ray cluster")
-    add("--dry-run", action="store_true", help="print the resolved study and three samples")
+    add("--dry-run", action="store_true", help="check the study, print it and three samples")
     add("--verbose", action="store_true", help="log more")
     return parser
 
@@ -137,6 +136,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(flags: argparse.Namespace) -> int:
+    if flags.resume and flags.dry_run:
+        raise UserError("--dry-run shows a new study, not one to resume.", "Leave one of them out.")
     if flags.resume:
         directory = require_directory(flags.resume, ["study.json", "trials.jsonl"])
         changes = _resume_changes(flags)
@@ -155,7 +156,7 @@ def _run(flags: argparse.Namespace) -> int:
         )
     plan = plan_from_flags(flags)
     if flags.dry_run:
-        check_searcher(plan)
+        driver.ready_to_run(plan, address=flags.address)
         sys.stdout.write(describe(plan) + "\n")
         return 0
     outcome = driver.run_study(plan, address=flags.address, show_progress=True, may_exit=True)

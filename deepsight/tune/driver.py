@@ -93,6 +93,33 @@ class Outcome:
     """Why the search stopped itself: the error of all its first trials."""
 
 
+def ready_to_run(
+    plan: StudyPlan, directory: Path | None = None, address: str | None = None
+) -> tuple[StudyPlan, Path]:
+    """Find what would stop a new study before Ray starts; nothing is written.
+
+    Args:
+        plan: As in `run_study`.
+        directory: As in `run_study`.
+        address: As in `run_study`.
+
+    Returns:
+        The plan with its hardware, unless that is the cluster's, and the study's directory.
+
+    Raises:
+        UserError: As `run_study`, but for what only reading the data shows.
+    """
+    named = not plan.name_is_made_up or directory is not None
+    directory = (directory or RUNS / plan.name).resolve()
+    require_utf8(Path.cwd(), directory)
+    if named and directory.exists():
+        create_study(directory, {})  # says what is there and what to do
+    if not address:
+        plan = with_hardware(plan)
+    check_plan(plan, local=not address)
+    return plan, directory
+
+
 def run_study(
     plan: StudyPlan,
     directory: Path | None = None,
@@ -119,13 +146,7 @@ def run_study(
     """
     require_no_ray()
     named = not plan.name_is_made_up or directory is not None
-    directory = (directory or RUNS / plan.name).resolve()
-    require_utf8(Path.cwd(), directory)
-    if named and directory.exists():
-        create_study(directory, {})  # says what is there and what to do
-    if not address:
-        plan = with_hardware(plan)
-    check_plan(plan, local=not address)
+    plan, directory = ready_to_run(plan, directory, address)
     interrupt = Interrupt(may_exit=may_exit)
     try:
         with (

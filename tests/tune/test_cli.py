@@ -85,6 +85,7 @@ CASES = {
         ],
         "is no sampler of Optuna",
     ),
+    "dry run of a resume": (["--resume", ".", "--dry-run"], "--dry-run shows a new study"),
     "no study to resume": (["--resume", "runs/nowhere"], "is not a study"),
     "too many CPUs": (
         ["--space", "smoke", "--data", "digits", "--set", "resources.cpus_per_trial=999"],
@@ -113,6 +114,19 @@ def test_mistakes_end_with_cause_and_remedy(case, tmp_path, monkeypatch, capsys)
     assert "Traceback" not in err
     assert out == ""
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_dry_run_refuses_what_the_run_would_refuse(case, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments, cause = CASES[case]
+    if "--resume" in arguments:
+        return
+    assert main([*arguments, "--dry-run"]) == 2
+    out, err = capsys.readouterr()
+    assert cause in err
+    assert out == ""
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_files_that_cannot_be_read(tmp_path, monkeypatch, capsys):
@@ -144,8 +158,9 @@ def test_an_existing_study_is_not_touched(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "mine").mkdir(parents=True)
     (tmp_path / "runs" / "mine" / "study.json").write_text("{}")
-    assert main(["--space", "smoke", "--data", "digits", "--name", "mine"]) == 2
-    assert "--resume" in capsys.readouterr().err
+    for flags in ([], ["--dry-run"]):
+        assert main(["--space", "smoke", "--data", "digits", "--name", "mine", *flags]) == 2
+        assert "--resume" in capsys.readouterr().err
     assert (tmp_path / "runs" / "mine" / "study.json").read_text() == "{}"
 
 
