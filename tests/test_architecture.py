@@ -74,7 +74,9 @@ UNITS = {
     "deepsight.hardware": unit("deepsight.config", "torch"),
     # rules without a library, for both halves
     "deepsight.data.class_balance": unit(),
-    "deepsight.data": unit(f"{CORE} deepsight.data.class_balance", "numpy PIL sklearn torchvision"),
+    "deepsight.data": unit(
+        f"{CORE} deepsight.data.class_balance", "numpy PIL pillow_heif cv2 sklearn torchvision"
+    ),
     "deepsight.augment": unit(CORE, "numpy torch albumentations cv2"),
     # the cache's directory and the checked download are shared with the data sets; the table says
     # what the drawings depend on that embedded weights are made from

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import logging
 import os
 import time
@@ -13,11 +15,29 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, features
+
+from deepsight.data.wide import FULL, ValueRange, may_be_wide, wide_pixels
 
 logger = logging.getLogger(__name__)
 
-FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF")
+_FORMATS = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "PNG": (".png",),
+    "BMP": (".bmp",),
+    "WEBP": (".webp",),
+    "GIF": (".gif",),
+    "TIFF": (".tif", ".tiff"),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+    "AVIF": (".avif",),
+    "HEIF": (".heic", ".heif", ".hif"),
+}
+_NEVER = (".jp2", ".jxl", ".psd", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf")
+"""Images of formats that are not read; they are counted by name."""
+
+SUFFIXES = frozenset(_NEVER).union(*_FORMATS.values())
+"""Names of images end like this, readable or not."""
+
 MAX_PIXELS = 50_000_000
 """Larger images count as broken: read from the header, before any memory is taken for them."""
 
@@ -37,16 +57,51 @@ _TURNS = {
 }
 
 
-def decode(path: Path, size: int, interpolation: str) -> NDArray[np.uint8]:
+@functools.cache
+def formats() -> tuple[str, ...]:
+    """The formats that can be read here: HEIF needs pillow-heif, AVIF a Pillow that has it."""
+    missing = set() if features.check("avif") else {"AVIF"}
+    if importlib.util.find_spec("pillow_heif") is None:
+        missing.add("HEIF")
+    else:
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    return tuple(name for name in _FORMATS if name not in missing)
+
+
+def readable(path: Path) -> bool:
+    """Whether an image's name ends like one of a format that can be read here."""
+    return any(path.suffix.lower() in _FORMATS[name] for name in formats())
+
+
+def open_image(path: Path) -> Image.Image:
+    """Open a file by its content and read its header; of several frames it is the first.
+
+    Raises:
+        Exception: Whatever the decoder raises for a broken file; ValueError above `MAX_PIXELS`.
+    """
+    image = Image.open(path, formats=formats())
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        image.close()
+        raise ValueError(f"{width}x{height} pixels, more than {MAX_PIXELS // 10**6} million")
+    return image
+
+
+def decode(
+    path: Path, size: int, interpolation: str, value_range: ValueRange = FULL
+) -> NDArray[np.uint8]:
     """Decode the first frame of a file: RGB, upright, its central square resized.
 
     Reducing is antialiased; a JPEG far larger than needed is decoded at a half, a quarter or an
     eighth of its size. EXIF orientation is applied, transparency is drawn on white.
 
     Args:
-        path: JPEG, PNG, BMP, WEBP or GIF by its content, whatever its name.
+        path: An image of one of `formats` by its content, whatever its name.
         size: Side of the result in pixels.
         interpolation: "bilinear" or "bicubic".
+        value_range: Of images with more than 8 bits a channel, what becomes 0 to 255.
 
     Returns:
         (size, size, 3) uint8.
@@ -54,15 +109,14 @@ def decode(path: Path, size: int, interpolation: str) -> NDArray[np.uint8]:
     Raises:
         Exception: Whatever the decoder raises for a broken file; ValueError above `MAX_PIXELS`.
     """
-    with Image.open(path, formats=FORMATS) as image:
+    with open_image(path) as image:
         width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise ValueError(f"{width}x{height} pixels, more than {MAX_PIXELS // 10**6} million")
+        wide = wide_pixels(image)  # first: metadata of a PNG are read with its pixels
         turn = _TURNS.get(_orientation(image))
         shorter = min(width, height)
         if shorter > 2 * size:
             image.draft(None, (2 * size * width // shorter, 2 * size * height // shorter))
-        rgb = _to_rgb(image)
+        rgb = _to_rgb(image) if wide is None else wide.to_rgb(value_range)
     width, height = rgb.size
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
@@ -72,7 +126,13 @@ def decode(path: Path, size: int, interpolation: str) -> NDArray[np.uint8]:
     return np.asarray(square if turn is None else square.transpose(turn))
 
 
-def scan(paths: Sequence[Path], size: int, interpolation: str, out: BinaryIO) -> dict[int, str]:
+def scan(
+    paths: Sequence[Path],
+    size: int,
+    interpolation: str,
+    out: BinaryIO,
+    value_range: ValueRange | None = None,
+) -> dict[int, str]:
     """Decode all files and append their pixels to `out` in order; say which are broken.
 
     Threads, not processes: Pillow decodes and resizes without holding the interpreter's lock.
@@ -85,11 +145,11 @@ def scan(paths: Sequence[Path], size: int, interpolation: str, out: BinaryIO) ->
 
     def one(path: Path) -> NDArray[np.uint8] | str:
         try:
-            return decode(path, size, interpolation)
+            return decode(path, size, interpolation, value_range or FULL)
         except Exception as error:  # decoders raise anything on bad bytes; the reason is kept
             return " ".join(str(error).split()) or type(error).__name__
 
-    with warnings.catch_warnings(), ThreadPoolExecutor(_num_cores()) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(num_cores()) as pool:
         warnings.filterwarnings("ignore", module="PIL")  # odd metadata; our own cap is lower
         for start in range(0, len(paths), _BLOCK):
             results = pool.map(one, paths[start : start + _BLOCK])
@@ -104,7 +164,42 @@ def scan(paths: Sequence[Path], size: int, interpolation: str, out: BinaryIO) ->
     return broken
 
 
+def measure_range(paths: Sequence[Path]) -> ValueRange | None:
+    """The range of all images with more than 8 bits a channel; None if there are none.
+
+    Files that cannot be decoded do not count; `scan` names them.
+    """
+
+    def one(path: Path) -> tuple[float, float] | None:
+        try:
+            if not may_be_wide(path):
+                return None
+            with open_image(path) as image:
+                pixels = wide_pixels(image)
+        except Exception:  # decoders raise anything on bad bytes; `scan` keeps the reason
+            return None
+        return None if pixels is None else pixels.range()
+
+    with warnings.catch_warnings(), ThreadPoolExecutor(num_cores()) as pool:
+        warnings.filterwarnings("ignore", module="PIL")
+        found = [each for each in pool.map(one, paths) if each is not None]
+    if not found:
+        return None
+    low, high = min(low for low, _ in found), max(high for _, high in found)
+    if low > high:  # nothing but transparent pixels
+        low, high = FULL.low, FULL.high
+    logger.info(
+        "%d images have more than 8 bits a channel: values %g to %g become 0 to 255",
+        len(found),
+        low,
+        high,
+    )
+    return ValueRange(low, high, len(found))
+
+
 def _orientation(image: Image.Image) -> int:
+    if image.format == "TIFF":  # turned by who decodes it
+        return 1
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # damaged metadata raises anything; the pixels may still be whole
@@ -116,12 +211,11 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         rgba = image.convert("RGBA")
         canvas = Image.new("RGBA", rgba.size, (*_BACKGROUND, 255))
         return Image.alpha_composite(canvas, rgba).convert("RGB")
-    if image.mode.startswith("I"):  # 16-bit grey; convert() would clip instead of scaling
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     return image.convert("RGB")
 
 
-def _num_cores() -> int:
+def num_cores() -> int:
+    """CPU cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

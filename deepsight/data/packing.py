@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,9 @@ class Dataset:
         dropped: What was left out, by reason.
         near_duplicates: Held-out images that look like one of another split.
         embedded: Whether it needs neither download nor files of the user.
+        made_from: What the content depends on, which is the pack's key.
+        value_range: ``low``, ``high`` and ``num_files``: which values of images with more than 8
+            bits a channel became 0 to 255; None where there were none.
     """
 
     name: str
@@ -78,6 +81,8 @@ class Dataset:
     dropped: Mapping[str, Any]
     near_duplicates: int
     embedded: bool
+    made_from: Mapping[str, Any] = field(repr=False)
+    value_range: Mapping[str, float] | None = None
 
     def __reduce__(self) -> tuple[Callable[[Path], Dataset], tuple[Path]]:
         """Pickle the path, not the images: another process maps the same pages."""
@@ -95,7 +100,8 @@ def write_pack(directory: Path, raw: RawData, plan: SplitPlan, header: Mapping[s
         directory: Becomes the pack; the caller renames it.
         raw: May be memory-mapped: it is read in pieces of some 16 MB.
         plan: From `deepsight.data.split.plan_split`.
-        header: What else ``meta.json`` shall hold; ``name``, ``source`` and ``embedded`` at least.
+        header: What else ``meta.json`` shall hold; ``name``, ``source``,
+            ``made_from`` and ``embedded`` at least.
     """
     content = hashlib.sha256(json.dumps(list(raw.classes)).encode())
     labels = np.asarray(raw.labels, np.int64)
@@ -126,6 +132,7 @@ def write_pack(directory: Path, raw: RawData, plan: SplitPlan, header: Mapping[s
         "std": std,
         "dropped": dict(plan.dropped),
         "near_duplicates": plan.near_duplicates,
+        "value_range": raw.value_range and asdict(raw.value_range),
         "files": {path.name: path.stat().st_size for path in sorted(directory.glob("*_*.*"))},
     }
     (directory / "meta.json").write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
@@ -154,6 +161,8 @@ def open_pack(path: Path) -> Dataset:
         dropped=meta["dropped"],
         near_duplicates=meta["near_duplicates"],
         embedded=meta["embedded"],
+        made_from=meta["made_from"],
+        value_range=meta.get("value_range"),  # packs of 8-bit images may be older
     )
 
 

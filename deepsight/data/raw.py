@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsight.config import UserError
+from deepsight.data.wide import ValueRange
 
 SPLITS = ("train", "val", "test")
 
@@ -30,6 +31,8 @@ class RawData:
             the seed (files: the relative path). None: its row number.
         source: Where the images come from, for the study's record.
         dropped: What the source left out, by reason: counts or names, as JSON can hold them.
+        value_range: Which values of images with more than 8 bits a channel became 0 to 255; None
+            where there were none.
     """
 
     images: NDArray[np.uint8]
@@ -40,10 +43,25 @@ class RawData:
     names: Sequence[str] | None = None
     source: str = ""
     dropped: Mapping[str, Any] = field(default_factory=dict)
+    value_range: ValueRange | None = None
 
     def name(self, row: int) -> str:
         """What image `row` is called in messages."""
         return f"image {row}" if self.names is None else self.names[row]
+
+
+def left_out(dropped: Mapping[str, Any]) -> dict[str, int]:
+    """The number of files or images that were left out, by reason; reasons without any are absent.
+
+    Args:
+        dropped: Of a `RawData` or a data set: counts, or reasons by name of file.
+    """
+    counts = {
+        reason: found if isinstance(found, int) else len(found)
+        for reason, found in dropped.items()
+        if isinstance(found, int | Mapping)  # a list names what a count beside it counts
+    }
+    return {reason: num for reason, num in counts.items() if num}
 
 
 def check_raw(raw: object, who: str) -> RawData:

@@ -13,7 +13,7 @@ from deepsight.data.packing import PackError, image_names, open_pack, open_split
 from deepsight.data.raw import SPLITS, RawData
 from deepsight.data.split import plan_split
 
-HEADER = {"name": "mine", "embedded": False, "source": "noise"}
+HEADER = {"name": "mine", "embedded": False, "source": "noise", "made_from": {}}
 
 
 @pytest.fixture
