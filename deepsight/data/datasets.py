@@ -33,7 +33,17 @@ from deepsight.data.raw import RawData, check_raw
 from deepsight.data.split import plan_split
 from deepsight.imports import call, load_object
 
-__all__ = ["DATASETS", "Dataset", "Split", "check_source", "load_dataset", "open_test"]
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "Split",
+    "check_source",
+    "load_dataset",
+    "open_named",
+    "open_test",
+    "pack_dataset",
+    "preview",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -45,12 +55,14 @@ class Source:
     Attributes:
         build: Reads, draws or decodes it. The second argument is an empty directory on the
             cache's disk for what does not fit into memory.
-        identity: What its content depends on, quick to tell: the pack's key.
+        settings: What of the config its content depends on.
+        identity: What its content depends on besides the config, quick to tell.
         check: What can be known to be wrong within a second or two.
         embedded: Whether it needs neither download nor files of the user.
     """
 
     build: Callable[[DataConfig, Path], RawData]
+    settings: Callable[[DataConfig], Mapping[str, Any]]
     identity: Callable[[DataConfig], Mapping[str, Any]]
     check: Callable[[DataConfig], None]
     embedded: bool = False
@@ -92,15 +104,25 @@ def _imported(config: DataConfig, scratch: Path) -> RawData:
 
 
 def _imported_identity(config: DataConfig) -> dict[str, Any]:
-    """All of `config` that a function may look at, and the file it is written in."""
+    """The file that a function is written in."""
     function = load_object(config.name)
     module = inspect.getmodule(function) or sys.modules[config.name.partition(":")[0]]
     if module.__name__ == f"{__package__}.toy_objects.dataset":
         code = _drawing_code()  # several files
     else:
         code = _code(Path(module.__file__)) if module.__file__ else ""
+    return {"code": code}
+
+
+def _imported_settings(config: DataConfig) -> dict[str, Any]:
+    """All of `config` that a function may look at."""
     fields = ("size", "image_size", "interpolation")
-    return {"code": code, **{field: getattr(config, field) for field in fields}}
+    return {field: getattr(config, field) for field in fields}
+
+
+def _nothing(config: DataConfig) -> dict[str, Any]:
+    """The content does not depend on the config."""
+    return {}
 
 
 def _fine(config: DataConfig) -> None:
@@ -110,28 +132,33 @@ def _fine(config: DataConfig) -> None:
 DATASETS: dict[str, Source] = {
     "toy_objects": Source(
         build=_toy_objects,
-        identity=lambda config: {"size": config.size, "code": _drawing_code()},
+        settings=lambda config: {"size": config.size},
+        identity=lambda config: {"code": _drawing_code()},
         check=_fine,
         embedded=True,
     ),
     "digits": Source(
         build=lambda config, scratch: digits.build_digits(),
+        settings=_nothing,
         identity=lambda config: {"image_size": digits.SIZE},
         check=_fine,
         embedded=True,
     ),
     "cifar10": Source(
         build=lambda config, scratch: cifar.build_cifar(cifar.CIFAR10),
+        settings=_nothing,
         identity=lambda config: {"sha256": cifar.CIFAR10.sha256},
         check=lambda config: cifar.check_cifar(cifar.CIFAR10),
     ),
     "cifar100": Source(
         build=lambda config, scratch: cifar.build_cifar(cifar.CIFAR100),
+        settings=_nothing,
         identity=lambda config: {"sha256": cifar.CIFAR100.sha256},
         check=lambda config: cifar.check_cifar(cifar.CIFAR100),
     ),
     "folder": Source(
         build=image_folder.build_folder,
+        settings=image_folder.folder_settings,
         identity=image_folder.folder_identity,
         check=image_folder.check_folder,
     ),
@@ -140,6 +167,7 @@ DATASETS: dict[str, Source] = {
 
 IMPORTED = Source(
     build=_imported,
+    settings=_imported_settings,
     identity=_imported_identity,
     check=lambda config: _check_callable(config.name),
 )
@@ -173,6 +201,17 @@ def check_source(config: DataConfig) -> None:
     source.check(config)
 
 
+def preview(config: DataConfig) -> dict[str, Any]:
+    """``name``, and of a folder ``counts`` and ``left_out``, before anything is decoded.
+
+    Raises:
+        UserError: If there is no such data set, or the folder cannot be read.
+    """
+    if source_of(config.name) is DATASETS["folder"]:
+        return image_folder.preview_folder(config)
+    return {"name": config.name}
+
+
 def load_dataset(config: DataConfig) -> Dataset:
     """Open the data set, packing it first if no process has done so yet.
 
@@ -185,6 +224,57 @@ def load_dataset(config: DataConfig) -> Dataset:
     return _load(config, cache_dir())
 
 
+def pack_dataset(config: DataConfig) -> Dataset:
+    """Open the data set as it is now, packing it first if no process has done so yet.
+
+    Raises:
+        UserError: If the source is missing or unusable.
+    """
+    return _open_or_pack(config, cache_dir())
+
+
+def open_named(config: DataConfig, pack: str, fingerprint: str) -> Dataset:
+    """Open the pack that a study began with, or another size or split of the same images.
+
+    What the source has become since does not matter where the pack is the one that `config`
+    means. Where it is not (a searched ``data.image_size``), the source must be what it was.
+
+    Args:
+        config: The data set that is wanted.
+        pack: Name of the directory of a pack of the same source.
+        fingerprint: Of that pack.
+
+    Raises:
+        UserError: If the pack is gone, damaged or another one, or the source has changed.
+    """
+    path = cache_dir() / "data" / pack
+    again = "Continue the study with --resume: it packs the data again and checks that they are "
+    try:
+        dataset = open_pack(path)
+    except PackError as error:
+        raise UserError(f"the study's data cannot be opened: {error}.", f"{again}the same.") from (
+            error
+        )
+    if dataset.fingerprint != fingerprint:
+        raise UserError(
+            f"{path} has the fingerprint {dataset.fingerprint[:12]}, the study's data have "
+            f"{fingerprint[:12]}.",
+            f"{again}the same.",
+        )
+    settings = json.loads(json.dumps(_settings(config)))
+    if {name: dataset.made_from.get(name) for name in settings} == settings:
+        return dataset
+    source = {name: value for name, value in dataset.made_from.items() if name not in settings}
+    now = json.loads(json.dumps(_made_from(config)))
+    if source != {name: value for name, value in now.items() if name not in settings}:
+        raise UserError(
+            f"{config.name} has changed since the study began; this trial wants it packed anew "
+            f"({', '.join(f'data.{name}={value}' for name, value in settings.items())}).",
+            "Restore the data, or start a new study.",
+        )
+    return load_dataset(config)
+
+
 def open_test(dataset: Dataset) -> Split:
     """Open the test split: the only way to it, and it leaves a line in the log."""
     logger.info("opening the test split of %s (%s)", dataset.name, dataset.path)
@@ -193,6 +283,10 @@ def open_test(dataset: Dataset) -> Split:
 
 @functools.lru_cache(maxsize=32)
 def _load(config: DataConfig, root: Path) -> Dataset:
+    return _open_or_pack(config, root)
+
+
+def _open_or_pack(config: DataConfig, root: Path) -> Dataset:
     source = source_of(config.name)
     path = _pack_path(config, root)
     dataset = _open_whole(path)
@@ -207,14 +301,22 @@ def _load(config: DataConfig, root: Path) -> Dataset:
     return dataset
 
 
+def _settings(config: DataConfig) -> dict[str, Any]:
+    """What of `config` the content of a pack depends on, besides its name."""
+    return {
+        "split_seed": config.split_seed,
+        "val_fraction": config.val_fraction,
+        "test_fraction": config.test_fraction,
+        **source_of(config.name).settings(config),
+    }
+
+
 def _made_from(config: DataConfig) -> dict[str, Any]:
     """All that the content of a pack depends on."""
     return {
         "name": config.name,
         "packing_version": PACKING_VERSION,
-        "split_seed": config.split_seed,
-        "val_fraction": config.val_fraction,
-        "test_fraction": config.test_fraction,
+        **_settings(config),
         **source_of(config.name).identity(config),
     }
 
@@ -242,6 +344,11 @@ def _pack(config: DataConfig, source: Source, path: Path) -> None:
         scratch = directory / "scratch"
         scratch.mkdir()
         raw = check_raw(source.build(config, scratch), config.name)
+        if _pack_path(config, path.parents[1]) != path:
+            raise UserError(
+                f"{config.name} changed while it was packed.",
+                "Start again when nothing is written there any more.",
+            )
         plan = plan_split(raw, config, config.name)
         header = {
             "name": config.name,

@@ -6,7 +6,8 @@ import hashlib
 import itertools
 import logging
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,17 @@ from typing import Any
 import numpy as np
 
 from deepsight.config import DataConfig, UserError
-from deepsight.data.decode import scan
-from deepsight.data.raw import RawData
+from deepsight.data.decode import measure_range, readable, scan
+from deepsight.data.folder_files import (
+    hidden_images_in,
+    images_below,
+    images_in,
+    inodes,
+    is_image,
+    walk,
+)
+from deepsight.data.folder_layout import LAYOUT, ClassFolder, Layout, read_layout, split_roles
+from deepsight.data.raw import SPLITS, RawData
 from deepsight.data.split import MIN_PER_CLASS
 
 logger = logging.getLogger(__name__)
@@ -24,23 +34,14 @@ PREFIX = "folder:"
 DEFAULT_SIZE = 64
 """Side of the packed images in pixels where ``data.image_size`` is 0."""
 
+DECODING_VERSION = 2
+"""Part of a pack's key: raise it when the same files would be decoded to other pixels."""
+
 MAX_BROKEN = 0.01
 """Share of broken files above which the folder is refused."""
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".gif"})
-_SPLIT_FOLDERS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
+HEIF = (".heic", ".heif", ".hif")
 _NAMED = 5  # files named in a message
-
-ClassFolder = tuple[str, str, Path]
-"""Name of the class, split ("" if the layout names none), folder."""
 
 
 @dataclass(frozen=True)
@@ -49,19 +50,26 @@ class Listing:
 
     Attributes:
         root: The folder, absolute.
+        inner: The folder of classes or splits: `root`, or the only one in it.
         classes: Names of the sub-folders.
         files: Paths relative to `root`.
         labels: By file, the position in `classes`.
         splits: By file, the split its folder belongs to; None without train/val/test folders.
-        num_other: Files that are no images by their names.
+        left_out: Number of files by reason, only reasons with files: ``unread_formats`` (images of
+            a format that is not read), ``no_class`` (images of a split without classes),
+            ``outside_classes`` (images above the folders of the classes), ``hidden_images``
+            (hidden, or in folders of the system such as thumbnails), ``other_files``.
+        unread: Number of images that are not read, by suffix.
     """
 
     root: Path
+    inner: Path
     classes: tuple[str, ...]
     files: tuple[str, ...]
     labels: tuple[int, ...]
     splits: tuple[str, ...] | None
-    num_other: int
+    left_out: Mapping[str, int]
+    unread: Mapping[str, int]
 
 
 def folder_size(config: DataConfig) -> int:
@@ -69,8 +77,13 @@ def folder_size(config: DataConfig) -> int:
     return config.image_size or DEFAULT_SIZE
 
 
+def folder_settings(config: DataConfig) -> dict[str, Any]:
+    """What of `config` the pixels depend on."""
+    return {"image_size": folder_size(config), "interpolation": config.interpolation}
+
+
 def folder_identity(config: DataConfig) -> dict[str, Any]:
-    """What the pixels depend on: each file's path, size and time of change; the target size."""
+    """What else the pixels depend on: each file's path, size and time of change."""
     listing = list_folder(config)
     digest = hashlib.sha256()
     for name in listing.files:
@@ -83,8 +96,7 @@ def folder_identity(config: DataConfig) -> dict[str, Any]:
     return {
         "folder": str(listing.root),
         "listing": digest.hexdigest(),
-        "image_size": folder_size(config),
-        "interpolation": config.interpolation,
+        "decoding_version": DECODING_VERSION,
     }
 
 
@@ -95,53 +107,84 @@ def check_folder(config: DataConfig) -> None:
         UserError: If something is missing.
     """
     root = _root(config)
-    folders = _class_folders(root)
-    _check_classes(root, sorted({name for name, _, _ in folders}))
-    counts: dict[str, int] = {}
-    for name, _, folder in folders:
-        files = itertools.islice(filter(_is_image, _files(root, folder, folders)), MIN_PER_CLASS)
-        counts[name] = counts.get(name, 0) + sum(1 for _ in files)
+    layout = read_layout(root)
+    _check_classes(root, layout)
+    counts: Counter[str] = Counter()
+    for folder, files in _files(root, layout):
+        images = (
+            path for path, hidden in files if not hidden and is_image(path) and readable(path)
+        )
+        num = sum(1 for _ in itertools.islice(images, MIN_PER_CLASS))
+        if not num and folder.split in ("val", "test"):
+            raise UserError(
+                f"class {folder.name!r} of {root} has no image in its {folder.split} split.",
+                f"Every class must be in train, val and test: add some to {folder.path}.",
+            )
+        counts[folder.name] += num
     for name, count in counts.items():
         if count < MIN_PER_CLASS:
             raise UserError(
                 f"class {name!r} of {root} has {count} images.",
-                f"Every class needs at least {MIN_PER_CLASS}: add some or remove the folder.",
+                _unread_remedy(list_folder(config).unread)
+                or f"Every class needs at least {MIN_PER_CLASS}: add some or remove the folder.",
             )
 
 
 def list_folder(config: DataConfig) -> Listing:
-    """Find all image files.
+    """Find all image files; `deepsight.data.folder_layout.read_layout` says what is a class.
 
-    Sub-folders are the classes; images may lie in deeper folders. If the sub-folders are named
-    train, val and test (or some of them, train among them), the classes are one level below and
-    their splits are kept. Hidden files and folders are ignored; links are followed, loops end.
+    Images may lie in deeper folders. Links are followed, loops end.
 
     Raises:
-        UserError: If the folder is missing or has fewer than two classes.
+        UserError: If the folder is missing, has fewer than two classes or can be read in two ways.
     """
     root = _root(config)
-    folders = _class_folders(root)
-    classes = sorted({name for name, _, _ in folders})
-    _check_classes(root, classes)
+    layout = read_layout(root)
+    _check_classes(root, layout)
     found: list[tuple[str, str, str]] = []  # path, class, split
-    num_other = 0
-    for name, split, folder in folders:
-        for path in _files(root, folder, folders):
-            if _is_image(path):
-                found.append((os.fspath(path.relative_to(root)), name, split))
+    left_out, unread = _above_classes(root, layout), Counter[str]()
+    for folder, files in _files(root, layout):
+        for path, hidden in files:
+            if not is_image(path):
+                left_out["other_files"] += not hidden
+            elif hidden:
+                left_out["hidden_images"] += 1
+            elif not readable(path):
+                unread[path.suffix.lower()] += 1
             else:
-                num_other += 1
+                found.append((os.fspath(path.relative_to(root)), folder.name, folder.split))
+    left_out["unread_formats"] = unread.total()
     found.sort()
+    classes = sorted({folder.name for folder in layout.folders})
     label = {name: position for position, name in enumerate(classes)}
     splits = tuple(split for _, _, split in found)
     return Listing(
         root=root,
+        inner=layout.root,
         classes=tuple(classes),
         files=tuple(path for path, _, _ in found),
         labels=tuple(label[name] for _, name, _ in found),
         splits=splits if any(splits) else None,
-        num_other=num_other,
+        left_out={reason: num for reason, num in left_out.items() if num},
+        unread=dict(unread),
     )
+
+
+def preview_folder(config: DataConfig) -> dict[str, Any]:
+    """What can be said before a file is opened: images by split and class, what is left out.
+
+    Raises:
+        UserError: As `list_folder`.
+    """
+    listing = list_folder(config)
+    labels = [listing.classes[label] for label in listing.labels]
+    splits = listing.splits or ["images"] * len(labels)
+    counts = {
+        split: Counter(name for name, its in zip(labels, splits, strict=True) if its == split)
+        for split in (*SPLITS, "images")
+        if split in splits
+    }
+    return {"name": config.name, "counts": counts, "left_out": listing.left_out}
 
 
 def build_folder(config: DataConfig, scratch: Path) -> RawData:
@@ -152,13 +195,15 @@ def build_folder(config: DataConfig, scratch: Path) -> RawData:
     """
     listing = list_folder(config)
     if not listing.files:
-        raise UserError(f"no images in {listing.root}.", _LAYOUT)
+        raise UserError(f"no images in {listing.root}.", _unread_remedy(listing.unread) or LAYOUT)
+    _report_listing(listing)
     size = folder_size(config)
     staging = scratch / "decoded.bin"
     logger.info("decoding %d files of %s to %dx%d", len(listing.files), listing.root, size, size)
+    paths = [listing.root / name for name in listing.files]
+    wide = measure_range(paths)
     with staging.open("wb") as out:
-        paths = [listing.root / name for name in listing.files]
-        broken = scan(paths, size, config.interpolation, out)
+        broken = scan(paths, size, config.interpolation, out, wide)
     _report_broken(listing, broken)
     whole = [row for row in range(len(listing.files)) if row not in broken]
     images = np.memmap(staging, np.uint8, "r", shape=(len(whole), size, size, 3))
@@ -171,12 +216,10 @@ def build_folder(config: DataConfig, scratch: Path) -> RawData:
         source=f"folder {listing.root}",
         dropped={
             "broken_files": {listing.files[row]: reason for row, reason in broken.items()},
-            "other_files": listing.num_other,
+            **listing.left_out,
         },
+        value_range=wide,
     )
-
-
-_LAYOUT = "Make one sub-folder for each class and put its JPEG, PNG, BMP, WEBP or GIF files there."
 
 
 def _root(config: DataConfig) -> Path:
@@ -190,82 +233,57 @@ def _root(config: DataConfig) -> Path:
     return root
 
 
-def _sub_folders(folder: Path) -> list[Path]:
-    try:
-        entries = sorted(folder.iterdir())
-        return [p for p in entries if not _hidden(p) and p.is_dir()]
-    except OSError as error:
-        raise _unreadable(folder, error) from error
-
-
-def _class_folders(root: Path) -> list[ClassFolder]:
-    """The folders whose files belong to one class, and to one split where the layout says so."""
-    folders = _sub_folders(root)
-    splits = [_SPLIT_FOLDERS.get(folder.name.lower(), "") for folder in folders]
-    if all(splits) and "train" in splits:
-        nested = [
-            (inner.name, split, inner)
-            for split, folder in zip(splits, folders, strict=True)
-            for inner in _sub_folders(folder)
-        ]
-        if nested:
-            return nested
-    return [(folder.name, "", folder) for folder in folders]
-
-
-def _check_classes(root: Path, classes: list[str]) -> None:
+def _check_classes(root: Path, layout: Layout) -> None:
+    classes = sorted({folder.name for folder in layout.folders})
     if not classes:
-        raise UserError(f"{root} has no class sub-folders.", _LAYOUT)
+        raise UserError(f"{root} has no class sub-folders.", LAYOUT)
     if len(classes) < 2:
-        raise UserError(f"{root} has only one class, {classes[0]!r}.", _LAYOUT)
+        raise UserError(f"{root} has only one class, {classes[0]!r}.", LAYOUT)
 
 
-def _files(root: Path, folder: Path, folders: list[ClassFolder]) -> Iterator[Path]:
-    """All files of a class, links followed; links to its siblings or upwards are not."""
-    outside = [root, *root.resolve().parents, *(other for _, _, other in folders)]
-    return _walk(folder, {_inode(path) for path in outside if path != folder})
+def _files(root: Path, layout: Layout) -> Iterator[tuple[ClassFolder, Iterator[tuple[Path, bool]]]]:
+    """All files of each class, links followed; links to its siblings or upwards are not."""
+    classes = (folder.path for folder in layout.folders)
+    outside = inodes([root, *root.resolve().parents, *layout.above, *classes])
+    return ((folder, walk(folder.path, outside)) for folder in layout.folders)
 
 
-def _walk(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
-    """Files below `folder`; a folder in `seen`, to which all visited ones are added, is left out.
-
-    Devices and pipes are left out too: opening one may wait for ever.
-    """
-    try:
-        if _inode(folder) in seen:
-            return
-        seen.add(_inode(folder))
-        with os.scandir(folder) as entries:
-            children = sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        raise _unreadable(folder, error) from error
-    for entry in children:
-        path = folder / entry.name
-        if _hidden(path):
-            continue
-        if entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and path.is_dir()):
-            yield from _walk(path, seen)
-        elif entry.is_file(follow_symlinks=False) or (
-            entry.is_symlink() and (path.is_file() or not path.exists())  # a dangling link: broken
-        ):
-            yield path
+def _above_classes(root: Path, layout: Layout) -> Counter[str]:
+    """Images that belong to no class, by reason."""
+    counts: Counter[str] = Counter()
+    for folder in layout.unlabelled:
+        counts["no_class"] += sum(1 for _ in images_below(folder, inodes([root])))
+    for folder in layout.above:
+        counts["outside_classes"] += sum(1 for _ in images_in(folder))
+        counts["hidden_images"] += sum(1 for _ in hidden_images_in(folder))
+    return counts
 
 
-def _inode(path: Path) -> tuple[int, int]:
-    stat = path.stat()
-    return stat.st_dev, stat.st_ino
+def _report_listing(listing: Listing) -> None:
+    if listing.inner != listing.root:
+        logger.info("%s is read from %s, the only folder in it", listing.root, listing.inner)
+    for name, role in zip(listing.classes, split_roles(listing.classes), strict=True):
+        if role:
+            logger.warning("%s: the folder %s is taken for a class", listing.inner, name)
+    if listing.unread:
+        named = ", ".join(f"{num} {suffix}" for suffix, num in sorted(listing.unread.items()))
+        remedy = _unread_remedy(listing.unread)
+        logger.warning("%s: images are left out, %s. %s", listing.root, named, remedy)
+    if num := listing.left_out.get("no_class"):
+        logger.warning("%s: left out %d images of splits without classes", listing.root, num)
 
 
-def _hidden(path: Path) -> bool:
-    return path.name.startswith(".") or path.name == "__MACOSX"
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES
-
-
-def _unreadable(folder: Path, error: OSError) -> UserError:
-    return UserError(f"{folder} cannot be read: {error.strerror}.", "Check its permissions.")
+def _unread_remedy(unread: Mapping[str, int]) -> str:
+    """What makes the images that are not read readable; empty if there are none."""
+    remedies = []
+    if any(suffix in HEIF for suffix in unread):
+        remedies.append("For HEIC: pip install 'deepsight[heif]'.")
+    if ".avif" in unread:
+        remedies.append("For AVIF: pip install 'pillow>=11.3'.")
+    others = sorted(set(unread) - {*HEIF, ".avif"})
+    if others:
+        remedies.append(f"Convert {', '.join(others)} to PNG, TIFF or JPEG.")
+    return " ".join(remedies)
 
 
 def _report_broken(listing: Listing, broken: dict[int, str]) -> None:

@@ -6,8 +6,9 @@ import pytest
 from PIL import Image
 
 from deepsight.config import DataConfig, UserError
-from deepsight.data import image_folder
+from deepsight.data import decode, image_folder
 from deepsight.data.datasets import check_source, load_dataset, open_test
+from deepsight.data.raw import left_out
 
 ALL = (".jpg", ".png", ".bmp", ".webp", ".gif", ".JPEG")
 
@@ -82,7 +83,8 @@ def test_hidden_and_other_files_are_left_out(tmp_path, write_images):
     (tmp_path / "a" / "notes.txt").write_text("x")
     (tmp_path / "labels.csv").write_text("x")
     listing = image_folder.list_folder(config(tmp_path))
-    assert (listing.classes, len(listing.files), listing.num_other) == (("a", "b"), 12, 1)
+    assert (listing.classes, len(listing.files)) == (("a", "b"), 12)
+    assert listing.left_out == {"hidden_images": 13, "other_files": 1}
 
 
 def test_links_are_followed_and_loops_end(tmp_path, write_images):
@@ -123,10 +125,89 @@ def test_a_missing_val_folder_is_cut_from_train(tmp_path, write_images):
     assert {s: c["a"] for s, c in counts.items()} == {"train": 7, "val": 3, "test": 4}
 
 
-def test_classes_called_train_and_test_are_classes(tmp_path, write_images):
-    write_images(tmp_path / "train", 6)
-    write_images(tmp_path / "test", 6)
-    assert image_folder.list_folder(config(tmp_path)).classes == ("test", "train")
+def test_what_is_left_out_is_counted_by_reason(tmp_path, write_images, caplog):
+    root = tmp_path / "root"
+    for split in ("train", "val"):
+        for name in "ab":
+            write_images(root / split / name, 8, seed=len(split))
+    write_images(root / "test", 4)
+    write_images(root / "pred" / "deep", 3)
+    write_images(root, 1)
+    write_images(root / "train", 2, seed=1)
+    write_images(root / "train" / "a" / "@eaDir", 5)
+    write_images(root / ".thumbnails", 6)
+    for name in ("Thumbs.db", "desktop.ini", ".DS_Store", "notes.txt", "x.jp2", "y.JP2", "z.cr2"):
+        (root / "train" / "a" / name).write_text("x")
+    dataset = load_dataset(config(root))
+    assert left_out(dataset.dropped) == {
+        "no_class": 7,
+        "outside_classes": 3,
+        "hidden_images": 11,
+        "other_files": 1,
+        "unread_formats": 3,
+    }
+    assert "images are left out, 1 .cr2, 2 .jp2. Convert .cr2, .jp2 to PNG" in caplog.text
+    assert "left out 7 images of splits without classes" in caplog.text
+
+
+def test_tiff_is_read_beside_others_and_alone(tmp_path, write_images):
+    for name in "ab":
+        write_images(tmp_path / "half" / name, 12, suffixes=(".png", ".tif"))
+        write_images(tmp_path / "all" / name, 12, suffixes=(".tiff", ".TIF"))
+    for root in ("half", "all"):
+        dataset = load_dataset(config(tmp_path / root))
+        assert sum(sum(c.values()) for c in dataset.counts.values()) == 24
+        assert left_out(dataset.dropped) == {}
+
+
+def plain_formats():
+    return ("JPEG", "PNG", "TIFF")
+
+
+def test_heic_and_avif_are_read_or_named(tmp_path, write_images, monkeypatch, caplog):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pillow_heif.register_heif_opener()
+    for name in "ab":
+        write_images(tmp_path / name, 12, size=40, suffixes=(".heic", ".avif", ".png"))
+    dataset = load_dataset(config(tmp_path, image_size=8))
+    assert sum(sum(c.values()) for c in dataset.counts.values()) == 24
+
+    monkeypatch.setattr(decode, "formats", plain_formats)
+    with pytest.raises(UserError, match="class 'a' .* has 4 images") as caught:
+        check_source(config(tmp_path, image_size=8))
+    assert "pip install 'deepsight[heif]'" in caught.value.remedy
+    for name in "ab":
+        write_images(tmp_path / name, 9, size=40, seed=1, suffixes=(".jpg",))
+    dataset = load_dataset(config(tmp_path, image_size=16))
+    assert left_out(dataset.dropped) == {"unread_formats": 16}
+    assert "8 .avif, 8 .heic. For HEIC: pip install 'deepsight[heif]'" in caplog.text
+
+
+def test_a_folder_without_one_readable_image(tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        for i in range(6):
+            (tmp_path / name / f"{i}.jp2").write_text("x")
+    error = refused(tmp_path)
+    assert "class 'a'" in error.cause
+    assert error.remedy == "Convert .jp2 to PNG, TIFF or JPEG."
+    with pytest.raises(UserError, match="no images") as caught:
+        load_dataset(config(tmp_path))
+    assert caught.value.remedy == error.remedy
+
+
+def test_files_that_come_while_packing_are_found_out(tmp_path, write_images, monkeypatch):
+    for name in "ab":
+        write_images(tmp_path / name, 6)
+
+    def decode_slowly(*args):
+        write_images(tmp_path / "a", 7)
+        return scan(*args)
+
+    scan = image_folder.scan
+    monkeypatch.setattr(image_folder, "scan", decode_slowly)
+    with pytest.raises(UserError, match="changed while it was packed"):
+        load_dataset(config(tmp_path))
 
 
 def test_a_few_broken_files_are_named_and_skipped(tmp_path, write_images, caplog):

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from deepsight.config import DataConfig
+from deepsight.data.datasets import load_dataset
 from deepsight.data.decode import decode, measure_range, scan
 
 RAMP = np.arange(256).reshape(16, 16)
@@ -107,6 +109,23 @@ def write_grey_alpha(path, values):
 def test_without_a_range_all_16_bits_count(tmp_path):
     write(tmp_path / "a.png", (RAMP * 257).astype(np.uint16))
     np.testing.assert_array_equal(decode(tmp_path / "a.png", 16, "bilinear")[..., 0], RAMP)
+
+
+def test_the_range_is_that_of_the_whole_folder_and_is_said(tmp_path, caplog):
+    for label, low in (("dark", 0), ("bright", 2000)):
+        (tmp_path / label).mkdir()
+        for i in range(6):
+            values = np.full((16, 16), low + 100 * i, np.uint16)
+            values[0, 0] = low + 2095
+            write(tmp_path / label / f"{i}.png", values)
+    caplog.set_level("INFO")
+    dataset = load_dataset(DataConfig(name=f"folder:{tmp_path}", image_size=16))
+    assert dataset.value_range == {"low": 0.0, "high": 4095.0, "num_files": 12}
+    assert "12 images have more than 8 bits a channel: values 0 to 4095 become 0 to 255" in (
+        caplog.text
+    )
+    bright = dataset.train.images[dataset.train.labels == dataset.classes.index("bright")]
+    assert 124 <= bright[:, 5, 5, 0].min() <= bright[:, 5, 5, 0].max() <= 156
 
 
 def test_images_of_8_bits_have_no_range(tmp_path, write_images):
