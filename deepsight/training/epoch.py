@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +51,7 @@ class Learner:
         optimiser: Over the groups of `deepsight.models.finetune.param_groups`.
         loss: (logits, hard or soft targets) to a scalar.
         augment: (uint8 images, generator) to network inputs.
+        value_range: As in `deepsight.data.packing.Dataset`.
     """
 
     config: TrialConfig
@@ -66,6 +68,7 @@ class Learner:
     optimiser: Optimizer
     loss: Loss
     augment: Augment
+    value_range: Mapping[str, float] | None = None
 
     @property
     def device(self) -> torch.device:

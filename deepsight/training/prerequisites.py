@@ -9,8 +9,11 @@ from typing import Any
 
 from deepsight.config import TrialConfig
 from deepsight.data.cache import cache_dir, make_directory
-from deepsight.data.datasets import check_source, load_dataset
+from deepsight.data.datasets import Dataset, check_source, open_named, pack_dataset, preview
+from deepsight.data.raw import left_out
 from deepsight.models.weights import check_weights, require_weights, weights_file
+
+__all__ = ["check", "describe", "files", "open_named", "prepare", "preview"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,18 +39,33 @@ def prepare(configs: Iterable[TrialConfig]) -> dict[str, Any]:
         UserError: If a data set or weights cannot be had.
     """
     described: dict[str, Any] = {}
+    packs: dict[str, dict[str, str]] = {}
     for config in configs:
-        dataset = load_dataset(config.data)
+        if config.data.name not in packs:
+            dataset = pack_dataset(config.data)
+            packs[config.data.name] = {
+                "pack": dataset.path.name,
+                "fingerprint": dataset.fingerprint,
+            }
+            described = described or describe(dataset)
         require_weights(config)
-        described = described or {
-            "name": dataset.name,
-            "classes": list(dataset.classes),
-            "counts": {split: dict(classes) for split, classes in dataset.counts.items()},
-            "image_size": dataset.image_size,
-            "fingerprint": dataset.fingerprint,
-            "source": dataset.source,
-            "dropped": dict(dataset.dropped),
-        }
+    return described | {"packs": packs}
+
+
+def describe(dataset: Dataset) -> dict[str, Any]:
+    """What ``study.json`` says of a data set."""
+    described = {
+        "name": dataset.name,
+        "classes": list(dataset.classes),
+        "counts": {split: dict(classes) for split, classes in dataset.counts.items()},
+        "image_size": dataset.image_size,
+        "fingerprint": dataset.fingerprint,
+        "source": dataset.source,
+        "dropped": dict(dataset.dropped),
+        "left_out": left_out(dataset.dropped),
+    }
+    if dataset.value_range is not None:
+        described["value_range"] = dict(dataset.value_range)
     return described
 
 

@@ -20,7 +20,7 @@ from deepsight.config import (
     UserError,
     flatten,
 )
-from deepsight.data.datasets import load_dataset
+from deepsight.data.datasets import Dataset, load_dataset
 from deepsight.hardware import choose_hardware
 from deepsight.losses import build_loss
 from deepsight.models.build import build_model
@@ -34,7 +34,9 @@ from deepsight.training.process_settings import process_settings
 
 
 def train_trial(
-    config: TrialConfig, resume: Mapping[str, Any] | None = None
+    config: TrialConfig,
+    resume: Mapping[str, Any] | None = None,
+    dataset: Dataset | None = None,
 ) -> Iterator[EpochResult]:
     """Train one config and yield a result after every epoch.
 
@@ -45,6 +47,7 @@ def train_trial(
     Args:
         config: What to train; what is "auto" in its hardware is decided for one CPU core.
         resume: The `EpochResult.state` to resume from.
+        dataset: The data of ``config.data``, already open; None opens them.
 
     Yields:
         One result an epoch; none if `resume` has done them all. A loss or a logit that is not
@@ -60,7 +63,7 @@ def train_trial(
         done = 0 if resume is None else int(resume["epoch"])
         if done >= config.train.epochs:
             return
-        learner = build_learner(config)
+        learner = build_learner(config, dataset)
         if resume is not None:
             restore(learner, resume)
         for epoch in range(done + 1, config.train.epochs + 1):
@@ -70,11 +73,12 @@ def train_trial(
                 return
 
 
-def build_learner(config: TrialConfig) -> Learner:
+def build_learner(config: TrialConfig, dataset: Dataset | None = None) -> Learner:
     """Load the data and build all parts of the trial that `config` describes.
 
     Args:
         config: With its hardware decided.
+        dataset: As in `train_trial`.
 
     Raises:
         UserError: If the data, the weights or the device that are asked for are not there.
@@ -85,7 +89,7 @@ def build_learner(config: TrialConfig) -> Learner:
             "hardware.device is cuda, but torch finds no GPU.",
             "Set hardware.device=cpu, or install a torch with CUDA and a driver for it.",
         )
-    dataset = load_dataset(config.data)
+    dataset = dataset or load_dataset(config.data)
     image_size = config.data.image_size or dataset.image_size
     num_classes = len(dataset.classes)
     model = build_model(config, num_classes, image_size)
@@ -110,6 +114,7 @@ def build_learner(config: TrialConfig) -> Learner:
         optimiser=build_optimiser(param_groups(model, config), config.optim),
         loss=build_loss(config.loss, counts.to(device)),
         augment=build_augment(config.augment, dataset.mean, dataset.std),
+        value_range=dataset.value_range,
     )
 
 
@@ -173,7 +178,8 @@ def make_row(
 def make_state(learner: Learner, epoch: int) -> dict[str, Any]:
     """What resuming needs and what inference preprocessing needs; no copies.
 
-    ``averaged`` exists only with an averaged model, which is then the validated one.
+    ``averaged`` exists only with an averaged model, which is then the validated one;
+    ``value_range`` only where images had more than 8 bits a channel.
     """
     state = {
         "epoch": epoch,
@@ -189,6 +195,8 @@ def make_state(learner: Learner, epoch: int) -> dict[str, Any]:
     }
     if learner.averaged is not None:
         state["averaged"] = learner.averaged.state_dict()
+    if learner.value_range is not None:
+        state["value_range"] = dict(learner.value_range)
     return state
 
 

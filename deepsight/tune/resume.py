@@ -154,11 +154,11 @@ def naming_origin(header: StudyHeader) -> Iterator[None]:
 def update_header(
     writer: StudyWriter, header: StudyHeader, plan: StudyPlan, data: Mapping[str, Any]
 ) -> StudyHeader:
-    """Store the changed settings of a resumed study, if any; returns its header."""
-    stored = dict(header.stored) | plan_to_json(plan)
+    """Store the changed settings and packs of a resumed study, if any; returns its header."""
+    stored = dict(header.stored) | plan_to_json(plan) | {"data": data}
     moved = plan.fixed.get("data.name") != header.fixed.get("data.name")
     if moved or data.get("fingerprint") != header.fingerprint:
-        stored |= {"data": data, "earlier_data": [*header.earlier_data, header.data]}
+        stored["earlier_data"] = [*header.earlier_data, header.data]
     if stored != header.stored:
         writer.write_header(stored)
     return parse_header(stored, "study.json")

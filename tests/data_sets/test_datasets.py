@@ -1,7 +1,9 @@
+import dataclasses
 import json
 import logging
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +15,14 @@ import pytest
 
 from deepsight.config import DataConfig, UserError
 from deepsight.data import datasets
-from deepsight.data.datasets import DATASETS, check_source, load_dataset, open_test
+from deepsight.data.datasets import (
+    DATASETS,
+    check_source,
+    load_dataset,
+    open_named,
+    open_test,
+    pack_dataset,
+)
 
 MINE = """
 import numpy as np
@@ -132,6 +141,57 @@ def test_one_object_a_process():
 def test_the_test_split_is_not_on_the_data_set():
     dataset = load_dataset(DataConfig(name="digits"))
     assert not [name for name in vars(dataset) if "test" in name]
+
+
+@pytest.fixture
+def photos(tmp_path, write_images, fresh_cache):
+    """A folder that is packed and then gains files; its config, and what a study names."""
+    for name in ("a", "b"):
+        write_images(tmp_path / name, 12)
+    config = DataConfig(name=f"folder:{tmp_path}", image_size=16)
+    dataset = pack_dataset(config)
+    return config, (dataset.path.name, dataset.fingerprint)
+
+
+def test_a_named_pack_is_what_it_was_whatever_the_folder_has_become(photos, tmp_path, write_images):
+    config, named = photos
+    before = open_named(config, *named)
+    write_images(tmp_path / "a", 40, seed=1)
+    assert open_named(config, *named).path == before.path
+    assert load_dataset(config).path != before.path
+    shutil.rmtree(tmp_path)
+    assert open_named(config, *named).fingerprint == named[1]
+
+
+def test_another_size_of_named_data_is_packed_from_the_same_files_only(
+    photos, tmp_path, write_images
+):
+    config, named = photos
+    small = dataclasses.replace(config, image_size=8)
+    dataset = open_named(small, *named)
+    assert (dataset.image_size, len(dataset.train.images)) == (8, 16)
+    write_images(tmp_path / "a", 40, seed=1)
+    with pytest.raises(UserError, match=r"has changed since the study began.*data.image_size=24"):
+        open_named(dataclasses.replace(config, image_size=24), *named)
+    with pytest.raises(UserError, match=r"has changed since the study began.*data.split_seed=3"):
+        open_named(dataclasses.replace(config, split_seed=3), *named)
+
+
+def test_a_named_pack_that_is_gone_or_another_is_not_replaced(photos):
+    config, (pack, fingerprint) = photos
+    with pytest.raises(UserError, match="has the fingerprint .*, the study's data have 0123") as e:
+        open_named(config, pack, "0123")
+    assert "--resume" in e.value.remedy
+    datasets._remove(open_named(config, pack, fingerprint).path)
+    with pytest.raises(UserError, match="the study's data cannot be opened"):
+        open_named(config, pack, fingerprint)
+
+
+@pytest.mark.parametrize("name", ["toy_objects", "digits"])
+def test_a_named_pack_of_every_embedded_source(name):
+    config = DataConfig(name=name, size=200)
+    dataset = load_dataset(config)
+    assert open_named(config, dataset.path.name, dataset.fingerprint).path == dataset.path
 
 
 def test_racing_processes_make_one_pack(fresh_cache):

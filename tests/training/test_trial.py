@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import json
 import math
 
@@ -135,6 +136,15 @@ def test_resuming_equals_going_on(name: str) -> None:
         rest = run(trial, resume=whole[done - 1].state)
         assert [without_times(r) for r in rest] == [without_times(r) for r in whole[done:]]
         assert_same_tensors(rest[-1].state, whole[-1].state)
+
+
+def test_a_checkpoint_says_which_values_became_black_and_white() -> None:
+    trial = config(train={"epochs": 1})
+    plain = load_dataset(trial.data)
+    assert "value_range" not in next(train_trial(trial)).state
+    wide = dataclasses.replace(plain, value_range={"low": 0.0, "high": 4095.0, "num_files": 500})
+    state = next(train_trial(trial, None, wide)).state
+    assert state["value_range"] == {"low": 0.0, "high": 4095.0, "num_files": 500}
 
 
 def test_a_finished_trial_yields_nothing_more() -> None:

@@ -48,7 +48,8 @@ def run_on_ray(search: Search, header: StudyHeader, joined: bool) -> None:
     slots = Slots(plan, per_trial, joined)
     search.set_slots(slots())
     _record(search, header, per_trial, measured)
-    state = AdapterState(search, partial(make_trial_spec, plan, directory), slots)
+    make_spec = partial(make_trial_spec, plan, directory, header.data.get("packs", {}))
+    state = AdapterState(search, make_spec, slots)
     try:
         with memory_kills_as_actor_failures():
             tune.run(

@@ -30,6 +30,10 @@ class TrialSpec:
     """Epochs on record; a checkpoint of a later epoch holds that epoch's row too."""
     budget: int
     """Epochs of this trial."""
+    pack: str = ""
+    """Name of the study's pack of ``data.name``; empty for a trainable of the user's."""
+    fingerprint: str = ""
+    """Of that pack."""
 
     def to_ray(self) -> dict[str, str]:
         """The form that Ray carries."""
@@ -37,9 +41,21 @@ class TrialSpec:
 
 
 def make_trial_spec(
-    plan: StudyPlan, directory: Path, proposal: Proposal, known_epochs: int
+    plan: StudyPlan,
+    directory: Path,
+    packs: Mapping[str, Mapping[str, str]],
+    proposal: Proposal,
+    known_epochs: int,
 ) -> TrialSpec:
-    """The spec for `proposal`; trial k trains with seed ``train.seed + study.seed + k``."""
+    """The spec for `proposal`; trial k trains with seed ``train.seed + study.seed + k``.
+
+    Args:
+        plan: The study's.
+        directory: The study's.
+        packs: By ``data.name``, ``pack`` and ``fingerprint`` of the data that the study has.
+        proposal: The trial.
+        known_epochs: How many of its epochs are on record.
+    """
     folder = directory / "trials" / proposal.trial_id
     folder.mkdir(parents=True, exist_ok=True)
     config = plan.full_config(proposal.config)
@@ -53,6 +69,7 @@ def make_trial_spec(
         trainable=plan.settings.trainable,
         known_epochs=known_epochs,
         budget=proposal.budget,
+        **packs.get(str(config.get("data.name")), {}),
     )
 
 

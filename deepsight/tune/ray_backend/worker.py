@@ -124,9 +124,12 @@ def _epochs(
 ) -> Iterator[EpochResult]:
     if not spec.trainable:
         from deepsight.config import trial_config
+        from deepsight.training.prerequisites import open_named
         from deepsight.training.trial import train_trial
 
-        yield from train_trial(trial_config(spec.config), state)
+        config = trial_config(spec.config)
+        dataset = open_named(config.data, spec.pack, spec.fingerprint)
+        yield from train_trial(config, state, dataset)
         return
     from deepsight.imports import load_object
 
