@@ -22,7 +22,15 @@ from rich.text import Text
 from analysis.page.formatting import count, duration, text
 from deepsight.config import UserError
 from deepsight.data.class_balance import FAIR_METRIC, ClassBalance, printable, validation_balance
-from deepsight.run_store import STATES, Objective, Study, TrialRecord, load_study, score_text
+from deepsight.run_store import (
+    STATES,
+    Objective,
+    Study,
+    TrialRecord,
+    describe_data,
+    load_study,
+    score_text,
+)
 from deepsight.space import INACTIVE, Entry, same, to_stored
 
 
@@ -73,6 +81,8 @@ class Summary:
     """Minimum viable value of the metric."""
     target_gap: float | None
     """How far the incumbent is beyond the target; negative: short of it."""
+    data: str
+    """Classes, images by split, the largest class and what was left out, in a line."""
     first_error: str | None
     """The first failed trial and what it said."""
     balance: ClassBalance | None
@@ -131,6 +141,7 @@ def compute_summary(study: Study) -> Summary:
         changed=_changed(incumbent, baseline),
         target=target,
         target_gap=_beyond(study.objective, incumbent.score if incumbent else None, target),
+        data=describe_data(study.header.data),
         first_error=f"{failed[0].trial_id}: {failed[0].error}" if failed else None,
         balance=balance,
         majority_baseline=balance.baseline(study.metric) if balance else None,
@@ -200,6 +211,8 @@ def summary_lines(summary: Summary) -> list[str]:
         f"{_epochs(summary.num_epochs)} in {duration(summary.elapsed_s)}{training}",
         f"trials     {', '.join(states) or 'none yet'}; {explorers}",
     ]
+    if summary.data:
+        lines.append(f"data       {summary.data}")
     if summary.first_error:
         lines.append(f"failed     {summary.first_error.splitlines()[0]}")
     lines.append(f"incumbent  {_incumbent_line(summary)}")

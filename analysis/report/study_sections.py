@@ -33,6 +33,7 @@ from analysis.report.findings import compute_findings
 from analysis.report.sensitivity_sections import effects_section, importance_section
 from analysis.report.study_results import StudyResults
 from analysis.statistics.trial_outcomes import OUTCOME_TEXTS, OUTCOMES
+from deepsight.run_store import describe_data
 from deepsight.space import Entry
 
 
@@ -338,7 +339,7 @@ def about_section(results: StudyResults) -> Section:
         ("rungs", ", ".join(map(str, results.study.rungs))),
         ("explorers, share asked for", header.explore),
         ("seeds", key_values(header.seeds)),
-        ("data", data.get("name")),
+        ("data", describe_data(data)),
         ("classes", len(data.get("classes") or ()) or None),
         ("validation images", results.incumbent.num_val),
         ("data fingerprint", data.get("fingerprint")),

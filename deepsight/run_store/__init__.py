@@ -10,7 +10,7 @@ from deepsight.run_store.format import (
     trial_id,
     trial_path,
 )
-from deepsight.run_store.header import StudyHeader, parse_header
+from deepsight.run_store.header import StudyHeader, describe_data, parse_header
 from deepsight.run_store.objective import Objective, score_text
 from deepsight.run_store.openings import Opening, load_openings, record_opening
 from deepsight.run_store.reader import load_header, load_study
@@ -39,6 +39,7 @@ __all__ = [
     "StudyWriter",
     "TrialRecord",
     "create_study",
+    "describe_data",
     "load_header",
     "load_openings",
     "load_study",

@@ -8,6 +8,7 @@ says, is not stated: None, or empty. No reader guesses a value in its place.
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,19 @@ from deepsight.run_store.format import SCHEMA_VERSION, TRIAL_COLUMNS, StudyForma
 from deepsight.space import Domain, from_json
 
 Json = Mapping[str, Any]
+
+
+_LEFT_OUT = {
+    "broken_files": "broken files",
+    "conflicting_labels": "images under two labels",
+    "duplicates": "copies",
+    "hidden_images": "hidden images and thumbnails",
+    "no_class": "images of splits without classes",
+    "other_files": "files that are no images",
+    "outside_classes": "images outside the folders of classes",
+    "unread_formats": "images of formats that are not read",
+}
+"""In words, the reasons for which files are left out; a source of the user's may have others."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +81,29 @@ class StudyHeader:
         if not isinstance(classes, Mapping):
             return None
         return sum(n for n in classes.values() if isinstance(n, int)) or None
+
+
+def describe_data(data: Json) -> str:
+    """A study's data in a line: classes, images by split, the largest class, what was left out.
+
+    Args:
+        data: The field ``data`` of ``study.json``; what it does not state is not said.
+    """
+    counts = data.get("counts")
+    if not counts:
+        return str(data.get("name", ""))
+    classes = Counter[str]()
+    for split in counts.values():
+        classes.update(split)
+    splits = ", ".join(f"{sum(split.values())} {name}" for name, split in counts.items())
+    largest, num = classes.most_common(1)[0]
+    share = num / max(1, classes.total())
+    line = f"{data['name']}: {len(classes)} classes; {splits}; largest class {largest} {share:.0%}"
+    left_out = data.get("left_out")
+    if left_out is None:
+        return line
+    reasons = [f"{n} {_LEFT_OUT.get(r, r.replace('_', ' '))}" for r, n in sorted(left_out.items())]
+    return f"{line}; left out: {', '.join(reasons) or 'nothing'}"
 
 
 _REQUIRED: dict[str, type] = {

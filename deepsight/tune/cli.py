@@ -24,6 +24,7 @@ from deepsight.tune.plan import (
     require_directory,
 )
 from deepsight.tune.plan_files import load_space, plan_study, space_names
+from deepsight.tune.preflight import preview_data
 from deepsight.tune.resume import MAY_CHANGE
 
 EXIT_NO_SUCCESS = 1
@@ -157,7 +158,7 @@ def _run(flags: argparse.Namespace) -> int:
     plan = plan_from_flags(flags)
     if flags.dry_run:
         driver.ready_to_run(plan, address=flags.address)
-        sys.stdout.write(describe(plan) + "\n")
+        sys.stdout.write(f"{describe(plan)}\ndata       {preview_data(plan)}\n")
         return 0
     outcome = driver.run_study(plan, address=flags.address, show_progress=True, may_exit=True)
     return report(outcome)

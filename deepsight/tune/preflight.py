@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import logging
 import os
 import platform
 import subprocess
@@ -21,9 +22,12 @@ from deepsight.config import (
 )
 from deepsight.hardware import choose_hardware
 from deepsight.imports import load_object
+from deepsight.run_store import describe_data
 from deepsight.training import prerequisites
 from deepsight.tune.plan import StudyPlan, plan_to_json
 from deepsight.tune.system_directories import check_directories
+
+logger = logging.getLogger(__name__)
 
 PACKAGES = ("ray", "torch", "torchvision", "optuna", "numpy", "albumentations")
 """Packages whose versions a study records."""
@@ -84,7 +88,21 @@ def check_searcher(plan: StudyPlan) -> None:
 
 def prepare_all(plan: StudyPlan) -> dict[str, Any]:
     """Make data and weights available; returns the ``data`` field of the header."""
-    return {} if plan.own_trainable else prerequisites.prepare(plan.variants)
+    if plan.own_trainable:
+        return {}
+    data = prerequisites.prepare(plan.variants)
+    logger.info("data: %s", describe_data(data))
+    return data
+
+
+def preview_data(plan: StudyPlan) -> str:
+    """The data in a line for a dry run, which decodes nothing, or why they cannot be read."""
+    if plan.own_trainable:
+        return "those of the trainable"
+    try:
+        return describe_data(prerequisites.preview(plan.default_trial.data))
+    except UserError as error:
+        return f"{plan.default_trial.data.name}, not usable yet: {error.cause} {error.remedy}"
 
 
 def files_needed(plan: StudyPlan) -> tuple[Path, list[str]]:

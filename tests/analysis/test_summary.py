@@ -101,6 +101,7 @@ def test_the_words_say_how_the_incumbent_was_chosen():
     assert "selected on val_accuracy of one seed" in text
     assert "met, 0.2706 beyond it" in text
     assert "the incumbent is better by 0.099" in text
+    assert "data       digits: 10 classes; 1080 train, 360 val, 360 test; largest class" in text
 
 
 def test_a_running_study_of_ones_own_trainable(own):

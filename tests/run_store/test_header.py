@@ -9,6 +9,7 @@ import pytest
 from deepsight.run_store import (
     Objective,
     StudyFormatError,
+    describe_data,
     load_study,
     parse_header,
     score_text,
@@ -102,3 +103,17 @@ def test_better_and_best(mode, best, worst):
 )
 def test_scores_of_any_unit_keep_their_digits(score, shown):
     assert score_text(score) == shown
+
+
+def test_data_in_a_line():
+    counts = {"train": {"a": 60, "b": 3}, "val": {"a": 20, "b": 1}, "test": {"a": 20, "b": 1}}
+    data = {"name": "folder:x", "counts": counts}
+    line = "folder:x: 2 classes; 63 train, 21 val, 21 test; largest class a 95%"
+    assert describe_data(data) == line  # a study from before anything was said of what is left out
+    assert describe_data(data | {"left_out": {}}) == f"{line}; left out: nothing"
+    left_out = {"unread_formats": 30, "broken_files": 1, "of_my_own": 2}
+    assert describe_data(data | {"left_out": left_out}) == (
+        f"{line}; left out: 1 broken files, 2 of my own, 30 images of formats that are not read"
+    )
+    assert describe_data({}) == ""
+    assert describe_data({"name": "digits"}) == "digits"

@@ -1,5 +1,6 @@
 """What a person meets at the command line: exit codes, causes, remedies, the last line."""
 
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -180,6 +181,24 @@ def test_dry_run_writes_nothing(tmp_path, monkeypatch, capsys):
     assert "optim.lr=0.005" in out
     assert out.count("sample") == 3
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_says_how_a_folder_is_read(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for split, name in (("train", "a"), ("train", "b"), ("pred", "")):
+        folder = tmp_path / "photos" / split / name
+        folder.mkdir(parents=True)
+        for number in range(6):
+            (folder / f"{number}.png").touch()
+    flags = ["--space", "smoke", "--data", "folder:photos", "--dry-run"]
+    assert main(flags) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "data       folder:photos: 2 classes; 12 train; largest class a 50%; "
+        "left out: 6 images of splits without classes"
+    )
+    shutil.rmtree(tmp_path / "photos")
+    assert main(flags) == 0
+    assert "not usable yet: " in capsys.readouterr().out.splitlines()[-1]
 
 
 @pytest.mark.parametrize("case", ["unknown data", "missing folder", "missing weights", "bad name"])
