@@ -8,31 +8,17 @@ frozen `TrialConfig` that training reads as ``config.optim.lr``; `flatten` goes 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-Value = bool | int | float | str | None
-"""A hyperparameter's value: whatever JSON can hold without nesting."""
-
-
-class UserError(ValueError):
-    """An error that a user can cause and fix: one line of cause, one of remedy.
-
-    Command lines print both lines and exit with `exit_code`, without a traceback.
-    """
-
-    exit_code = 2
-
-    def __init__(self, cause: str, remedy: str) -> None:
-        super().__init__(cause)
-        self.cause = cause
-        self.remedy = remedy
-
-    def __reduce__(self) -> tuple[type[UserError], tuple[str, str]]:
-        return type(self), (self.cause, self.remedy)
+# these are imported from here, beside what they are of
+from deepsight.values import UserError as UserError
+from deepsight.values import Value as Value
+from deepsight.values import is_import_path as is_import_path
+from deepsight.values import single_value as single_value
+from deepsight.values import unknown as unknown
 
 
 def param(
@@ -391,21 +377,6 @@ STUDY_PARAMS: dict[str, dataclasses.Field[Any]] = _declared(STUDY_SECTIONS)
 DEFAULTS: dict[str, Value] = {name: f.default for name, f in PARAMS.items()}  # type: ignore[misc]
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """The error for an undeclared name; names the nearest declared ones, else all."""
-    known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=3)
-    if near:
-        return UserError(f"unknown {kind} {name!r}.", f"Did you mean {' or '.join(near)}?")
-    return UserError(f"unknown {kind} {name!r}.", f"Known: {', '.join(known)}.")
-
-
-def is_import_path(text: str) -> bool:
-    """Whether `text` has the form ``package.module:function``."""
-    module, colon, name = text.partition(":")
-    return bool(colon) and name.isidentifier() and all(p.isidentifier() for p in module.split("."))
-
-
 def _typed(name: str, value: object, kind: type) -> Value:
     """`value` as `kind`; an int is taken for a float, nothing else is converted."""
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
@@ -450,37 +421,6 @@ def check_value(name: str, value: object) -> Value:
     elif isinstance(value, str) and rule["choices"]:
         _check_choice(name, value, rule)
     return value
-
-
-def single_value(name: str, value: object) -> Value:
-    """`value` as it is: None, a text, a boolean, or a number that JSON and tables can hold.
-
-    Raises:
-        UserError: If it is anything else, infinite, not a number, or an integer beyond 64 bits;
-            with the name and what to write instead.
-    """
-    if not (value is None or isinstance(value, bool | int | float | str)):
-        kind = type(value).__name__
-        raise UserError(f"{name}: {str(value)[:40]} is of type {kind}.", _remedy(value))
-    too_large = isinstance(value, int) and abs(value) >= 2**63
-    if too_large or (isinstance(value, float) and not math.isfinite(value)):
-        shown = str(value)[:20]
-        raise UserError(
-            f"{name}: {shown} is no value: it has no place in the files of a study.",
-            f"Give a finite number, or a text that your code understands, as '{shown}'.",
-        )
-    return value
-
-
-def _remedy(value: object) -> str:
-    plain = "A value is a number, a text, true, false or None."
-    if isinstance(value, tuple):
-        return f"{plain} Give a text and read it in your code: {'x'.join(map(str, value))!r}."
-    if isinstance(value, list | set | frozenset | range) or hasattr(value, "tolist"):
-        return f"{plain} List the values one by one: choice(16, 32), or choice(*values)."
-    if isinstance(value, dict):
-        return f"{plain} Give a text and look it up in your code, or a hyperparameter for each key."
-    return plain
 
 
 def _check_choice(name: str, value: str, rule: Mapping[str, Any]) -> None:

@@ -47,7 +47,8 @@ COMPUTES = (
 SCIENCE = "numpy pandas scipy sklearn matplotlib plotly rich yaml jinja2 markupsafe threadpoolctl"
 
 UNITS = {
-    "deepsight.config": unit(),
+    "deepsight.values": unit(),
+    "deepsight.config": unit("deepsight.values"),
     "deepsight.notebook": unit("deepsight.config"),
     "deepsight.imports": unit("deepsight.config"),
     "deepsight.overrides": unit("deepsight.config"),
@@ -150,6 +151,7 @@ HEAVY = {"torch", "torchvision", "albumentations", "ray", "sklearn", "pandas", "
 LIGHT = {
     "deepsight.api": HEAVY | {"matplotlib", "scipy"},
     "deepsight.config": HEAVY,
+    "deepsight.values": HEAVY,
     "deepsight.notebook": HEAVY | {"numpy", "rich"},
     "deepsight.imports": HEAVY,
     "deepsight.space": HEAVY,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from deepsight.config import UserError
-from deepsight.data.decode import FORMATS
+from deepsight.data.decode import formats
 
 ALPHA_SUFFIXES = frozenset({".png", ".webp"})
 """Files whose transparency is taken for a mask."""
@@ -89,7 +89,7 @@ def read_mask(path: Path, size: int, like: Path | None = None) -> NDArray[np.uin
         UserError: If it cannot be read or has another shape.
     """
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(path, formats=formats()) as image:
             levels = ImageOps.exif_transpose(_object(image))
             if like is not None and like != path:
                 _check_shape(path, levels, like)
@@ -126,7 +126,7 @@ def _object(image: Image.Image) -> Image.Image:
 def _has_alpha(path: Path) -> bool:
     """Whether some of the file is transparent and some is not: a photograph has no shape."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(path, formats=formats()) as image:
             if not image.has_transparency_data:
                 return False
             low, high = image.convert("RGBA").getchannel("A").getextrema()
@@ -136,7 +136,7 @@ def _has_alpha(path: Path) -> bool:
 
 
 def _check_shape(path: Path, mask: Image.Image, like: Path) -> None:
-    with Image.open(like, formats=FORMATS) as image:
+    with Image.open(like, formats=formats()) as image:
         width, height = ImageOps.exif_transpose(image).size
     if abs(np.log(mask.width / mask.height * height / width)) > _SAME_SHAPE:
         raise UserError(
