@@ -10,7 +10,7 @@ from benchmarks.real_curves import search
 from benchmarks.real_curves.search import Outcome, Results, compare, report, summarise
 from benchmarks.real_curves.simulator import PEERS, STUDIES, Ours, Shelf, measure, simulate
 from benchmarks.real_curves.table import Table
-from deepsight.space import choice, loguniform, sample, uniform, when
+from deepsight.space import choice, loguniform, sample, to_stored, uniform, when
 
 SPACE = {
     "kind": choice("plain", "fancy"),
@@ -31,7 +31,7 @@ def curve_of(config):
 def table():
     rng = random.Random(0)
     configs = [sample(SPACE, {}, rng) for _ in range(300)]
-    curves = [curve_of(config) for config in configs]
+    curves = [curve_of(to_stored(config)) for config in configs]
     fixed = {"kind": "plain", "size": 8}  # a recipe may fix what the table's space varies
     return Table("small", "formulae", SPACE, fixed, EPOCHS, 0, configs, curves, curves, {})
 
@@ -78,7 +78,7 @@ def test_every_search_gets_the_curves_of_configs_that_nobody_else_has(table, nam
     configs = list(watched.configs.values())
     assert run.trials == len(configs) == len({id(c) for c in configs})
     for trial, config in watched.configs.items():
-        curve = [*curve_of(config), math.nan]
+        curve = [*curve_of(to_stored(config)), math.nan]
         heard = watched.heard[trial]
         np.testing.assert_array_equal(heard, curve[: len(heard)])
     assert run.steps

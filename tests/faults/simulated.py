@@ -11,6 +11,7 @@ import json
 import math
 
 from deepsight.run_store import create_study, load_study, open_study
+from deepsight.space import to_stored
 from deepsight.tune.preflight import make_header
 from deepsight.tune.search.search import Search
 from deepsight.tune.search.searcher import Searcher
@@ -46,7 +47,7 @@ def arm(writer, at, share):
 
 
 def digest(config):
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps(to_stored(config), sort_keys=True).encode()).hexdigest()[:12]
 
 
 def steps(folder, witness, proposal, known):
@@ -101,7 +102,14 @@ def run(plan, directory, witness, slots=1, at=0, share=0.0):
 def history(directory):
     """What is on record, without times."""
     return [
-        (r.trial_id, r.config, r.explorer, r.budget, r.state, [row["score"] for row in r.rows])
+        (
+            r.trial_id,
+            to_stored(r.config),
+            r.explorer,
+            r.budget,
+            r.state,
+            [row["score"] for row in r.rows],
+        )
         for r in load_study(directory).records
     ]
 
