@@ -270,7 +270,8 @@ def _baseline_line(summary: Summary) -> str:
 
 
 def _target_line(summary: Summary) -> str:
-    stated = f"minimum viable {summary.metric} {summary.target:g}"
+    bound = "minimum" if summary.mode == "max" else "maximum"
+    stated = f"{bound} viable {summary.metric} {summary.target:g}"
     if summary.target_gap is None:
         return f"{stated}: unknown, there is no incumbent"
     if summary.target_gap >= 0 and summary.target_too_low:

@@ -122,7 +122,7 @@ def test_a_missed_target_is_said_with_its_gap(own):
     own.write_header(load_study(own.directory).header.stored | {"target": 1.0})
     summary = compute_summary(load_study(own.directory))
     assert summary.target_met is False
-    assert "minimum viable cost 1: missed by 2" in "\n".join(summary_lines(summary))
+    assert "maximum viable cost 1: missed by 2" in "\n".join(summary_lines(summary))
 
 
 def test_a_study_without_any_trial(tmp_path, own):
