@@ -323,9 +323,7 @@ class StudySettings:
         kind=float,
         words=("auto", "none", None),
     )
-    time_limit_s: float = param(
-        0.0, "no new epochs after this many seconds; 0: none", low=0.0, high=1e9
-    )
+    time_limit_s: float = param(0.0, "seconds until no epoch begins; 0: none", low=0.0, high=1e9)
     allow_changed_data: bool = param(False, "with --resume: go on although the data changed")
     allow_unauthenticated: bool = param(False, "join a cluster without authentication")
     trainable: str = param(
