@@ -334,7 +334,7 @@ def _search_on_ray(
     """Let Ray drive `search`; a signal ends that, and what ran stays on record as unfinished.
 
     Raises:
-        ClusterError: If Ray cannot be started or reached.
+        ClusterError: If Ray cannot be started or reached, or died twice.
         StorageError: If the disk is full or read-only.
     """
     if search.exhausted or starting is None:
@@ -342,9 +342,20 @@ def _search_on_ray(
     directory = search.writer.directory
     try:
         from deepsight.tune.ray_backend.cluster import run_on_ray
+        from deepsight.tune.ray_backend.start import CONTROL, RayDiedError, ray_died, watched
 
         starting.wait(interrupt.install)
-        run_on_ray(search, header, joined)
+        with watched(lambda: interrupt.leave(ray_died(CONTROL, directory))):
+            try:
+                run_on_ray(search, header, joined)
+            except RayDiedError as error:
+                if search.stopping:  # nothing is left to do but that epoch, which is repeated
+                    return
+                logger.warning("%s It is started again, once.", error.cause)
+                starting.restart()
+                starting.wait(interrupt.install)
+                search.requeue_running()
+                run_on_ray(search, header, joined)
     except KeyboardInterrupt:
         interrupt.signal = interrupt.signal or signal.SIGINT
     except OSError as error:

@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from deepsight.config import UserError
+
 if TYPE_CHECKING:
     from deepsight.tune.search.search import Search
 
@@ -69,6 +71,18 @@ class Interrupt:
         if not self.over.wait(GRACE_S):
             logger.warning("the epochs take longer: they are abandoned and will be repeated")
             os.kill(os.getpid(), self.signal or signal.SIGINT)
+
+    def leave(self, error: UserError) -> None:
+        """Say `error` and end the process, where it may end and nobody has ended it already.
+
+        For what the main thread cannot be told: it waits in a call that nothing interrupts.
+        """
+        if self.signal is not None or self.over.is_set():
+            return
+        sys.stderr.write(f"error: {error.cause}\n{error.remedy}\n")
+        sys.stderr.flush()
+        if self.may_exit:
+            os._exit(error.exit_code)
 
     def _exit_after(self, seconds: float) -> None:
         if not self.may_exit:

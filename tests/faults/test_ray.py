@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -62,3 +63,38 @@ def test_epochs_of_a_minute_do_not_delay_the_end(tmp_path):
     assert code == 143, err
     run.await_end()
     assert [r.trial_id for r in load_study(study.path).records] == ["t0000", "t0001"]
+
+
+def test_a_raylet_that_dies_is_replaced_once(tmp_path):
+    study = Planted(tmp_path, trials=4, seconds=0.6)
+    run = study.start()
+    study.await_epochs(3, run)
+    kill(run, "raylet")
+    code, out, err = run.wait()
+    assert code == 0, err
+    assert out == "runs/s\n"
+    assert "a process of Ray ended by itself: raylet. It is started again, once." in err
+    study.check(most_repeated=2)  # the epochs of both slots
+    run.await_end()
+
+
+def test_without_ray_s_control_process_the_study_ends_at_once_and_can_go_on(tmp_path):
+    study = Planted(tmp_path, trials=4, seconds=0.6)
+    run = study.start()
+    study.await_epochs(3, run)
+    began = time.monotonic()
+    kill(run, "gcs_server")
+    code, _, err = run.wait()
+    assert time.monotonic() - began < 15
+    assert code == 5, err
+    assert "a process of Ray ended by itself: gcs_server." in err
+    assert f"go on with: python -m deepsight.tune --resume {study.path}" in err
+    run.await_end()
+    study.resume()
+    study.check(most_repeated=2)
+
+
+def kill(run, name):
+    """Kill the one process of the run whose program is called `name`."""
+    (victim,) = [p for p in run.processes() if Path(f"/proc/{p}/comm").read_text().strip() == name]
+    os.kill(victim, signal.SIGKILL)

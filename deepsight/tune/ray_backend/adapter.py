@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from ray.tune.search import Searcher
 
 from deepsight.config import UserError, Value
 from deepsight.run_store import StorageError
+from deepsight.tune.ray_backend.start import CONTROL, HEALTH_S, died, ray_died
 from deepsight.tune.ray_backend.trainable_rows import require_number
 from deepsight.tune.ray_backend.trial_spec import TrialSpec, sizes
 from deepsight.tune.search.search import Search
@@ -205,6 +207,29 @@ class WorkerFailureCallback(Callback):  # type: ignore[misc]
         else:
             logger.warning("%s restarts from its newest checkpoint: %s", trial_id, text)
             search.requeue(trial_id)
+
+
+class RayHealthCallback(Callback):  # type: ignore[misc]
+    """Ends the run when a process of Ray's own has died: Tune would wait for it for ever.
+
+    The search is not stopped: it can go on in another Ray.
+    """
+
+    def __init__(self, state: AdapterState) -> None:
+        self._state = state
+        self._until = 0.0
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Look after them every `HEALTH_S` seconds."""
+        now = time.monotonic()
+        if now < self._until:
+            return
+        self._until = now + HEALTH_S
+        dead = died()
+        if dead and CONTROL not in dead:  # without that one the driver leaves: `watched`
+            error = ray_died(", ".join(dead), self._state.search.writer.directory)
+            self._state.error = self._state.error or error
+            raise self._state.error
 
 
 class TrialMemoryCallback(Callback):  # type: ignore[misc]

@@ -16,6 +16,7 @@ from deepsight.run_store import StudyHeader
 from deepsight.tune.plan import StudyPlan
 from deepsight.tune.ray_backend.adapter import (
     AdapterState,
+    RayHealthCallback,
     RayScheduler,
     RaySearcher,
     TrialMemoryCallback,
@@ -42,6 +43,10 @@ def run_on_ray(search: Search, header: StudyHeader, joined: bool) -> None:
         search: What to run.
         header: The study's.
         joined: Whether the cluster is somebody else's, whose nodes come and go.
+
+    Raises:
+        RayDiedError: If a process of a Ray of ours ends. The search can go on in another one.
+        ClusterError: If no trial fits.
     """
     plan, directory = search.plan, search.writer.directory
     per_trial, measured = _resources_per_trial(search, header.resources)
@@ -50,6 +55,7 @@ def run_on_ray(search: Search, header: StudyHeader, joined: bool) -> None:
     _record(search, header, per_trial, measured)
     make_spec = partial(make_trial_spec, plan, directory, header.data.get("packs", {}))
     state = AdapterState(search, make_spec, slots)
+    callbacks = [WorkerFailureCallback(state), TrialMemoryCallback()]
     try:
         with memory_kills_as_actor_failures():
             tune.run(
@@ -58,7 +64,7 @@ def run_on_ray(search: Search, header: StudyHeader, joined: bool) -> None:
                 storage_path=str(directory),
                 search_alg=RaySearcher(state),
                 scheduler=RayScheduler(state),
-                callbacks=[WorkerFailureCallback(state), TrialMemoryCallback()],
+                callbacks=callbacks if joined else [*callbacks, RayHealthCallback(state)],
                 num_samples=-1,
                 reuse_actors=True,
                 verbose=0,

@@ -12,12 +12,14 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import ray
 
 from deepsight.config import UserError
 from deepsight.tune.plan import StudyPlan
 from deepsight.tune.preflight import local_cpus
+from deepsight.tune.process_cleanup import VARIABLE, end_all
 from deepsight.tune.ray_backend.patches import (
     few_processes,
     let_print,
@@ -29,10 +31,20 @@ OBJECT_STORE_BYTES = 128 * 2**20
 """Ray's shared memory: we send only small texts through it."""
 
 
+HEALTH_S = 2.0
+"""Seconds between two looks at the processes of Ray."""
+CONTROL = "gcs_server"
+"""Ray's name of the process without which it can be neither used nor shut down."""
+
+
 class ClusterError(UserError):
     """Ray could not be started or reached."""
 
     exit_code = 5
+
+
+class RayDiedError(ClusterError):
+    """A process of the Ray that we started has ended."""
 
 
 class RayStart:
@@ -52,6 +64,9 @@ class RayStart:
             environment: What our processes in that cluster see; here they inherit ours.
         """
         self._plan, self._address, self._environment = plan, address, environment
+        self._begin()
+
+    def _begin(self) -> None:
         self._error: BaseException | None = None
         self._up, self._leave = threading.Event(), threading.Event()
         self._until_stopped = ExitStack()
@@ -92,6 +107,52 @@ class RayStart:
         ray.shutdown()
         let_print(True)
         self._leave.set()
+
+    def restart(self) -> None:
+        """Begin to start Ray again after it died; what is left of its processes is killed."""
+        self.stop()
+        end_all(os.environ[VARIABLE])
+        self._begin()
+
+
+def ray_died(processes: str, directory: Path) -> RayDiedError:
+    """What to say when `processes` of Ray ended under the study in `directory`."""
+    return RayDiedError(
+        f"a process of Ray ended by itself: {processes}.",
+        f"Nothing on record is lost; go on with: python -m deepsight.tune --resume {directory}",
+    )
+
+
+def died() -> list[str]:
+    """The processes of the Ray that we started which ended by themselves, by Ray's names.
+
+    Empty where another version of Ray has renamed the method: their end is then not noticed.
+    """
+    node = getattr(ray._private.worker, "_global_node", None)
+    dead = getattr(node, "dead_processes", list)
+    return [name for name, _ in dead()]
+
+
+@contextmanager
+def watched(on_loss: Callable[[], None]) -> Iterator[None]:
+    """Call `on_loss` in a thread if Ray's control process dies meanwhile.
+
+    Tune then waits inside a call of Ray's that nothing interrupts, and Ray ends the process after
+    a minute without a word about the study.
+    """
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(HEALTH_S):
+            if CONTROL in died():
+                on_loss()
+                return
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def start_ray(

@@ -260,6 +260,10 @@ class Search:
         """Queue a live trial whose worker was lost: it is handed out next."""
         self._queue.insert(0, self._live[trial_id].proposal)
 
+    def requeue_running(self) -> None:
+        """Queue every trial that runs: all workers were lost."""
+        self._queue = [live.proposal for live in self._live.values() if not live.paused]
+
     def _next_is(self, trial_id: str) -> bool:
         """Whether `next` would hand out this paused trial."""
         if self._stopping or self._queue:
