@@ -14,7 +14,7 @@ from scipy import stats
 
 from analysis.importance.effects import Effect
 from analysis.importance.sensitivity import EPOCH_SECONDS, reportable_shares
-from analysis.page.formatting import count, percent, text
+from analysis.page.formatting import count, number, percent, text
 from analysis.report.study_results import StudyResults
 from analysis.statistics.coordinates import BELOW, Coordinates
 from analysis.statistics.intervals import (
@@ -66,7 +66,7 @@ def _gains(results: StudyResults) -> Iterator[Finding]:
     gain, random = results.incumbent.gain, results.incumbent.search_gain
     metric = results.study.metric
     if gain and gain.low > 0:
-        sentence = f"The best config beats the defaults by {gain.value:.3f}."
+        sentence = f"The best config beats the defaults by {number(gain.value, 3)}."
         unit = f"{metric}, on which the best was selected; n in validation images"
         yield _finding("gain", sentence, gain, unit)
     if random and random.excludes_zero:
@@ -74,8 +74,8 @@ def _gains(results: StudyResults) -> Iterator[Finding]:
         word = "better" if random.low > 0 else "worse"
         sentence = (
             f"At full budget the searcher's {searched} trials are {word} by "
-            f"{abs(random.value):.3f} on average than the {explored} explorers drawn at random; "
-            "those of the searcher were also picked at the rungs."
+            f"{number(abs(random.value), 3)} on average than the {explored} explorers drawn at "
+            "random; those of the searcher were also picked at the rungs."
         )
         yield _finding("search", sentence, random, metric)
 

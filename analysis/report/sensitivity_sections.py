@@ -197,8 +197,7 @@ def effects_section(results: StudyResults) -> Section:
 
 def _best_row(effect: Effect) -> tuple[Cell, ...]:
     best = effect.best
-    numbers = best.gain, best.gain_low, best.gain_high
-    return effect.name, _region(best), *(round(x, 4) for x in numbers)
+    return effect.name, _region(best), best.gain, best.gain_low, best.gain_high
 
 
 def _region(best: BestRegion) -> str:

@@ -78,7 +78,7 @@ def test_the_searchers_gain_over_explorers(tmp_path):
     trials += [trial(ramp(0.4 + 0.02 * k), explorer=True) for k in range(6)]
     found = kinds(hand_study(tmp_path / "s", trials))["search"]
     assert found.effect.value == pytest.approx(0.82 - 0.45)
-    assert "5 trials are better by 0.370" in found.text
+    assert "5 trials are better by 0.37 on" in found.text
 
 
 def sensitivity_of(verdict):
