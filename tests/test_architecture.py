@@ -54,13 +54,16 @@ UNITS = {
     "deepsight.overrides": unit("deepsight.config"),
     "deepsight.space": unit("deepsight.config"),
     "deepsight.space_checks": unit("deepsight.config deepsight.space"),
+    # rules without a library, for both halves
+    "deepsight.data.class_balance": unit(),
     "deepsight.run_store.format": unit("deepsight.config"),
     "deepsight.run_store.objective": unit(),
     "deepsight.run_store.header": unit(
         "deepsight.config deepsight.space deepsight.run_store.format"
     ),
     "deepsight.run_store.study": unit(
-        "deepsight.config deepsight.notebook deepsight.space deepsight.run_store.format "
+        "deepsight.config deepsight.data.class_balance deepsight.notebook deepsight.space "
+        "deepsight.run_store.format "
         "deepsight.run_store.header deepsight.run_store.objective",
         "pandas",
     ),
@@ -73,8 +76,6 @@ UNITS = {
     "deepsight.optuna_distributions": unit("deepsight.space", "optuna"),
     "deepsight.metrics": unit("", "numpy"),
     "deepsight.hardware": unit("deepsight.config", "torch"),
-    # rules without a library, for both halves
-    "deepsight.data.class_balance": unit(),
     "deepsight.data": unit(
         f"{CORE} deepsight.data.class_balance", "numpy PIL pillow_heif cv2 sklearn torchvision"
     ),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepsight.config import Value, unknown
+from deepsight.data.class_balance import validation_balance
 from deepsight.notebook import block_html, cell, table_html
 from deepsight.run_store.format import STATES, TRIAL_COLUMNS, trial_id
 from deepsight.run_store.header import StudyHeader
@@ -189,6 +190,9 @@ class Study:
         told = "no trial has a score yet"
         if best is not None:
             told = f"{cell(self.score(best))} ({best.trial_id}, {best.num_epochs} epochs)"
+            balance = validation_balance(self.header.data)
+            majority = balance.baseline(self.metric) if balance else None
+            told += "" if majority is None else f", majority baseline {cell(majority)}"
         states = ", ".join(f"{count[state]} {state}" for state in STATES if count[state])
         return [
             f"best {self.metric}: {told}",

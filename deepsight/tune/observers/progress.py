@@ -155,7 +155,7 @@ class TerminalProgress(Observer):
             assert best is not None
             line = f"{proposal.trial_id} is the best so far: {self._metric} {score_text(best)}"
             if self._baseline is not None and best <= self._baseline:
-                line += f", no better than the majority baseline {self._baseline:.4f}"
+                line += f", no better than the majority baseline {score_text(self._baseline)}"
             self.say(line)
 
     def close(self) -> None:

@@ -130,3 +130,11 @@ def test_figures_have_a_thin_line_at_the_baseline(tmp_path, draw, score):
         assert [line.get_linewidth() for line in lines] == [0.9]
         assert text == "majority baseline"
     assert axes.get_ylim()[1] < 1.1
+
+
+def test_a_notebook_and_a_comparison_have_the_baseline_beside_the_best(tmp_path):
+    paths = [write_study(tmp_path / n, list(TRIALS), data=UNEVEN, name=n) for n in "ab"]
+    assert "majority baseline 0.9756" in repr(load_study(paths[0]))
+    assert main([str(path) for path in paths]) == 0
+    table = csv.DictReader((paths[0] / "report/comparison/data/comparison.csv").open())
+    assert [float(row["majority baseline"]) for row in table] == [40 / 41, 40 / 41]
