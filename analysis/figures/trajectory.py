@@ -22,7 +22,6 @@ from analysis.figures.style import (
     OUTCOME_MARKS,
     SCORES,
     draw_rings,
-    legend_above,
     new_figure,
     outcome_handles,
 )
@@ -54,7 +53,7 @@ def draw_created(info: Trajectory) -> Figure:
     axes.set_xlabel(f"created, {name} after the first trial")
     axes.set_ylabel(f"{info.metric}, last epoch of each trial")
     handles = outcome_handles(outcomes, bool(explorers)) + _draw_majority(axes, info)
-    legend_above(axes, handles, columns=4)
+    _legend_over_all(figure, handles)
     return figure
 
 
@@ -74,7 +73,7 @@ def draw_curves(info: Trajectory) -> Figure:
     axes.set_ylabel(info.metric)
     axes.set_xlim(0.5 if info.max_epochs > 1 else 0, info.max_epochs + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    legend_above(axes, _curve_handles(info.curves) + _draw_majority(axes, info), columns=4)
+    _legend_over_all(figure, _curve_handles(info.curves) + _draw_majority(axes, info))
     if finals:
         bar = figure.colorbar(ScalarMappable(norm, colours), ax=axes, pad=0.02)
         bar.set_label(f"{info.metric} at full budget")
@@ -127,6 +126,18 @@ def _curve_handles(curves: Sequence[Curve]) -> list[Line2D]:
     return handles
 
 
+def _legend_over_all(figure: Figure, handles: Sequence[Any]) -> None:
+    """A legend as wide as the figure: over one of its axes it would push the others away."""
+    if handles:
+        figure.legend(
+            handles=handles,
+            loc="outside upper left",
+            ncols=4,
+            handletextpad=0.5,
+            columnspacing=1.2,
+        )
+
+
 MAJORITY = "majority baseline"
 
 
@@ -177,6 +188,5 @@ def draw_incumbent(info: Trajectory) -> Figure:
     for axes in panels:
         majority = _draw_majority(axes, info)
     handles = [*panels[0].get_legend_handles_labels()[0], *majority]
-    if handles:
-        figure.legend(handles=handles, loc="outside upper left", ncols=2)
+    _legend_over_all(figure, handles)
     return figure
