@@ -89,18 +89,19 @@ def describe_data(data: Json) -> str:
     Args:
         data: The field ``data`` of ``study.json``; what it does not state is not said.
     """
-    counts = data.get("counts")
-    if not counts:
-        return str(data.get("name", ""))
-    classes = Counter[str]()
-    for split in counts.values():
-        classes.update(split)
-    splits = ", ".join(f"{sum(split.values())} {name}" for name, split in counts.items())
+    name, counts = str(data.get("name", "")), data.get("counts")
+    stated = counts.items() if isinstance(counts, Mapping) else ()
+    by_split = {split: Counter(c) for split, c in stated if isinstance(c, Mapping)}
+    classes = sum(by_split.values(), Counter[str]())
+    if not classes:
+        return name
+    splits = ", ".join(f"{split.total()} {which}" for which, split in by_split.items())
     largest, num = classes.most_common(1)[0]
-    share = num / max(1, classes.total())
-    line = f"{data['name']}: {len(classes)} classes; {splits}; largest class {largest} {share:.0%}"
+    share = num / classes.total()
+    line = f"{len(classes)} classes; {splits}; largest class {largest} {share:.0%}"
+    line = f"{name}: {line}" if name else line
     left_out = data.get("left_out")
-    if left_out is None:
+    if not isinstance(left_out, Mapping):
         return line
     reasons = [f"{n} {_LEFT_OUT.get(r, r.replace('_', ' '))}" for r, n in sorted(left_out.items())]
     return f"{line}; left out: {', '.join(reasons) or 'nothing'}"

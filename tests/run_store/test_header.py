@@ -115,5 +115,7 @@ def test_data_in_a_line():
     assert describe_data(data | {"left_out": left_out}) == (
         f"{line}; left out: 1 broken files, 2 of my own, 30 images of formats that are not read"
     )
+    assert describe_data({"counts": counts}) == line.removeprefix("folder:x: ")
+    assert describe_data({"name": "x", "counts": 3, "left_out": 3}) == "x"
     assert describe_data({}) == ""
     assert describe_data({"name": "digits"}) == "digits"
