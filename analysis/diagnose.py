@@ -41,13 +41,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         from analysis.diagnosis.build import make_diagnosis  # imports torch
+        from analysis.diagnosis.groups import parse_groups
         from analysis.diagnosis.progress import bar
 
         page = make_diagnosis(
             options.study,
             options.trial,
             split=options.split,
-            groups=options.groups,
+            groups=parse_groups(options.groups),
             data=options.data,
             device=options.device,
             progress=bar,

@@ -1,21 +1,36 @@
 """Hyperparameter search for image classifiers that ends with conclusions that hold.
 
 What a notebook needs, loaded when it is first used: `search`, `resume`, `load_study`, `report`,
-`compute_importance`, and what spaces are written with. docs/notebook.md shows them.
+`compute_importance`, `diagnose`, `load_trained_model`, `classify`, `export_model`, and what spaces
+are written with. docs/notebook.md shows them.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from deepsight.api import compute_importance, load_study, report, resume, search
+    from deepsight.api import (
+        classify,
+        compute_importance,
+        diagnose,
+        export_model,
+        load_study,
+        load_trained_model,
+        report,
+        resume,
+        search,
+    )
     from deepsight.config import UserError
     from deepsight.space import choice, loguniform, randint, uniform, when
 
 __all__ = [
     "UserError",
     "choice",
+    "classify",
     "compute_importance",
+    "diagnose",
+    "export_model",
     "load_study",
+    "load_trained_model",
     "loguniform",
     "randint",
     "report",
@@ -26,7 +41,17 @@ __all__ = [
 ]
 
 _HOME = {
-    "deepsight.api": ("compute_importance", "load_study", "report", "resume", "search"),
+    "deepsight.api": (
+        "classify",
+        "compute_importance",
+        "diagnose",
+        "export_model",
+        "load_study",
+        "load_trained_model",
+        "report",
+        "resume",
+        "search",
+    ),
     "deepsight.config": ("UserError",),
     "deepsight.space": ("choice", "loguniform", "randint", "uniform", "when"),
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,8 +26,21 @@ from deepsight.tune.resume import MAY_CHANGE
 
 if TYPE_CHECKING:
     from analysis.importance.indices import Importance
+    from deepsight.predict import Prediction
+    from deepsight.trained_model import TrainedModel
 
-__all__ = ["Report", "compute_importance", "load_study", "report", "resume", "search"]
+__all__ = [
+    "Report",
+    "classify",
+    "compute_importance",
+    "diagnose",
+    "export_model",
+    "load_study",
+    "load_trained_model",
+    "report",
+    "resume",
+    "search",
+]
 
 StudyLike = Study | str | Path
 """A study, or the directory that holds it."""
@@ -175,6 +188,92 @@ def compute_importance(study: StudyLike, seed: int = 0) -> Importance:
     from analysis.importance.importance import compute_importance as compute
 
     return compute(study if isinstance(study, Study) else load_study(Path(study)), seed)
+
+
+def load_trained_model(
+    study: StudyLike, trial: str | None = None, device: str | None = None
+) -> TrainedModel:
+    """The model of a trial, as it was validated, with its preprocessing.
+
+    Args:
+        study: The study, or its directory.
+        trial: Its id; None is the incumbent.
+        device: "cpu" or "cuda"; None is what suits this machine.
+
+    Raises:
+        UserError: If there is no such study, trial or checkpoint.
+    """
+    from deepsight.trained_model import load_trained_model as load
+
+    return load(study, trial, device)
+
+
+def classify(
+    study: StudyLike, images: str | Path | Sequence[str | Path], trial: str | None = None
+) -> list[Prediction]:
+    """Classify image files: ``python -m deepsight.predict`` as a function.
+
+    Args:
+        study: The study, or its directory.
+        images: A file, a folder, or several; folders stand for the images below them.
+        trial: The trial whose model classifies; None is the incumbent.
+
+    Raises:
+        UserError: If there is no such study, trial, checkpoint or path. A file that cannot be read
+            is none: its prediction says why.
+    """
+    from deepsight.predict import classify_files, image_files
+
+    files = image_files([images] if isinstance(images, str | Path) else images)
+    return list(classify_files(load_trained_model(study, trial), files))
+
+
+def export_model(
+    study: StudyLike,
+    trial: str | None = None,
+    directory: str | Path | None = None,
+    onnx: bool = False,
+) -> Path:
+    """Write a model for others, with a model card: ``python -m deepsight.export`` as a function.
+
+    Args:
+        study: The study, or its directory.
+        trial: Its id; None is the incumbent.
+        directory: Where to; None is ``<study>/export/<trial>``.
+        onnx: Whether to write ``model.onnx`` too.
+
+    Raises:
+        UserError: If there is no such study, trial or checkpoint, or ONNX fails.
+    """
+    from deepsight.export import export_model as export
+
+    return export(_directory(study), trial, None if directory is None else Path(directory), onnx)
+
+
+def diagnose(
+    study: StudyLike,
+    trial: str | None = None,
+    *,
+    split: str = "test",
+    groups: Mapping[str, Sequence[str]] | None = None,
+) -> Path:
+    """Write what a model gets wrong: ``python -m analysis.diagnose`` as a function.
+
+    Args:
+        study: The study, or its directory.
+        trial: Its id; None is the incumbent.
+        split: "test" or "val".
+        groups: Names of classes by group, to be compared.
+
+    Returns:
+        The page.
+
+    Raises:
+        UserError: If there is no such study, trial, checkpoint, data or class.
+    """
+    from analysis.diagnosis.build import make_diagnosis
+
+    return make_diagnosis(_directory(study), trial, split=split, groups=groups)
 
 
 def _settings(trials: int | None, time_limit: str | float | None) -> dict[str, Value]:

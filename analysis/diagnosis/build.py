@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from analysis.diagnosis.evaluation import evaluate, open_data
-from analysis.diagnosis.groups import Groups, default_groups, parse_groups
+from analysis.diagnosis.groups import Groups, default_groups, group_labels
 from analysis.diagnosis.page.pictures import plan_drawings, write_drawings
 from analysis.diagnosis.page.sections import (
     Drawings,
@@ -36,7 +36,7 @@ def make_diagnosis(
     trial: str | None = None,
     *,
     split: str = "test",
-    groups: Sequence[str] = (),
+    groups: Mapping[str, Sequence[str]] | None = None,
     data: str | None = None,
     device: str | None = None,
     progress: Progress = silent,
@@ -50,8 +50,7 @@ def make_diagnosis(
         study: Its directory.
         trial: Its id; None is the incumbent.
         split: "test" or "val".
-        groups: As `analysis.diagnosis.groups.parse_groups` takes them; without any, those that the
-            data set brings.
+        groups: Names of classes by group; None or none: those that the data set brings.
         data: Where the data are now, if they have moved.
         device: "cpu" or "cuda"; None is what suits this machine.
         progress: Is told how far it is.
@@ -60,7 +59,10 @@ def make_diagnosis(
         UserError: If there is no such study, trial, checkpoint, data or class, or the disk refuses.
     """
     model = load_trained_model(study, trial, device)
-    chosen = _groups(groups, model)
+    names = model.class_names
+    chosen = (
+        group_labels(groups, names) if groups else default_groups(model.config.data.name, names)
+    )
     dataset = open_data(model, data)
     directory = diagnosis_directory(model, split)
     evaluation, images = evaluate(model, dataset, split, directory, progress)
@@ -78,12 +80,6 @@ def diagnosis_directory(model: TrainedModel, split: str) -> Path:
     """Where a model's diagnosis goes: ``<study>/diagnosis/<trial>``, or ``<trial>-val``."""
     name = model.trial_id + ("" if split == "test" else f"-{split}")
     return model.study.directory / FOLDER / name
-
-
-def _groups(texts: Sequence[str], model: TrainedModel) -> Groups:
-    if texts:
-        return parse_groups(texts, model.class_names)
-    return default_groups(model.config.data.name, model.class_names)
 
 
 def write_pages(results: Results, drawings: Drawings, directory: Path) -> Path:

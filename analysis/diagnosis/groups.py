@@ -81,39 +81,47 @@ def default_groups(data_name: str, classes: Sequence[str]) -> Groups:
     return {name: tuple(classes.index(member) for member in m) for name, m in named.items()}
 
 
-def parse_groups(texts: Sequence[str], classes: Sequence[str]) -> Groups:
-    """Groups as a command line names them: ``rigid=car,ship``; ``#3`` is the class of label 3.
+def parse_groups(texts: Sequence[str]) -> dict[str, list[str]]:
+    """The names of classes by group, as a command line says them: ``rigid=car,ship``.
 
     Raises:
-        UserError: If a text has another form, a class is unknown, or stands in two groups.
+        UserError: If a text has another form, or a group is named twice.
     """
-    groups: dict[str, tuple[int, ...]] = {}
+    named: dict[str, list[str]] = {}
     for text in texts:
         name, equals, members = text.partition("=")
-        if not name or not equals or not members or name in groups:
+        if not name or not equals or not members or name in named:
             raise UserError(
                 f"--groups: {text!r} is not a group of its own.",
                 "Write NAME=CLASS,CLASS, as in rigid=car,ship organic=cat,dog.",
             )
-        groups[name] = tuple(dict.fromkeys(_label(m, classes) for m in members.split(",")))
+        named[name] = [member.strip() for member in members.split(",")]
+    return named
+
+
+def group_labels(named: Mapping[str, Sequence[str]], classes: Sequence[str]) -> Groups:
+    """Groups of labels from groups of names; ``#3`` is the class of label 3.
+
+    Raises:
+        UserError: If there is one group, a class is unknown or stands in two groups.
+    """
+    if len(named) == 1:
+        raise UserError(f"there is one group, {next(iter(named))}.", "Name two, to compare them.")
+    groups: dict[str, tuple[int, ...]] = {}
     taken: dict[int, str] = {}
-    for name, labels in groups.items():
-        for label in labels:
+    for name, members in named.items():
+        groups[name] = tuple(dict.fromkeys(_label(member, classes) for member in members))
+        for label in groups[name]:
             if label in taken:
                 raise UserError(
-                    f"--groups: {classes[label]!r} is in {taken[label]} and in {name}.",
+                    f"class {classes[label]!r} is in the groups {taken[label]} and {name}.",
                     "Name every class once at most.",
                 )
             taken[label] = name
-    if len(groups) == 1:
-        raise UserError(
-            f"--groups names one group, {next(iter(groups))}.", "Name two, to compare them."
-        )
     return groups
 
 
 def _label(text: str, classes: Sequence[str]) -> int:
-    text = text.strip()
     if text in classes:
         return list(classes).index(text)
     if text.startswith("#") and text[1:].isdecimal() and int(text[1:]) < len(classes):

@@ -32,7 +32,7 @@ BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 def diagnosed(trained_study, tmp_path_factory):
     """A copy of the study, and its diagnosis with groups."""
     study = shutil.copytree(trained_study, tmp_path_factory.mktemp("d") / "study")
-    groups = ["straight=flat,upright", "slanted=rising,falling"]
+    groups = {"straight": ["flat", "upright"], "slanted": ["rising", "falling"]}
     page = make_diagnosis(study, "t0000", groups=groups)
     return study, page.parent
 
@@ -93,10 +93,10 @@ def test_the_second_run_draws_nothing(diagnosed, tmp_path):
     study = shutil.copytree(diagnosed[0], tmp_path / "study")
     folder = study / "diagnosis" / "t0000"
     before = {p: p.stat().st_mtime_ns for p in folder.rglob("*.png")}
-    groups = ["straight=flat,upright", "slanted=rising,falling"]
+    groups = {"straight": ["flat", "upright"], "slanted": ["rising", "falling"]}
     make_diagnosis(study, "t0000", groups=groups)
     assert before == {p: p.stat().st_mtime_ns for p in folder.rglob("*.png")}
-    make_diagnosis(study, "t0000", groups=["a=flat", "b=rising"])
+    make_diagnosis(study, "t0000", groups={"a": ["flat"], "b": ["rising"]})
     after = {p: p.stat().st_mtime_ns for p in folder.rglob("*.png")}
     assert all(before[p] != after[p] for p in before)
 

@@ -16,6 +16,7 @@ from analysis.diagnosis.class_scores import compute_scores, confused_pairs, f1_i
 from analysis.diagnosis.groups import (
     compare_groups,
     default_groups,
+    group_labels,
     parse_groups,
 )
 from deepsight import metrics
@@ -227,7 +228,9 @@ def test_groups_of_one_class_have_no_class_interval():
 
 def test_groups_are_read():
     classes = ("car", "ship", "cat", "a=b")
-    assert parse_groups(["r=car, ship", "o=#2,a=b"], classes) == {"r": (0, 1), "o": (2, 3)}
+    named = parse_groups(["r=car, ship", "o=#2,a=b"])
+    assert group_labels(named, classes) == {"r": (0, 1), "o": (2, 3)}
+    assert group_labels({}, classes) == {}
     assert default_groups("digits", classes) == {}
     cifar = [
         "airplane",
@@ -251,12 +254,12 @@ def test_groups_are_read():
         (["a=car", "a=cat"], "--groups: 'a=cat' is not a group of its own.", "Write NAME"),
         (["a=car", "b=cta"], "unknown class 'cta'.", "cat"),
         (["a=car", "b=#9"], "unknown class '#9'.", "car"),
-        (["a=car", "b=car"], "--groups: 'car' is in a and in b.", "once at most"),
-        (["a=car"], "--groups names one group, a.", "Name two"),
+        (["a=car", "b=car"], "class 'car' is in the groups a and b.", "once at most"),
+        (["a=car"], "there is one group, a.", "Name two"),
     ],
 )
 def test_wrong_groups_are_refused(texts, cause, remedy):
     with pytest.raises(UserError) as caught:
-        parse_groups(texts, ("car", "ship", "cat"))
+        group_labels(parse_groups(texts), ("car", "ship", "cat"))
     assert caught.value.cause == cause
     assert remedy in caught.value.remedy

@@ -1,0 +1,195 @@
+"""Classify image files with a trained model: ``python -m deepsight.predict runs/<study> IMAGE...``.
+
+Folders stand for all image files below them. Prints a line a file: path, class and probability.
+Files that cannot be read are named on standard error, and the exit code is then 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from deepsight.config import UserError
+from deepsight.data.decode import decode
+from deepsight.data.image_folder import SUFFIXES
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from deepsight.trained_model import TrainedModel
+
+BLOCK = 256
+"""Files that are decoded and classified at a time."""
+SOME_BROKEN = 1
+"""Exit code when the other files have been classified."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one file; no class but an error where it cannot be read."""
+
+    path: Path
+    label: int | None
+    class_name: str | None
+    probability: float | None
+    """Of that class."""
+    probabilities: tuple[float, ...]
+    """Of all classes, in the order of their labels; empty with an error."""
+    error: str | None = None
+    """Why the file cannot be read."""
+
+
+def image_files(paths: Iterable[str | Path]) -> list[Path]:
+    """The files that are meant: those named, and all images below the folders that are named.
+
+    Raises:
+        UserError: If a path does not exist, a folder holds no image or nothing is named.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            inside = sorted(_images_below(path))
+            if not inside:
+                known = ", ".join(sorted(SUFFIXES))
+                raise UserError(f"{path} holds no image file.", f"Images end with {known}.")
+            found += inside
+        elif path.exists():
+            found.append(path)
+        else:
+            raise UserError(f"{path} does not exist.", "Name image files, or folders of them.")
+    if not found:
+        raise UserError("no image is named.", "Name image files, or folders of them.")
+    return list(dict.fromkeys(found))
+
+
+def _images_below(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix.lower() in SUFFIXES and not hidden and path.is_file():
+            yield path
+
+
+def classify_files(model: TrainedModel, files: Sequence[Path]) -> Iterator[Prediction]:
+    """Classify image files in batches, in their order.
+
+    A file is decoded as the data set's own files are: upright, its central square, at the size at
+    which the data set is packed.
+
+    Args:
+        model: From `deepsight.trained_model.load_trained_model`.
+        files: JPEG, PNG, BMP, WEBP or GIF by their content.
+    """
+    import numpy as np  # a second: only where something is classified
+
+    with ThreadPoolExecutor() as pool, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="PIL")  # odd metadata
+        for start in range(0, len(files), BLOCK):
+            block = files[start : start + BLOCK]
+            decoded = list(pool.map(lambda path: _decoded(path, model), block))
+            whole = [image for image in decoded if not isinstance(image, str)]
+            rows = iter(model.probabilities(np.stack(whole)) if whole else ())
+            for path, image in zip(block, decoded, strict=True):
+                if isinstance(image, str):
+                    yield Prediction(path, None, None, None, (), image)
+                else:
+                    yield _prediction(path, next(rows), model.class_names)
+
+
+def _decoded(path: Path, model: TrainedModel) -> npt.NDArray[np.uint8] | str:
+    try:
+        return decode(path, model.stored_size, model.config.data.interpolation)
+    except Exception as error:  # decoders raise anything on bad bytes; the reason is kept
+        return " ".join(str(error).split()) or type(error).__name__
+
+
+def _prediction(
+    path: Path, probabilities: npt.NDArray[np.float32], names: Sequence[str]
+) -> Prediction:
+    label = int(probabilities.argmax())
+    values = tuple(float(p) for p in probabilities)
+    return Prediction(path, label, names[label], values[label], values)
+
+
+def write_lines(predictions: Iterable[Prediction], names: Sequence[str], out: TextIO) -> None:
+    """A line a file: path, class and probability, with tabs between them."""
+    for p in predictions:
+        if p.error is None:
+            out.write(f"{p.path}\t{p.class_name}\t{p.probability:.4f}\n")
+
+
+def write_csv(predictions: Iterable[Prediction], names: Sequence[str], out: TextIO) -> None:
+    """A row a file: path, class, probability, error, and the probability of every class."""
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["path", "class", "probability", "error", *(f"p({name})" for name in names)])
+    for p in predictions:
+        writer.writerow([p.path, p.class_name, p.probability, p.error, *p.probabilities])
+
+
+def write_json(predictions: Iterable[Prediction], names: Sequence[str], out: TextIO) -> None:
+    """An object a line and file: path, class, probability, probabilities by class, error."""
+    for p in predictions:
+        line = {
+            "path": str(p.path),
+            "class": p.class_name,
+            "probability": p.probability,
+            "probabilities": dict(zip(names, p.probabilities, strict=False)) or None,
+            "error": p.error,
+        }
+        text = json.dumps(line, ensure_ascii=False, allow_nan=False)
+        out.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """What the command takes."""
+    made = argparse.ArgumentParser(prog="python -m deepsight.predict", description=__doc__)
+    made.add_argument("study", type=Path, metavar="STUDY", help="a study's directory")
+    made.add_argument("images", nargs="+", metavar="IMAGE|FOLDER", help="image files or folders")
+    made.add_argument("--trial", metavar="ID", help="a trial (default: the incumbent)")
+    form = made.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="a JSON object a line, all classes")
+    form.add_argument("--csv", action="store_true", help="CSV, all classes")
+    made.add_argument("--device", choices=("cpu", "cuda"), help="default: what suits this machine")
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    options = parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    write = write_json if options.json else write_csv if options.csv else write_lines
+    broken: list[Prediction] = []
+
+    def noted(predictions: Iterable[Prediction]) -> Iterator[Prediction]:
+        for prediction in predictions:
+            if prediction.error is not None:
+                broken.append(prediction)
+                sys.stderr.write(f"{prediction.path}: cannot be read ({prediction.error})\n")
+            yield prediction
+
+    try:
+        from deepsight.trained_model import load_trained_model  # imports torch
+
+        files = image_files(options.images)
+        model = load_trained_model(options.study, options.trial, options.device)
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        write(noted(classify_files(model, files)), model.class_names, sys.stdout)
+    except UserError as error:
+        sys.stderr.write(f"error: {error.cause}\n{error.remedy}\n")
+        return error.exit_code
+    if broken:
+        sys.stderr.write(f"{len(broken)} of {len(files)} files cannot be read\n")
+    return SOME_BROKEN if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""New images are classified as the data set's own are, and broken ones are named."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import deepsight
+from deepsight import predict
+from deepsight.data.datasets import load_dataset
+from deepsight.trained_model import load_trained_model
+
+
+@pytest.fixture(scope="module")
+def photos(trained_study, tmp_path_factory):
+    """Images of the val split as files, and what the model says of the arrays."""
+    folder = tmp_path_factory.mktemp("photos")
+    model = load_trained_model(trained_study)
+    images = load_dataset(model.config.data).val.images[:6]
+    for number, image in enumerate(images):
+        Image.fromarray(image).save(folder / f"{number}.png")
+    return folder, model.probabilities(images)
+
+
+@pytest.fixture
+def mixed(photos, tmp_path):
+    """A folder with a broken image, a hidden one and a text; and where the whole ones are."""
+    folder = tmp_path / "mixed"
+    (folder / "deeper").mkdir(parents=True)
+    (folder / "deeper" / "a.png").write_bytes((photos[0] / "0.png").read_bytes())
+    (folder / "torn.png").write_bytes((photos[0] / "1.png").read_bytes()[:60])
+    (folder / ".hidden.png").write_bytes(b"")
+    (folder / "notes.txt").write_text("none")
+    return folder
+
+
+def run(capsys, *arguments):
+    code = predict.main([str(a) for a in arguments])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_files_are_classified_as_arrays_are(trained_study, photos, capsys):
+    folder, expected = photos
+    code, out, err = run(capsys, trained_study, folder)
+    names = load_trained_model(trained_study).class_names
+    assert (code, err) == (0, "")
+    for line, row, number in zip(out.splitlines(), expected, range(6), strict=True):
+        assert line == f"{folder}/{number}.png\t{names[row.argmax()]}\t{row.max():.4f}"
+
+
+def test_json_and_csv_hold_every_class(trained_study, photos, capsys):
+    folder, expected = photos
+    _, out, _ = run(capsys, trained_study, folder / "3.png", "--json")
+    told = json.loads(out)
+    assert list(told["probabilities"].values()) == pytest.approx(expected[3].tolist(), abs=1e-6)
+    assert told["probability"] == pytest.approx(expected[3].max())
+    assert told["error"] is None
+    _, out, _ = run(capsys, trained_study, folder / "3.png", "--csv")
+    (row,) = csv.DictReader(io.StringIO(out))
+    assert row["class"] == told["class"]
+    assert float(row["p(rising)"]) == pytest.approx(expected[3][1], abs=1e-6)
+
+
+def test_broken_files_are_named_and_the_rest_is_classified(trained_study, mixed, capsys):
+    code, out, err = run(capsys, trained_study, mixed, mixed / "notes.txt", "--json")
+    assert code == 1
+    told = {line["path"]: line for line in map(json.loads, out.splitlines())}
+    assert list(told) == [f"{mixed}/deeper/a.png", f"{mixed}/torn.png", f"{mixed}/notes.txt"]
+    assert told[f"{mixed}/torn.png"]["class"] is None
+    assert told[f"{mixed}/torn.png"]["error"]
+    assert told[f"{mixed}/deeper/a.png"]["class"]
+    assert f"{mixed}/torn.png: cannot be read (" in err
+    assert err.endswith("2 of 3 files cannot be read\n")
+    assert "Traceback" not in err
+
+
+def test_many_files_take_several_batches(trained_study, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(predict, "BLOCK", 4)
+    folder, expected = photos
+    found = deepsight.classify(trained_study, folder)
+    assert [p.label for p in found] == expected.argmax(axis=1).tolist()
+    assert np.allclose([p.probabilities for p in found], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("what", "cause"),
+    [
+        (["{tmp}/nowhere.png"], "{tmp}/nowhere.png does not exist."),
+        (["{tmp}"], "{tmp} holds no image file."),
+        (["{photos}", "--trial", "t9"], "unknown trial 't9'."),
+    ],
+)
+def test_what_is_wrong_is_said_in_two_lines(trained_study, photos, tmp_path, capsys, what, cause):
+    names = {"tmp": tmp_path, "photos": photos[0]}
+    code, out, err = run(capsys, trained_study, *(w.format(**names) for w in what))
+    assert (code, out) == (2, "")
+    assert err.splitlines()[0] == f"error: {cause.format(**names)}"
+    assert len(err.splitlines()) == 2
