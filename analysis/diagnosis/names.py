@@ -11,6 +11,7 @@ from analysis.page.formatting import shorten
 
 LONGEST_IN_FILE = 40
 LONGEST_IN_FIGURE = 18
+LONGEST_IN_SENTENCE = 60
 _FROM_RIGHT = ("R", "AL", "AN")
 _COMBINING = ("Mn", "Mc", "Me")
 
@@ -24,6 +25,13 @@ def file_stem(label: int, classes: Sequence[str]) -> str:
     plain = re.sub(r"[^\w-]+", "-", unicodedata.normalize("NFC", classes[label]))
     plain = plain[:LONGEST_IN_FILE].strip("-_")
     return f"{label:0{digits}d}" + (f"_{plain}" if plain else "")
+
+
+def in_sentence(name: str) -> str:
+    """The name on one line, cut where it is long; what runs from the right turns nothing else."""
+    line = shorten(" ".join(name.split()), LONGEST_IN_SENTENCE)
+    turned = any(unicodedata.bidirectional(c) in _FROM_RIGHT for c in line)
+    return f"\u2068{line}\u2069" if turned else line  # first strong isolate (UAX 9)
 
 
 def figure_names(classes: Sequence[str]) -> tuple[str, ...]:

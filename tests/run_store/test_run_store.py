@@ -16,8 +16,10 @@ from deepsight.run_store import (
     StorageError,
     StudyFormatError,
     create_study,
+    load_openings,
     load_study,
     open_study,
+    record_opening,
     trial_id,
     trial_path,
 )
@@ -224,6 +226,21 @@ def test_times_rise_whatever_the_clock_does(study):
     with open_study(study) as writer:
         writer.ended("t0001", "completed")
     assert load_study(study).records[1].ended > times[-1]
+
+
+def test_openings_of_the_test_split_are_kept_in_order(tmp_path):
+    assert load_openings(tmp_path) == []
+    for trial in ("t0001", "t0000"):
+        record_opening(tmp_path, "diagnose", trial, "ab" * 32)
+    first, second = load_openings(tmp_path)
+    assert (first.trial_id, second.trial_id) == ("t0001", "t0000")
+    assert first.time <= second.time
+    path = tmp_path / "test_openings.jsonl"
+    path.write_text(path.read_text() + '{"trial_id": "t0002"}\n')
+    with pytest.raises(StudyFormatError, match="test_openings.jsonl:3: lacks 'time'"):
+        load_openings(tmp_path)
+    with pytest.raises(StorageError):
+        record_opening(tmp_path / "nowhere", "diagnose", "t0000", "")
 
 
 def scores_study(tmp_path, trials, **header):

@@ -75,7 +75,7 @@ def draw_pairs(scores: Scores, names: Sequence[str]) -> Figure:
     for row, pair in enumerate(pairs):
         axes.text(pair.count, row, f" {100 * pair.rate.value:.0f} %", va="center", fontsize=8)
     axes.invert_yaxis()
-    axes.set_xlabel("errors (percentage: share of both classes' images)")
+    axes.set_xlabel("errors (%: share of both classes' images)")
     axes.set_xlim(0, 1.12 * max(p.count for p in pairs))
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     axes.grid(visible=False, axis="y")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from analysis.diagnosis.names import in_sentence
 from analysis.diagnosis.page.wording import points, share
 from analysis.diagnosis.results import Results
 from analysis.page.document import Card
-from analysis.page.formatting import bounds, count, interval, number, shorten
+from analysis.page.formatting import bounds, count, interval, number
 from analysis.statistics.intervals import Interval, accuracy_interval
-
-LONGEST_NAME = 60
 
 
 def key_results(results: Results) -> tuple[str, ...]:
@@ -25,7 +24,7 @@ def key_results(results: Results) -> tuple[str, ...]:
 
 
 def _name(results: Results, label: int) -> str:
-    return shorten(" ".join(results.evaluation.classes[label].split()), LONGEST_NAME)
+    return in_sentence(results.evaluation.classes[label])
 
 
 def _worst_class(results: Results) -> list[str]:
@@ -57,7 +56,7 @@ def _groups(results: Results) -> list[str]:
     """Differences that hold for classes like these, or at least for these classes."""
     said = []
     for d in results.groups.differences:
-        first, second = shorten(d.first, LONGEST_NAME), shorten(d.second, LONGEST_NAME)
+        first, second = in_sentence(d.first), in_sentence(d.second)
         better, worse = (first, second) if d.images.value >= 0 else (second, first)
         if not d.images.excludes_zero:
             continue

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from analysis.diagnosis.names import file_stem
+from analysis.diagnosis.names import file_stem, in_sentence
 from analysis.diagnosis.page import figures, sheets
 from analysis.diagnosis.progress import Progress
 from analysis.diagnosis.results import Results
@@ -131,7 +131,7 @@ def _pair_sheets(results: Results, images: npt.NDArray[np.uint8]) -> list[Drawin
                 "Images that are taken for the other class of the pair",
                 f"{count(pair.count, 'error')} in {count(pair.num_images, 'image')} of both "
                 "classes; the most confident errors of either direction.",
-                f"{classes[pair.first]} / {classes[pair.second]}",
+                f"{in_sentence(classes[pair.first])} / {in_sentence(classes[pair.second])}",
             )
         )
     return found
@@ -149,7 +149,7 @@ def _class_sheets(results: Results, images: npt.NDArray[np.uint8]) -> list[Drawi
                 lambda rows=rows: sheets.draw_sheet(rows, evaluation, images, names),  # type: ignore[misc]
                 "The worst and the best predictions of one class",
                 f"{scores.num_hits} of {count(scores.num_images, 'image')} recognised.",
-                name,
+                in_sentence(name),
             )
         )
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from analysis.diagnosis.names import in_sentence
 from analysis.diagnosis.page.findings import cards, key_results
 from analysis.diagnosis.page.pictures import Drawing
 from analysis.diagnosis.page.wording import share
@@ -90,10 +91,10 @@ def classes_section(results: Results, drawings: Drawings) -> Section:
     lead = "Which classes are recognised, and which are named too often."
     blocks: list[Block] = [*_pictures(drawings, "class_accuracy")]
     if absent:
-        told = ", ".join(c.name for c in absent)
+        told = ", ".join(in_sentence(c.name) for c in absent)
         blocks.append(Note(f"No image of the {results.split} split: {told}.", warning=True))
     if never:
-        told = ", ".join(c.name for c in never)
+        told = ", ".join(in_sentence(c.name) for c in never)
         blocks.append(Note(f"Never predicted, so without precision: {told}.", warning=True))
     blocks.append(per_class_table(results))
     return Section("classes", "Classes", lead, tuple(blocks))
@@ -187,7 +188,7 @@ def groups_section(results: Results, drawings: Drawings) -> Section:
             g.num_images,
             _told(g.accuracy),
             _told(g.inside),
-            ", ".join(classes[label] for label in g.labels),
+            ", ".join(in_sentence(classes[label]) for label in g.labels),
         )
         for g in info.groups
     )
@@ -283,5 +284,5 @@ def summary_text(results: Results) -> str:
     known = [c for c in results.scores.classes if c.accuracy is not None]
     for c in sorted(known, key=lambda c: c.accuracy.value if c.accuracy else 0.0):
         assert c.accuracy is not None
-        lines.append(f"{c.name}: {share(c.accuracy)}, n = {c.num_images:,}")
+        lines.append(f"{in_sentence(c.name)}: {share(c.accuracy)}, n = {c.num_images:,}")
     return "\n".join(lines) + "\n"

@@ -15,7 +15,7 @@ from PIL import Image
 
 from analysis import diagnose
 from analysis.diagnosis.build import make_diagnosis, write_pages
-from analysis.diagnosis.names import figure_names, file_stem
+from analysis.diagnosis.names import figure_names, file_stem, in_sentence
 from analysis.diagnosis.page.pictures import plan_drawings, write_drawings
 from analysis.diagnosis.progress import silent
 from analysis.diagnosis.results import compute_results
@@ -169,6 +169,12 @@ def test_names_in_figures_have_glyphs():
     assert figure_names(("", " ")) == ("#0", "#1")
     assert file_stem(3, ["x"] * 120) == "003_x"
     assert file_stem(0, ["///", "b"]) == "0"
+
+
+def test_names_in_sentences_leave_the_rest_in_order():
+    assert in_sentence("cat\n dog") == "cat dog"
+    assert in_sentence(ODD_NAMES[3]) == f"\u2068{ODD_NAMES[3]}\u2069"
+    assert len(in_sentence(ODD_NAMES[2])) == 60
 
 
 def run(*arguments, **options):
