@@ -20,7 +20,7 @@ from scipy import stats
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from analysis.diagnosis.maps.baselines import MapMethod
+from analysis.diagnosis.map_checks.baselines import MapMethod
 from analysis.diagnosis.maps.layers import list_stages
 from analysis.diagnosis.maps.passes import Floats, Labels
 

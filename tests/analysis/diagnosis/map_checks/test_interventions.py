@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from analysis.diagnosis.maps.interventions import (
+from analysis.diagnosis.map_checks.interventions import (
     BACKGROUND_BLURRED,
     BACKGROUND_GREYED,
     BACKGROUND_OTHER,

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from analysis.diagnosis.maps.imputation import blurred, fill_from_around
+from analysis.diagnosis.map_checks.imputation import blurred, fill_from_around
 from analysis.diagnosis.maps.passes import Bools, Floats, Labels, batch_slices, predicted_classes
 from analysis.statistics.intervals import LEVEL, Interval
 

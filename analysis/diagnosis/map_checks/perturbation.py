@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from analysis.diagnosis.maps.imputation import blurred, fill_from_around
+from analysis.diagnosis.map_checks.imputation import blurred, fill_from_around
 from analysis.diagnosis.maps.passes import Floats, Labels, batch_slices, class_probabilities
 
 DELETION, INSERTION, ROAD = "deletion", "insertion", "ROAD"

@@ -7,7 +7,7 @@ from scipy.sparse import lil_matrix
 from scipy.sparse.linalg import spsolve
 from torch import nn
 
-from analysis.diagnosis.maps.baselines import (
+from analysis.diagnosis.map_checks.baselines import (
     BLOB,
     EDGES,
     RANDOM,
@@ -16,23 +16,23 @@ from analysis.diagnosis.maps.baselines import (
     edge_maps,
     explaining_methods,
 )
-from analysis.diagnosis.maps.imputation import DIAGONAL, DIRECT, blurred, fill_from_around
-from analysis.diagnosis.maps.layers import Layer, choose_layer
-from analysis.diagnosis.maps.map_checks import (
+from analysis.diagnosis.map_checks.imputation import DIAGONAL, DIRECT, blurred, fill_from_around
+from analysis.diagnosis.map_checks.perturbation import TESTS, perturb, removal_order
+from analysis.diagnosis.map_checks.randomisation import (
+    layer_groups,
+    randomise_cascading,
+    spearman,
+    ssim,
+)
+from analysis.diagnosis.map_checks.verdicts import (
     Comparison,
     Likeness,
     choose_images,
     compute_map_checks,
     judge,
 )
+from analysis.diagnosis.maps.layers import Layer, choose_layer
 from analysis.diagnosis.maps.passes import predicted_classes
-from analysis.diagnosis.maps.perturbation import TESTS, perturb, removal_order
-from analysis.diagnosis.maps.randomisation import (
-    layer_groups,
-    randomise_cascading,
-    spearman,
-    ssim,
-)
 from analysis.statistics.intervals import Interval
 from deepsight.config import trial_config
 from deepsight.models.build import build_model

@@ -14,12 +14,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from analysis.diagnosis.map_checks.baselines import MapMethod, baseline_methods, explaining_methods
+from analysis.diagnosis.map_checks.perturbation import (
+    MORE_IS_BETTER,
+    TESTS,
+    PerturbationCurves,
+    perturb,
+)
+from analysis.diagnosis.map_checks.randomisation import randomise_cascading
 from analysis.diagnosis.maps.attention import mean_interval
-from analysis.diagnosis.maps.baselines import MapMethod, baseline_methods, explaining_methods
 from analysis.diagnosis.maps.layers import Layer
 from analysis.diagnosis.maps.passes import Labels
-from analysis.diagnosis.maps.perturbation import MORE_IS_BETTER, TESTS, PerturbationCurves, perturb
-from analysis.diagnosis.maps.randomisation import randomise_cascading
 from analysis.statistics.intervals import Interval
 
 MAX_PIXELS = 200 * 32 * 32
