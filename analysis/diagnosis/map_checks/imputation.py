@@ -17,7 +17,7 @@ NOISE = 0.01
 BLUR = 1 / 8
 """Standard deviation of the blur, as a share of the side."""
 
-TOLERANCE = 1e-3
+TOLERANCE = 2e-3
 MAX_ITERATIONS = 400
 
 

@@ -26,8 +26,8 @@ CORNER, BORDER = 1 / 4, 1 / 8
 GRID = 4
 """Rows and columns of the grid of occlusions."""
 
-Change = Callable[[Tensor, Tensor], Tensor]
-"""From images (n, 3, H, W) and masks of their objects (n, H, W) bool to changed images."""
+Change = Callable[[NDArray[np.intp]], Tensor]
+"""From positions (n,) of images to these images changed, (n, 3, H, W)."""
 
 NO_MASKS = (
     "no masks of the objects: background and object cannot be changed apart. toy_objects brings "
@@ -125,22 +125,21 @@ def compute_interventions(
     effects: list[InterventionEffect] = []
     examples = {}
     everyone = np.ones(len(inputs), np.bool_)
+    shown = np.flatnonzero(masked if masked.any() else everyone)[:NUM_EXAMPLES]
+    examples[UNCHANGED] = inputs[shown].numpy()
     plans: list[tuple[str, Change, Bools]] = [
         (name, change, everyone) for name, change in _erasures(inputs).items()
     ]
     if masked.any():
-        changes = _object_changes(inputs, objects, labels, np.flatnonzero(masked), seed)
+        changes = _object_changes(inputs, objects, labels, masked, seed)
         plans = [(name, change, masked) for name, change in changes.items()] + plans
-    shown = np.flatnonzero(masked if masked.any() else everyone)[:NUM_EXAMPLES]
-    examples[UNCHANGED] = inputs[shown].numpy()
     for name, change, who in plans:
         rows = np.flatnonzero(who)
-        changed = torch.cat(
-            [change(inputs[rows[part]], objects[rows[part]]) for part in batch_slices(inputs[rows])]
+        after = np.concatenate(
+            [predicted_classes(model, change(rows[part])) for part in batch_slices(inputs)]
         )
-        after = predicted_classes(model, changed)
         effects += _effects(name, labels[rows], before[rows], after, num_classes)
-        examples[name] = changed[np.searchsorted(rows, shown)].numpy()
+        examples[name] = change(shown).numpy()
     occlusion = None if masked.any() else _occlude(model, inputs, labels, before, num_classes)
     missing = "" if masked.any() else NO_MASKS
     return Interventions(effects, occlusion, examples, len(inputs), int(masked.sum()), missing)
@@ -183,76 +182,69 @@ def _effects(
 
 
 def _object_changes(
-    inputs: Tensor, objects: Tensor, labels: Labels, rows: NDArray[np.intp], seed: int
+    inputs: Tensor, objects: Tensor, labels: Labels, masked: Bools, seed: int
 ) -> dict[str, Change]:
-    """What masks allow. Changes are called on the images of `rows` in order, from the first one."""
+    """What masks allow, for the images that have one."""
     generator = torch.Generator().manual_seed(seed)
     rng = np.random.default_rng(seed)
     mean = inputs.mean((0, 2, 3), keepdim=True)
+    emptied = torch.cat(
+        [fill_from_around(inputs[p], objects[p], generator) for p in batch_slices(inputs)]
+    )
+    partners = {same: _partners(labels, masked, same, rng) for same in (False, True)}
+    corners = rng.random((len(inputs), 2)) < 0.5
 
-    def empty(images: Tensor, inside: Tensor) -> Tensor:
-        return fill_from_around(images, inside, generator)
+    def on(background: Tensor, rows: NDArray[np.intp]) -> Tensor:
+        return torch.where(objects[rows, None], inputs[rows], background)
 
-    def exchanged(same_class: bool) -> Change:
-        partners = iter(_partners(labels[rows], same_class, rng))
-
-        def change(images: Tensor, inside: Tensor) -> Tensor:
-            other = rows[[next(partners) for _ in range(len(images))]]
-            background = empty(inputs[other], objects[other])
-            return torch.where(inside[:, None], images, background)
-
-        return change
-
-    def moved(to_border: bool) -> Change:
-        def change(images: Tensor, inside: Tensor) -> Tensor:
-            background = empty(images, inside)
-            for k in range(len(images)):
-                shift = _shift(inside[k].numpy(), to_border, rng)
-                there = torch.roll(inside[k], shift, (0, 1))
-                background[k] = torch.where(
-                    there, torch.roll(images[k], shift, (1, 2)), background[k]
-                )
-            return background
-
-        return change
+    def moved(rows: NDArray[np.intp], to_border: bool) -> Tensor:
+        changed = emptied[rows]  # a copy
+        for k, row in enumerate(rows):
+            shift = _shift(objects[row].numpy(), corners[row] if to_border else None)
+            there = torch.roll(objects[row], shift, (0, 1))
+            changed[k] = torch.where(there, torch.roll(inputs[row], shift, (1, 2)), changed[k])
+        return changed
 
     return {
-        BACKGROUND_OTHER: exchanged(False),
-        BACKGROUND_SAME: exchanged(True),
-        BACKGROUND_BLURRED: lambda images, inside: torch.where(
-            inside[:, None], images, blurred(images, ~inside)
-        ),
-        BACKGROUND_GREYED: lambda images, inside: torch.where(inside[:, None], images, mean),
-        OBJECT_OUT: empty,
-        OBJECT_CENTRE: moved(False),
-        OBJECT_BORDER: moved(True),
+        BACKGROUND_OTHER: lambda rows: on(emptied[partners[False][rows]], rows),
+        BACKGROUND_SAME: lambda rows: on(emptied[partners[True][rows]], rows),
+        BACKGROUND_BLURRED: lambda rows: on(blurred(inputs[rows], ~objects[rows]), rows),
+        BACKGROUND_GREYED: lambda rows: on(mean, rows),
+        OBJECT_OUT: lambda rows: emptied[rows],
+        OBJECT_CENTRE: lambda rows: moved(rows, False),
+        OBJECT_BORDER: lambda rows: moved(rows, True),
     }
 
 
-def _partners(labels: Labels, same_class: bool, rng: np.random.Generator) -> Labels:
-    """For each image another one, of the same or of a different class, by position.
+def _partners(labels: Labels, masked: Bools, same_class: bool, rng: np.random.Generator) -> Labels:
+    """For each image with a mask another one, of the same or of a different class, by position.
 
     An image that is alone in its class, or whose class is alone, keeps its own background.
     """
     partners = np.arange(len(labels))
     for label in np.unique(labels):
-        own = np.flatnonzero(labels == label)
+        own = np.flatnonzero(masked & (labels == label))
         if same_class:
             order = rng.permutation(own)
             partners[order] = np.roll(order, 1)
-        elif len(own) < len(labels):
-            partners[own] = rng.choice(np.flatnonzero(labels != label), len(own))
+        elif len(own) < masked.sum():
+            partners[own] = rng.choice(np.flatnonzero(masked & (labels != label)), len(own))
     return np.asarray(partners, np.int64)
 
 
-def _shift(inside: Bools, to_border: bool, rng: np.random.Generator) -> tuple[int, int]:
-    """Pixels down and right that bring the object to the centre, or into a corner of the image."""
+def _shift(inside: Bools, corner: Bools | None) -> tuple[int, int]:
+    """Pixels down and right that bring the object to the centre, or into a corner of the image.
+
+    Args:
+        inside: (H, W), where the object is.
+        corner: (2,) whether it is the upper, the left one; None: the centre.
+    """
     found = []
-    for axis in (1, 0):
+    for place, axis in enumerate((1, 0)):
         where = np.flatnonzero(inside.any(axis=axis))
         low, high, side = int(where[0]), int(where[-1]) + 1, inside.shape[1 - axis]
-        if to_border:
-            found.append(-low if rng.random() < 0.5 else side - high)
+        if corner is not None:
+            found.append(-low if corner[place] else side - high)
         else:
             found.append(round((side - high - low) / 2))
     return found[0], found[1]
@@ -270,7 +262,7 @@ def _erasures(inputs: Tensor) -> dict[str, Change]:
     }
 
     def erase(area: Tensor) -> Change:
-        return lambda images, inside: torch.where(area, mean, images)
+        return lambda rows: torch.where(area, mean, inputs[rows])
 
     return {name: erase(area) for name, area in areas.items()}
 

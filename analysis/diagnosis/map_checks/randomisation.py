@@ -50,7 +50,7 @@ def randomise_cascading(
     targets: Labels,
     method: MapMethod,
     seed: int = 0,
-    draws: int = 3,
+    draws: int = 2,
 ) -> list[RandomisationStep]:
     """Compare a method's maps with those of ever more random copies of the model.
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from analysis.diagnosis.maps.layers import Layer, first_convolution
-from analysis.diagnosis.maps.passes import Floats, device_of, left_as_found
+from analysis.diagnosis.maps.passes import Floats, device_of, left_as_found, placed
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +45,6 @@ def first_layer_maps(model: nn.Module, inputs: Tensor) -> FeatureMaps:
         kept.append(output.detach().clone())  # a later activation may work in place
 
     with left_as_found(model), torch.no_grad(), module.register_forward_hook(keep):
-        model(inputs.to(device_of(model), torch.float32))
+        model(placed(inputs, device_of(model)))
     kernels = module.state_dict()["weight"].detach().cpu()
     return FeatureMaps(layer, kept[0].cpu().numpy(), np.array(kernels.numpy(), np.float32))

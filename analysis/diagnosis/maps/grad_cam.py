@@ -25,6 +25,7 @@ from analysis.diagnosis.maps.passes import (
     batch_slices,
     device_of,
     left_as_found,
+    placed,
     predicted_classes,
 )
 
@@ -96,7 +97,7 @@ def grad_cam(model: nn.Module, inputs: Tensor, targets: Labels, layer: Layer) ->
     with left_as_found(model), torch.enable_grad(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="captum")
         for part in batch_slices(inputs):
-            images = inputs[part].detach().to(device, torch.float32)
+            images = placed(inputs[part], device)
             maps = explain.attribute(images, target=wanted[part].to(device))
             parts.append(maps[:, 0].detach().cpu())
     return torch.cat(parts).numpy() if parts else np.zeros((0, *layer.grid), np.float32)

@@ -27,6 +27,7 @@ from analysis.diagnosis.maps.passes import (
     batch_slices,
     device_of,
     left_as_found,
+    placed,
 )
 
 ACTIVATIONS = frozenset(
@@ -167,7 +168,7 @@ def _peaks(model: nn.Module, inputs: Tensor, layer: Layer) -> tuple[Floats, Labe
     values, cells = [], []
     with left_as_found(model), torch.no_grad():
         for part in batch_slices(inputs):
-            features = _features(model, inputs[part].to(device, torch.float32), layer)
+            features = _features(model, placed(inputs[part], device), layer)
             value, cell = features.flatten(2).max(dim=2)
             values.append(value.cpu())
             cells.append(cell.cpu())
@@ -187,4 +188,4 @@ def _features(model: nn.Module, images: Tensor, layer: Layer) -> Tensor:
 
 
 def _leaf(images: Tensor, device: torch.device) -> Tensor:
-    return images.detach().to(device, torch.float32, copy=True).requires_grad_()
+    return placed(images, device).clone().requires_grad_()

@@ -55,7 +55,7 @@ class OnePixel(nn.Module):
 
 @pytest.fixture(scope="module")
 def pictures():
-    images = torch.randn(60, 3, 32, 32, generator=torch.Generator().manual_seed(3))
+    images = torch.randn(40, 3, 32, 32, generator=torch.Generator().manual_seed(3))
     images[:, 0, 9, 17] = images[:, 0, 9, 17].sign() * 1.5
     return images
 
@@ -67,7 +67,7 @@ def test_the_map_that_points_at_the_one_pixel_beats_all_others(pictures):
         name: method(model, pictures, predictions)
         for name, method in baseline_methods(LAYER).items()
     }
-    maps["right"] = np.zeros((60, 4, 4), np.float32)
+    maps["right"] = np.zeros((40, 4, 4), np.float32)
     maps["right"][:, 1, 2] = 1  # pixel (9, 17) lies in cell (1, 2)
     maps["wrong"] = 1 - maps["right"]
     tested = {name: perturb(model, pictures, predictions, m) for name, m in maps.items()}
@@ -121,7 +121,7 @@ def test_filling_from_around_solves_the_linear_system():
     missing[0, 0:3, 0:3] = True
     filled = fill_from_around(image, missing, GENERATOR, noise=0)
     expected = direct_solution(image[0].numpy(), missing[0].numpy())
-    np.testing.assert_allclose(filled[0][:, missing[0]].T, expected, atol=2e-3)
+    np.testing.assert_allclose(filled[0][:, missing[0]].T, expected, atol=5e-3)
     assert torch.equal(filled[0][:, ~missing[0]], image[0][:, ~missing[0]])
     nothing = fill_from_around(image, torch.ones_like(missing), GENERATOR, noise=0)
     assert not nothing.any()
@@ -204,7 +204,7 @@ def test_likeness_of_known_maps():
 
 
 def test_a_good_map_is_evidence_and_an_edge_map_is_not(trained):
-    model, images = trained
+    model, images = trained[0], trained[1][:48]
     predictions = predicted_classes(model, images)
     layer = choose_layer(model, 32)
     methods = {
@@ -213,14 +213,14 @@ def test_a_good_map_is_evidence_and_an_edge_map_is_not(trained):
         "blob again": baseline_methods(layer)[BLOB],
     }
     checks = compute_map_checks(model, images, predictions, layer, methods)
-    assert checks.num_images == 96
+    assert checks.num_images == 48
     assert len(checks.curves) == 6 * len(TESTS)
     assert {c.baseline for c in checks.comparisons} == {RANDOM, BLOB, EDGES}
     edges = checks.verdicts["edges again"]
     assert not edges.is_evidence
     assert "does not beat an edge map" in edges.sentence
     assert "not clearly changed by a random model (rank correlation 1.00" in edges.sentence
-    assert "n=96" in edges.sentence
+    assert "n=48" in edges.sentence
     assert "does not beat a centred blob" in checks.verdicts["blob again"].sentence
     blob = [c for c in checks.comparisons if c.method == "Grad-CAM" and c.baseline == BLOB]
     assert [c.gain.low > 0 for c in blob if c.test == "deletion"] == [True]
