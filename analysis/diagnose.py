@@ -30,6 +30,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME=CLASS,CLASS",
         help="groups of classes to compare, as in rigid=car,ship organic=cat,dog",
     )
+    made.add_argument(
+        "--layer",
+        default="",
+        metavar="NAME",
+        help="whose maps are made (default: the deepest useful)",
+    )
     made.add_argument("--data", metavar="NAME", help="where the data are now, if they have moved")
     made.add_argument("--device", choices=("cpu", "cuda"), help="default: what suits this machine")
     return made
@@ -51,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             groups=parse_groups(options.groups),
             data=options.data,
             device=options.device,
+            layer=options.layer,
             progress=bar,
         )
     except UserError as error:

@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from analysis.diagnosis.evaluation import evaluate, open_data
-from analysis.diagnosis.groups import Groups, default_groups, group_labels
+from analysis.diagnosis.groups import default_groups, group_labels
+from analysis.diagnosis.map_results import MapResults, compute_map_results
+from analysis.diagnosis.page.map_section import map_sections, plan_map_drawings
 from analysis.diagnosis.page.pictures import plan_drawings, write_drawings
 from analysis.diagnosis.page.sections import (
     Drawings,
@@ -23,12 +25,15 @@ from analysis.diagnosis.results import Results, compute_results
 from analysis.page.document import Document, Table
 from analysis.page.files import to_csv
 from analysis.page.html import to_html
+from deepsight.config import UserError
+from deepsight.data.datasets import Split
 from deepsight.run_store import storage_error
 from deepsight.trained_model import TrainedModel, load_trained_model
 
 FOLDER = "diagnosis"
 MADE_FROM = "made_from.json"
 PAGE = "index.html"
+NOT_ASKED = "Maps were not asked for."
 
 
 def make_diagnosis(
@@ -39,6 +44,7 @@ def make_diagnosis(
     groups: Mapping[str, Sequence[str]] | None = None,
     data: str | None = None,
     device: str | None = None,
+    layer: str = "",
     progress: Progress = silent,
 ) -> Path:
     """Write what a trained model sees and where it fails; returns the page.
@@ -53,10 +59,12 @@ def make_diagnosis(
         groups: Names of classes by group; None or none: those that the data set brings.
         data: Where the data are now, if they have moved.
         device: "cpu" or "cuda"; None is what suits this machine.
+        layer: Whose maps are made, by its name in the network; empty is the deepest useful one.
         progress: Is told how far it is.
 
     Raises:
-        UserError: If there is no such study, trial, checkpoint, data or class, or the disk refuses.
+        UserError: If there is no such study, trial, checkpoint, data, class or layer, or the disk
+            refuses.
     """
     model = load_trained_model(study, trial, device)
     names = model.class_names
@@ -67,13 +75,30 @@ def make_diagnosis(
     directory = diagnosis_directory(model, split)
     evaluation, images = evaluate(model, dataset, split, directory, progress)
     results = compute_results(model, evaluation, chosen)
+    found = _map_results(results, images, layer, progress)
     try:
-        _remove_stale(directory, results, chosen)
+        _remove_stale(directory, results, chosen, layer)
         drawings = plan_drawings(results, images.images)
+        if isinstance(found, MapResults):
+            drawings += plan_map_drawings(results, found, images.images)
         write_drawings(drawings, directory, progress)
-        return write_pages(results, {d.name: d for d in drawings}, directory)
+        return write_pages(results, {d.name: d for d in drawings}, directory, found)
     except OSError as error:
         raise storage_error(directory, error) from error
+
+
+def _map_results(
+    results: Results, images: Split, layer: str, progress: Progress
+) -> MapResults | str:
+    """The maps, or why there are none."""
+    if not len(results.evaluation):
+        return f"No image of the {results.split} split."
+    try:
+        return compute_map_results(results.model, results.evaluation, images, layer, progress)
+    except UserError as error:
+        if layer:
+            raise
+        return f"{error.cause} {error.remedy}"  # a network without a grid: the rest is worth having
 
 
 def diagnosis_directory(model: TrainedModel, split: str) -> Path:
@@ -82,9 +107,11 @@ def diagnosis_directory(model: TrainedModel, split: str) -> Path:
     return model.study.directory / FOLDER / name
 
 
-def write_pages(results: Results, drawings: Drawings, directory: Path) -> Path:
+def write_pages(
+    results: Results, drawings: Drawings, directory: Path, found: MapResults | str = NOT_ASKED
+) -> Path:
     """Write the page, the table of classes, every number and the summary; returns the page."""
-    document = diagnosis_document(results, drawings)
+    document = diagnosis_document(results, drawings, map_sections(results, found, drawings))
     for table in _tables(document):
         _write(directory / f"{table.name}.csv", to_csv(table))
     _write(directory / "per_class.csv", to_csv(numbers_of_classes(results.scores)))
@@ -104,9 +131,9 @@ def _write(path: Path, text: str) -> None:
     aside.replace(path)
 
 
-def _remove_stale(directory: Path, results: Results, groups: Groups) -> None:
-    """Remove figures of another checkpoint, of other data, groups or code."""
-    path, made_from = directory / MADE_FROM, _made_from(results, groups)
+def _remove_stale(directory: Path, results: Results, groups: Groups, layer: str) -> None:
+    """Remove figures of another checkpoint, of other data, groups, layer or code."""
+    path, made_from = directory / MADE_FROM, {**_made_from(results, groups), "layer": layer}
     try:
         kept = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):

@@ -32,12 +32,15 @@ MEASURES = (
 )
 
 
-def diagnosis_document(results: Results, drawings: Drawings) -> Document:
+def diagnosis_document(
+    results: Results, drawings: Drawings, looks: tuple[Section, ...] = ()
+) -> Document:
     """The whole page.
 
     Args:
         results: What it says.
         drawings: The figures, written already.
+        looks: The sections on maps and interventions.
     """
     model, study = results.model, results.model.study
     made = datetime.now(UTC).strftime("%Y-%m-%d")
@@ -51,6 +54,7 @@ def diagnosis_document(results: Results, drawings: Drawings) -> Document:
             classes_section(results, drawings),
             confusion_section(results, drawings),
             worst_section(results, drawings),
+            *looks,
             *([groups_section(results, drawings)] if results.groups.groups else []),
             calibration_section(results, drawings),
             about_section(results),

@@ -65,11 +65,39 @@ def test_every_file_is_there(diagnosed):
         "groups.csv",
         "group_differences.csv",
         "groups.png",
+        "gradcam_samples.png",
+        "mean_map_per_class.png",
+        "guided_backprop.png",
+        "feature_maps.png",
+        "map_checks.png",
+        "map_checks.csv",
+        "attention.csv",
+        "interventions.png",
+        "interventions.csv",
+        "occlusion.png",
     }
     assert expected <= names
     sheets = {f"worst_predictions/class_{i}_{c}.png" for i, c in enumerate(CLASSES)}
     assert sheets <= names
     assert not [name for name in names if "/." in f"/{name}"]
+
+
+def test_maps_come_with_layer_verdict_and_what_is_missing(diagnosed):
+    _, folder = diagnosed
+    page = (folder / "index.html").read_text()
+    assert "4x4 cells" in page
+    assert "data.masks=PATH" in page
+    checks = rows(folder / "map_checks.csv")
+    assert {"Grad-CAM", "guided backpropagation"} == {row["method"] for row in checks}
+    verdicts = ("No evidence: Grad-CAM", "Grad-CAM beats a random map")
+    assert any(verdict in page for verdict in verdicts)
+    assert {row["measure"] for row in rows(folder / "attention.csv")} == {"entropy", "border_mass"}
+
+
+def test_an_unknown_layer_is_named_with_the_nearest(trained_study, capsys):
+    study = str(trained_study)
+    assert diagnose.main([study, "--trial", "t0000", "--split", "val", "--layer", "block.0"]) == 2
+    assert "blocks.0" in capsys.readouterr().err
 
 
 CLASSES = ("flat", "rising", "upright", "falling")
@@ -105,10 +133,11 @@ def test_an_interrupted_diagnosis_goes_on(trained_study, tmp_path):
     study = shutil.copytree(trained_study, tmp_path / "study")
 
     def interrupt(items, title):
-        yield items[0]
-        if title == "drawing":
-            yield items[1]
-            raise KeyboardInterrupt
+        if title != "drawing":
+            yield from items
+            return
+        yield from items[:2]
+        raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         make_diagnosis(study, "t0000", progress=interrupt)
@@ -122,7 +151,7 @@ def test_an_interrupted_diagnosis_goes_on(trained_study, tmp_path):
         return items
 
     page = make_diagnosis(study, "t0000", progress=note)
-    assert [title for title, _ in todo] == ["drawing"]
+    assert [title for title, _ in todo] == ["looking", "drawing"]
     assert page.is_file()
     assert {p: p.stat().st_mtime_ns for p in done} == done
 
