@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from deepsight.config import UserError
 from deepsight.data.decode import decode
-from deepsight.data.image_folder import SUFFIXES
+from deepsight.data.folder_files import is_image, is_system
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,8 +60,7 @@ def image_files(paths: Iterable[str | Path]) -> list[Path]:
         if path.is_dir():
             inside = sorted(_images_below(path))
             if not inside:
-                known = ", ".join(sorted(SUFFIXES))
-                raise UserError(f"{path} holds no image file.", f"Images end with {known}.")
+                raise UserError(f"{path} holds no image file.", "Name a folder with images in it.")
             found += inside
         elif path.exists():
             found.append(path)
@@ -74,8 +73,8 @@ def image_files(paths: Iterable[str | Path]) -> list[Path]:
 
 def _images_below(folder: Path) -> Iterator[Path]:
     for path in folder.rglob("*"):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in SUFFIXES and not hidden and path.is_file():
+        system = any(map(is_system, path.relative_to(folder).parts))
+        if is_image(path) and not system and path.is_file():
             yield path
 
 
@@ -87,7 +86,7 @@ def classify_files(model: TrainedModel, files: Sequence[Path]) -> Iterator[Predi
 
     Args:
         model: From `deepsight.trained_model.load_trained_model`.
-        files: JPEG, PNG, BMP, WEBP or GIF by their content.
+        files: Images by their content (`deepsight.data.decode.formats`).
     """
     import numpy as np  # a second: only where something is classified
 
@@ -107,7 +106,8 @@ def classify_files(model: TrainedModel, files: Sequence[Path]) -> Iterator[Predi
 
 def _decoded(path: Path, model: TrainedModel) -> npt.NDArray[np.uint8] | str:
     try:
-        return decode(path, model.stored_size, model.config.data.interpolation)
+        interpolation = model.config.data.interpolation
+        return decode(path, model.stored_size, interpolation, model.value_range)
     except Exception as error:  # decoders raise anything on bad bytes; the reason is kept
         return " ".join(str(error).split()) or type(error).__name__
 

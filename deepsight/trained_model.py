@@ -18,6 +18,7 @@ from deepsight import checkpoint
 from deepsight.augment.build import normalise, resize
 from deepsight.config import HardwareConfig, TrialConfig, UserError, trial_config
 from deepsight.data.image_folder import PREFIX, folder_size
+from deepsight.data.wide import FULL, ValueRange
 from deepsight.hardware import choose_hardware
 from deepsight.models.build import build_architecture
 from deepsight.models.small_maps import fit_kernels
@@ -75,6 +76,7 @@ class TrainedModel:
         sha256: Of the checkpoint.
         input_size: Side in pixels of what the network sees.
         stored_size: Side in pixels of the data set's images as they are packed.
+        value_range: Which values of images with more than 8 bits a channel become 0 to 255.
         fingerprint: Of the data set that it was trained on; None where that is not stated.
         averaged: Whether the weights are the moving average, which was validated in their stead.
         device: Where the module is.
@@ -92,6 +94,7 @@ class TrainedModel:
     sha256: str
     input_size: int
     stored_size: int
+    value_range: ValueRange
     fingerprint: str | None
     averaged: bool
     device: torch.device
@@ -169,6 +172,7 @@ def load_trained_model(
         sha256=checkpoint.sha256_of(path),
         input_size=image_size,
         stored_size=_stored_size(state, config, study),
+        value_range=ValueRange(**state["value_range"]) if "value_range" in state else FULL,
         fingerprint=state.get("fingerprint") or study.header.fingerprint,
         averaged="averaged" in state,
         device=hardware,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from analysis.diagnosis.evaluation import evaluate, open_data
-from analysis.diagnosis.groups import default_groups, group_labels
+from analysis.diagnosis.groups import Groups, default_groups, group_labels
 from analysis.diagnosis.map_results import MapResults, compute_map_results
 from analysis.diagnosis.page.map_section import map_sections, plan_map_drawings
 from analysis.diagnosis.page.pictures import plan_drawings, write_drawings
