@@ -11,7 +11,7 @@ import yaml
 from scipy import stats
 
 from deepsight.config import DEFAULTS, flatten
-from deepsight.data.image_folder import PREFIX
+from deepsight.data.folder.image_folder import PREFIX
 
 if TYPE_CHECKING:
     from deepsight.trained_model import TrainedModel

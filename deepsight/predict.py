@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from deepsight.config import UserError
-from deepsight.data.decode import decode
-from deepsight.data.folder_files import is_image, is_system
+from deepsight.data.folder.decode import decode
+from deepsight.data.folder.files import is_image, is_system
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,7 +86,7 @@ def classify_files(model: TrainedModel, files: Sequence[Path]) -> Iterator[Predi
 
     Args:
         model: From `deepsight.trained_model.load_trained_model`.
-        files: Images by their content (`deepsight.data.decode.formats`).
+        files: Images by their content (`deepsight.data.folder.decode.formats`).
     """
     import numpy as np  # a second: only where something is classified
 

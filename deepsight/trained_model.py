@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from deepsight import checkpoint
 from deepsight.augment.build import normalise, resize
 from deepsight.config import HardwareConfig, TrialConfig, UserError, trial_config
-from deepsight.data.image_folder import PREFIX, folder_size
-from deepsight.data.wide import FULL, ValueRange
+from deepsight.data.folder.image_folder import PREFIX, folder_size
+from deepsight.data.folder.wide import FULL, ValueRange
 from deepsight.hardware import choose_hardware
 from deepsight.models.build import build_architecture
 from deepsight.models.small_maps import fit_kernels

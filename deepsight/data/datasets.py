@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from deepsight.config import DataConfig, UserError, is_import_path, unknown
-from deepsight.data import cifar, digits, image_folder
+from deepsight.data import cifar, digits
 from deepsight.data.cache import cache_dir, locked, replace_directory
+from deepsight.data.folder import image_folder
 from deepsight.data.packing import (
     PACKING_VERSION,
     Dataset,

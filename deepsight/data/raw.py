@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsight.config import UserError
-from deepsight.data.wide import ValueRange
+from deepsight.data.folder.wide import ValueRange
 
 SPLITS = ("train", "val", "test")
 

@@ -7,7 +7,7 @@ import pytest
 
 from deepsight.config import DataConfig
 from deepsight.data.datasets import DATASETS, load_dataset
-from deepsight.data.image_folder import PREFIX
+from deepsight.data.folder.image_folder import PREFIX
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 
 from deepsight.config import DataConfig, UserError
 from deepsight.data.datasets import check_source, load_dataset
-from deepsight.data.folder_layout import read_layout, split_roles
-from deepsight.data.image_folder import list_folder
+from deepsight.data.folder.image_folder import list_folder
+from deepsight.data.folder.layout import read_layout, split_roles
 
 
 @pytest.fixture

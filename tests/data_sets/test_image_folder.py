@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from deepsight.config import DataConfig, UserError
-from deepsight.data import decode, image_folder
 from deepsight.data.datasets import check_source, load_dataset, open_test
+from deepsight.data.folder import decode, image_folder
 from deepsight.data.raw import left_out
 
 ALL = (".jpg", ".png", ".bmp", ".webp", ".gif", ".JPEG")

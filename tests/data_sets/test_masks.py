@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from deepsight.config import UserError
-from deepsight.data.decode import decode
-from deepsight.data.masks import find_mask, load_masks, read_mask
+from deepsight.data.folder.decode import decode
+from deepsight.data.folder.masks import find_mask, load_masks, read_mask
 
 
 def save(path, array, mode=None, **options):

@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 
 from deepsight.config import DataConfig
 from deepsight.data.datasets import load_dataset
-from deepsight.data.decode import decode, measure_range, scan
+from deepsight.data.folder.decode import decode, measure_range, scan
 
 RAMP = np.arange(256).reshape(16, 16)
 

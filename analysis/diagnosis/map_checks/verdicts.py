@@ -1,7 +1,7 @@
 """Is a map evidence? Every kind of map against maps that know nothing, with a verdict.
 
 A kind of map counts as evidence if it depends on the model's weights and beats each baseline
-(decision 0058). Its verdict is shown wherever the map is.
+(decision 0056). Its verdict is shown wherever the map is.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ The paper has it for ReLU; other activations are treated alike here: their own d
 the positive part of what comes back.
 
 The rule is applied to activation *functions* while a pass runs, not to modules: it reaches
-``F.relu`` as well as ``nn.ReLU``, and there is nothing in the model to restore (decision 0057).
+``F.relu`` as well as ``nn.ReLU``, and there is nothing in the model to restore (decision 0055).
 """
 
 from __future__ import annotations

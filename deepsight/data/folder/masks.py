@@ -1,6 +1,6 @@
 """Masks of objects for photographs: the alpha channel of a file, or a file of its own.
 
-A mask is brought to the image's place by the same steps as `deepsight.data.decode.decode`: upright,
+A mask is brought to its place by the steps of `deepsight.data.folder.decode.decode`: upright,
 central square, resized.
 """
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from deepsight.config import UserError
-from deepsight.data.decode import formats
+from deepsight.data.folder.decode import formats
 
 ALPHA_SUFFIXES = frozenset({".png", ".webp"})
 """Files whose transparency is taken for a mask."""

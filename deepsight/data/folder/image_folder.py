@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from deepsight.config import DataConfig, UserError
-from deepsight.data.decode import measure_range, readable, scan
-from deepsight.data.folder_files import (
+from deepsight.data.folder.decode import measure_range, readable, scan
+from deepsight.data.folder.files import (
     hidden_images_in,
     images_below,
     images_in,
@@ -24,7 +24,7 @@ from deepsight.data.folder_files import (
     is_image,
     walk,
 )
-from deepsight.data.folder_layout import LAYOUT, ClassFolder, Layout, read_layout, split_roles
+from deepsight.data.folder.layout import LAYOUT, ClassFolder, Layout, read_layout, split_roles
 from deepsight.data.raw import SPLITS, RawData
 from deepsight.data.split import MIN_PER_CLASS
 
@@ -131,7 +131,7 @@ def check_folder(config: DataConfig) -> None:
 
 
 def list_folder(config: DataConfig) -> Listing:
-    """Find all image files; `deepsight.data.folder_layout.read_layout` says what is a class.
+    """Find all image files; `deepsight.data.folder.layout.read_layout` says what is a class.
 
     Images may lie in deeper folders. Links are followed, loops end.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from deepsight.config import UserError
-from deepsight.data.folder_files import images_below, images_in, inodes, sub_folders
+from deepsight.data.folder.files import images_below, images_in, inodes, sub_folders
 
 LAYOUT = "Make one sub-folder for each class and put its images there."
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, features
 
-from deepsight.data.wide import FULL, ValueRange, may_be_wide, wide_pixels
+from deepsight.data.folder.wide import FULL, ValueRange, may_be_wide, wide_pixels
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from deepsight.config import UserError
-from deepsight.data.decode import SUFFIXES
+from deepsight.data.folder.decode import SUFFIXES
 
 SYSTEM_FOLDERS = frozenset(
     {
