@@ -155,7 +155,8 @@ for (const gallery of document.querySelectorAll(".gallery")) {
     for (const cell of table.tHead.rows[0].cells) cell.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
     const value = (row) => {
-      const text = row.cells[column].textContent;
+      const whole = row.cells[column].textContent;
+      const text = (/^-?[\d.]+(?= \[)/.exec(whole) || [whole])[0]; // without its interval
       return text !== "" && !Number.isNaN(Number(text)) ? Number(text) : text;
     };
     const order = (a, b) => {

@@ -269,6 +269,11 @@ def test_the_page_works_in_a_browser(odd):
         page.locator("#trial-table th", has_text="images").click()
         counts = [int(text) for text in column.all_inner_texts()]
         assert counts == sorted(counts)
+        page.locator("#trial-table th", has_text="overconfidence").click()
+        cells = page.locator("#trial-table tbody tr td:nth-child(9)").all_inner_texts()
+        gaps = [float(text.split(" ")[0]) for text in cells if " " in text]
+        assert gaps == sorted(gaps)
+        assert min(gaps) < 0 < len(gaps) - 2
         page.locator("#words").fill("小猫")
         assert page.locator("#counted").inner_text() == "1 of 7 classes"
         browser.close()
