@@ -126,7 +126,8 @@ UNITS = {
     "analysis.importance.indices": unit("analysis.statistics.intervals deepsight.notebook"),
     # a peer's view
     "analysis.importance.fanova": unit(
-        f"{STUDY} {NUMBERS} deepsight.optuna_distributions analysis.importance.indices", "optuna"
+        f"{STUDY} {NUMBERS} deepsight.optuna_distributions analysis.importance.indices",
+        "numpy optuna",
     ),
     "analysis.importance": unit(
         f"{STUDY} {NUMBERS} analysis.importance.indices analysis.importance.fanova",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 
+import numpy as np
+
 from analysis.importance.indices import PEER, TOO_FEW, Importance, Share
 from analysis.statistics.intervals import Interval
 from deepsight.optuna_distributions import to_distribution
@@ -54,17 +56,17 @@ def _shares(
 ) -> tuple[Share, ...]:
     import optuna
 
+    scores = np.array([study.score(record) for record in records], dtype=float)
+    values = np.round((scores - scores.mean()) / scores.std(), 9)  # the same forest in every unit
     distributions = {name: to_distribution(study.space[name]) for name in names}
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     finished = optuna.create_study(
         direction="maximize" if study.objective.maximizes else "minimize"
     )
-    for record in records:
+    for record, value in zip(records, values.tolist(), strict=True):
         params = {name: record.config[name] for name in names}
         finished.add_trial(
-            optuna.create_trial(
-                value=study.score(record), params=params, distributions=distributions
-            )
+            optuna.create_trial(value=value, params=params, distributions=distributions)
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

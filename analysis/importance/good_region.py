@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy.stats import qmc
 
 from analysis.importance.encoding import Array
-from analysis.importance.sobol import Indices, divisor
+from analysis.importance.sobol import ROUNDING, Indices, divisor
 from analysis.importance.surrogate import Surrogate
 
 QUANTILE = 0.75
@@ -38,7 +38,8 @@ def good_points(
     size = len(surrogate.encoding.names) + 1
     everywhere = qmc.Sobol(size, rng=seed).random(NUM_POINTS)
     predicted = _good_is_high(surrogate, everywhere)
-    threshold = np.quantile(predicted, QUANTILE)
+    rounding = ROUNDING * float(np.abs(predicted).max())
+    threshold = np.quantile(predicted, QUANTILE) - rounding  # the same points in every unit
     base = everywhere[predicted >= threshold]
     rng = np.random.default_rng(seed)
     others = []

@@ -11,7 +11,9 @@ from analysis.importance.encoding import Array
 
 EDGE = 0.01
 """By which 0 and 1 are moved outwards, so that a share of 0 or 1 has a logit."""
-
+DIGITS = 9
+"""Decimals of a target: what rounding does to scores in another unit is cut off, so that chains of
+kernels, which amplify it, are the same in every unit."""
 SHARES = frozenset({"accuracy", "acc", "f1", "recall", "precision", "auc", "auroc"})
 """Last words of the names of metrics that are shares, of images for example."""
 
@@ -32,17 +34,13 @@ class Scale:
     @staticmethod
     def of(scores: Array, link: str) -> Scale:
         """The scale on which `scores` have mean 0 and variance 1."""
-        values = Scale(link, 0.0, 1.0).targets(scores)
+        values = _linked(scores, link)
         return Scale(link, float(values.mean()), float(values.std()) or 1.0)
 
     def targets(self, scores: Array) -> Array:
         """Standardised."""
-        values = scores
-        if self.link == "log":
-            values = np.log(scores)
-        elif self.link == "logit":
-            values = np.log((scores + EDGE) / (1 + EDGE - scores))
-        return np.asarray((values - self.centre) / self.spread)
+        values = _linked(scores, self.link)
+        return np.round((values - self.centre) / self.spread, DIGITS)
 
     def scores(self, targets: Array) -> Array:
         """In the metric's unit."""
@@ -63,6 +61,14 @@ class Scale:
             scores = self.scores(targets)
             slopes += np.log((1 + 2 * EDGE) / ((scores + EDGE) * (1 + EDGE - scores)))
         return slopes
+
+
+def _linked(scores: Array, link: str) -> Array:
+    if link == "log":
+        return np.asarray(np.log(scores))
+    if link == "logit":
+        return np.asarray(np.log((scores + EDGE) / (1 + EDGE - scores)))
+    return scores
 
 
 def is_share(metric: str) -> bool:
