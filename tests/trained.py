@@ -47,7 +47,8 @@ def train_study(directory: Path, trials: list[dict], fixed: dict, epochs: int = 
             name = f"t{number:04d}"
             folder = writer.trial_directory(name)
             writer.started(name, {"optim.lr": config["optim.lr"]}, False, budget)
-            spec = TrialSpec(name, str(folder), config, "", 0, budget)
+            pack = header["data"]["packs"][config["data.name"]]
+            spec = TrialSpec(name, str(folder), config, "", 0, budget, **pack)
             for step in itertools.islice(run_trial(spec), budget):
                 writer.result(name, json.loads(step["row"]))
             writer.ended(name, "completed" if budget == epochs else "stopped")

@@ -20,7 +20,7 @@ from analysis.importance.indices import Obstacle
 from analysis.importance.sobol import Indices
 from analysis.importance.surrogate import NoSurrogate, fit_surrogate
 from analysis.statistics.intervals import Interval
-from deepsight.space import choice, uniform, when
+from deepsight.space import INACTIVE, choice, uniform, when
 from tests.analysis.random_studies import METRIC, make_study, study_of
 
 SPACE = {
@@ -35,7 +35,7 @@ SPACE = {
 def score(config, share):
     """The end is `main`'s; `early` rules the first epochs and has no part in the end."""
     final = 0.8 - 1.2 * (config["main"] - 0.4) ** 2 - 0.1 * (config["kind"] == "b")
-    if config["only_a"] is not None:
+    if config["only_a"] is not INACTIVE:
         final -= 0.1 * config["only_a"]
     return final * (1 - (1 - share) * (0.2 + 0.8 * config["early"]))
 
