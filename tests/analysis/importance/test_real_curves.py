@@ -8,6 +8,7 @@ from benchmarks.real_curves.importance import make_study, score
 from benchmarks.real_curves.simulator import measure
 from benchmarks.real_curves.table import load_table
 from benchmarks.real_curves.truth import load_truth
+from deepsight.space import to_stored
 
 TABLE, SEEDS = "cnn_digits", 10
 
@@ -48,6 +49,6 @@ def test_the_tables_are_what_their_recipes_say():
         table, recipe = load_table(name), RECIPES[name]
         assert (dict(table.space), table.epochs) == (dict(recipe.space), recipe.epochs)
         assert len(table.configs) == len(table.scores) == len(table.seconds) == recipe.configs
-        assert table.configs[7] == config_of(name, 7)
+        assert to_stored(table.configs[7]) == config_of(name, 7)
         assert all(len(curve) <= table.epochs for curve in table.scores)
         assert set(load_truth(name).total) == set(table.space)
