@@ -169,11 +169,17 @@ def _cut(raw: RawData, keep: NDArray[np.bool_], config: DataConfig, who: str) ->
     scores = _scores(raw, config.split_seed)
     labels = np.asarray(raw.labels)
     for label, class_name in enumerate(raw.classes):
-        rows = np.flatnonzero(keep & (labels == label) & (given == "train"))
-        if shares and len(rows) < MIN_PER_CLASS:
+        of_class = (labels == label) & (given == "train")
+        rows = np.flatnonzero(keep & of_class)
+        lost = int(of_class.sum()) - len(rows)
+        if len(rows) < MIN_PER_CLASS if shares else lost and not len(rows):
             raise UserError(
-                f"class {class_name!r} of {who} has {len(rows)} usable images.",
-                f"Every class needs at least {MIN_PER_CLASS}: add some or remove the class.",
+                f"class {class_name!r} of {who} has {len(rows)} usable images to train on"
+                + f"; {lost} are copies of others, in a split or another class." * bool(lost)
+                + "." * (not lost),
+                f"Every class needs at least {MIN_PER_CLASS}: add some, remove the class"
+                + ", or take the images of val and test out of train." * bool(lost)
+                + "." * (not lost),
             )
         rows = rows[np.argsort(scores[rows], kind="stable")]
         start = 0

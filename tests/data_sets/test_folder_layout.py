@@ -3,6 +3,8 @@
 A layout is written as paths of folders; each gets six images. A blank name is an empty folder.
 """
 
+import unicodedata
+
 import pytest
 
 from deepsight.config import DataConfig, UserError
@@ -177,3 +179,26 @@ def test_links_that_lead_back_end(tmp_path, folder):
 )
 def test_roles_by_name(names, roles):
     assert split_roles(names.split()) == roles
+
+
+def test_a_name_is_one_class_however_its_accents_are_encoded(tmp_path, folder, caplog):
+    whole, apart = (unicodedata.normalize(form, "Käfer") for form in ("NFC", "NFD"))
+    assert read(folder(f"{whole} dog {apart}")) == (f"{whole} dog", {"": 12})
+    (tmp_path / "splits").mkdir()
+    folder(f"splits/train/{whole} splits/train/dog splits/val/{apart} splits/val/dog")
+    splits = DataConfig(name=f"folder:{tmp_path / 'splits'}", image_size=8)
+    assert read(splits) == (f"{whole} dog", {"train": 6, "val": 6})
+
+
+def test_classes_that_differ_only_in_case_are_said(folder, caplog):
+    load_dataset(folder("Cat cat dog A a"))
+    assert "the classes Cat and cat differ only in case" in caplog.text
+    assert "A and a" not in caplog.text  # letters of a hand
+
+
+def test_a_link_to_a_class_that_is_not_there_is_refused(tmp_path, folder):
+    config = folder("cat dog")
+    (tmp_path / "bird").symlink_to(tmp_path / "unmounted")
+    for find in (check_source, load_dataset):
+        with pytest.raises(UserError, match="bird is a link to .*unmounted, which is not there"):
+            find(config)

@@ -67,6 +67,14 @@ def test_a_class_that_is_too_small_is_named_with_its_count():
     assert "5" in caught.value.remedy
 
 
+def test_a_train_split_of_copies_is_told_as_such():
+    raw = noise(np.repeat([0, 1, 0, 1], 10), ["cat", "dog"], split=np.repeat(["train", "val"], 20))
+    raw.images[20:] = raw.images[:20]
+    with pytest.raises(UserError, match=r"0 usable images to train on; 10 are copies") as caught:
+        plan(raw)
+    assert "take the images of val and test out of train" in caught.value.remedy
+
+
 def test_fractions_that_leave_nothing_are_refused():
     with pytest.raises(UserError, match="nothing"):
         plan(noise(np.repeat([0, 1], 20)), val_fraction=0.5, test_fraction=0.5)

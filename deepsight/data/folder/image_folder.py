@@ -24,7 +24,14 @@ from deepsight.data.folder.files import (
     is_image,
     walk,
 )
-from deepsight.data.folder.layout import LAYOUT, ClassFolder, Layout, read_layout, split_roles
+from deepsight.data.folder.layout import (
+    LAYOUT,
+    ClassFolder,
+    Layout,
+    alike_names,
+    read_layout,
+    split_roles,
+)
 from deepsight.data.raw import SPLITS, RawData
 from deepsight.data.split import MIN_PER_CLASS
 
@@ -265,6 +272,8 @@ def _report_listing(listing: Listing) -> None:
     for name, role in zip(listing.classes, split_roles(listing.classes), strict=True):
         if role:
             logger.warning("%s: the folder %s is taken for a class", listing.inner, name)
+    for names in alike_names(listing.classes):
+        logger.warning("%s: the classes %s differ only in case", listing.inner, " and ".join(names))
     if listing.unread:
         named = ", ".join(f"{num} {suffix}" for suffix, num in sorted(listing.unread.items()))
         remedy = _unread_remedy(listing.unread)

@@ -7,6 +7,7 @@ be read in two ways is refused with both: a split that is learnt as a class look
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,14 @@ from pathlib import Path
 from typing import NoReturn
 
 from deepsight.config import UserError
-from deepsight.data.folder.files import images_below, images_in, inodes, sub_folders
+from deepsight.data.folder.files import (
+    images_below,
+    images_in,
+    inodes,
+    is_image,
+    is_system,
+    sub_folders,
+)
 
 LAYOUT = "Make one sub-folder for each class and put its images there."
 
@@ -44,6 +52,7 @@ class ClassFolder:
     """A folder whose files belong to one class, and to one split where the layout says so."""
 
     name: str
+    """Of the class; one name for all ways to encode it (`class_name`)."""
     split: str
     """"train", "val" or "test"; "" if the layout names none."""
     path: Path
@@ -74,13 +83,46 @@ def read_layout(root: Path) -> Layout:
         UserError: If a folder cannot be read, or can be read in two ways.
     """
     inner = _innermost(root)
-    folders = sub_folders(inner)
+    folders = _class_folders(inner)
     roles = split_roles([folder.name for folder in folders])
     splits = {folder: role for folder, role in zip(folders, roles, strict=True) if role}
     if splits and not any(_has_images(f, inner) for f in folders if f not in splits):
         return _read_splits(inner, splits)  # beside them, at most annotations and the like
     _require_classes(inner, folders, roles)
-    return Layout(inner, tuple(ClassFolder(f.name, "", f) for f in folders), above=(inner,))
+    return Layout(inner, tuple(ClassFolder(class_name(f), "", f) for f in folders), above=(inner,))
+
+
+def class_name(folder: Path) -> str:
+    """The class that a folder is for: its name in Unicode's form C.
+
+    Macs and archives made on them spell "ä" as two characters; it is the same class.
+    """
+    return unicodedata.normalize("NFC", folder.name)
+
+
+def alike_names(classes: Sequence[str]) -> list[list[str]]:
+    """Groups of classes whose names differ only in case; letters, as "a" and "A", do not count."""
+    groups: dict[str, list[str]] = {}
+    for name in classes:
+        groups.setdefault(name.casefold(), []).append(name)
+    return [names for names in groups.values() if len(names) > 1 and len(names[0]) > 1]
+
+
+def _class_folders(folder: Path) -> list[Path]:
+    """The folders in `folder` that are classes or splits.
+
+    Raises:
+        UserError: If a link among them leads nowhere: a class would be missing without a word.
+    """
+    for path in sorted(folder.iterdir()):
+        if path.is_symlink() and not path.exists() and not is_system(path.name):
+            if is_image(path):
+                continue
+            raise UserError(
+                f"{path} is a link to {path.readlink()}, which is not there.",
+                "Mount or restore what it links to, or remove the link.",
+            )
+    return sub_folders(folder)
 
 
 def _has_images(folder: Path, root: Path) -> bool:
@@ -147,7 +189,7 @@ def _innermost(folder: Path, known: frozenset[str] = frozenset()) -> Path:
     """
     for _ in range(_MAX_NESTED):
         inner = sub_folders(folder)
-        if len(inner) != 1 or inner[0].name in known or next(images_in(folder), None):
+        if len(inner) != 1 or class_name(inner[0]) in known or next(images_in(folder), None):
             return folder
         (only,) = inner
         nested = sub_folders(only) and not next(images_in(only), None)
@@ -171,14 +213,14 @@ def _read_splits(root: Path, roles: dict[Path, str]) -> Layout:
         _refuse(root, f"{shown} look like splits, but not like one train, val and test", _ONE_SPLIT)
     train = next(folder for folder, role in parts if role == "train")
     inner = _innermost(train)
-    classes = sub_folders(inner)
+    classes = _class_folders(inner)
     inner_roles = split_roles([c.name for c in classes])
     if not classes or all(inner_roles):
         within = f"; {train.name} holds {_shown(classes)}" if classes else ""
         _refuse(root, f"{shown} look like splits, but hold no folders of classes{within}", _FLAT)
     _require_classes(inner, classes, inner_roles)
-    known = frozenset(c.name for c in classes)
-    found = [ClassFolder(c.name, "train", c) for c in classes]
+    known = frozenset(class_name(c) for c in classes)
+    found = [ClassFolder(class_name(c), "train", c) for c in classes]
     unlabelled = [folder for folder, role in roles.items() if role == "unlabelled"]
     above = [root, train, inner]
     for folder, role in parts:
@@ -193,21 +235,21 @@ def _read_splits(root: Path, roles: dict[Path, str]) -> Layout:
 def _held_out(folder: Path, role: str, known: frozenset[str], train: str) -> list[ClassFolder]:
     """The classes of a val or test folder; none if its images have no class."""
     inner = _innermost(folder, known)
-    classes = sub_folders(inner)
-    strange = [c for c in classes if c.name not in known]
+    classes = _class_folders(inner)
+    strange = [c for c in classes if class_name(c) not in known]
     if strange:
         raise UserError(
             f"{inner} holds {_shown(strange)}, which {train} does not.",
             f"Make the classes of {folder.name} those of {train}; move images without a class "
             "out of it, or into a folder called unlabelled.",
         )
-    missing = sorted(known - {c.name for c in classes})
+    missing = sorted(known - {class_name(c) for c in classes})
     if classes and missing:
         raise UserError(
             f"{inner} has no folder {_shown(missing)}, which {train} has.",
             f"Add images of it, or remove {folder.name}: {role} is then cut from {train}.",
         )
-    return [ClassFolder(c.name, role, c) for c in classes]
+    return [ClassFolder(class_name(c), role, c) for c in classes]
 
 
 _ONE_SPLIT = (
