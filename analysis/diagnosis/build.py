@@ -12,13 +12,14 @@ from analysis.diagnosis.evaluation import evaluate, open_data
 from analysis.diagnosis.groups import Groups, default_groups, group_labels
 from analysis.diagnosis.map_results import MapResults, compute_map_results
 from analysis.diagnosis.page.map_section import map_sections, plan_map_drawings
-from analysis.diagnosis.page.pictures import plan_drawings, write_drawings
+from analysis.diagnosis.page.pictures import Drawing, plan_drawings, write_drawings
 from analysis.diagnosis.page.sections import (
     Drawings,
     diagnosis_document,
     per_class_document,
     summary_text,
 )
+from analysis.diagnosis.page.sheet_figure import SheetMaps
 from analysis.diagnosis.page.tables import numbers_of_classes
 from analysis.diagnosis.progress import Progress, silent
 from analysis.diagnosis.results import Results, compute_results
@@ -75,26 +76,35 @@ def make_diagnosis(
     directory = diagnosis_directory(model, split)
     evaluation, images = evaluate(model, dataset, split, directory, progress)
     results = compute_results(model, evaluation, chosen)
-    found = _map_results(results, images, layer, progress)
+    found = _map_results(results, images, layer, progress, directory)
     try:
         _remove_stale(directory, results, chosen, layer)
-        drawings = plan_drawings(results, images.images)
-        if isinstance(found, MapResults):
-            drawings += plan_map_drawings(results, found, images.images)
+        drawings = _plan(results, found, images)
         write_drawings(drawings, directory, progress)
         return write_pages(results, {d.name: d for d in drawings}, directory, found)
     except OSError as error:
         raise storage_error(directory, error) from error
 
 
+def _plan(results: Results, found: MapResults | str, images: Split) -> list[Drawing]:
+    """All figures."""
+    if isinstance(found, str):
+        return plan_drawings(results, images.images)
+    looks = SheetMaps(found.maps, found.grad_cam_verdict)
+    drawings = plan_drawings(results, images.images, looks)
+    return drawings + plan_map_drawings(results, found, images.images)
+
+
 def _map_results(
-    results: Results, images: Split, layer: str, progress: Progress
+    results: Results, images: Split, layer: str, progress: Progress, directory: Path
 ) -> MapResults | str:
     """The maps, or why there are none."""
     if not len(results.evaluation):
         return f"No image of the {results.split} split."
     try:
-        return compute_map_results(results.model, results.evaluation, images, layer, progress)
+        return compute_map_results(
+            results.model, results.evaluation, images, layer, progress, directory
+        )
     except UserError as error:
         if layer:
             raise

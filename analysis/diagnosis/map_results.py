@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from analysis.diagnosis.evaluation import Evaluation
 from analysis.diagnosis.map_checks.baselines import GRAD_CAM, GUIDED
@@ -21,14 +26,18 @@ from analysis.diagnosis.maps.guided_backprop import (
     neuron_gradients,
     output_gradients,
 )
-from analysis.diagnosis.maps.layers import choose_layer, deepest_convolution
+from analysis.diagnosis.maps.layers import Layer, choose_layer, deepest_convolution
 from analysis.diagnosis.maps.passes import Floats, Labels
 from analysis.diagnosis.maps.samples import choose_samples
 from analysis.diagnosis.progress import Progress
+from analysis.diagnosis.stored import kept_or_computed
 from deepsight.data.datasets import Split
 from deepsight.trained_model import TrainedModel
 
-MAPS, CHECKS, INTERVENTIONS = "maps", "checks", "interventions"
+MAPS, CHECKS, INTERVENTIONS = "maps", "map_checks", "interventions"
+"""Names of the files that hold them."""
+
+T = TypeVar("T")
 
 MAX_PIXELS = 2000 * 32 * 32
 MIN_IMAGES = 200
@@ -71,9 +80,14 @@ class MapResults:
 
 
 def compute_map_results(
-    model: TrainedModel, evaluation: Evaluation, images: Split, layer: str, progress: Progress
+    model: TrainedModel,
+    evaluation: Evaluation,
+    images: Split,
+    layer: str,
+    progress: Progress,
+    directory: Path | None = None,
 ) -> MapResults:
-    """Map, measure and check.
+    """Map, measure and check; each part is kept as soon as it is there, and used again.
 
     Args:
         model: Left as found.
@@ -81,50 +95,108 @@ def compute_map_results(
         images: The split.
         layer: A module's name; empty for the default.
         progress: Is told how far it is.
+        directory: Where ``maps.npz``, ``map_checks.npz`` and ``interventions.npz`` are or will be;
+            None keeps nothing.
 
     Raises:
         UserError: If the model has no layer that can be mapped, or not this one.
     """
     module, size = model.module, model.input_size
     chosen = choose_layer(module, size, layer)
-    inputs = model.preprocess(np.asarray(images.images)).cpu()
     masks = None if images.masks is None else fit_masks(images.masks, size)
     labels, predicted = evaluation.labels, evaluation.predicted
     samples = choose_samples(labels, predicted, evaluation.confidence)
-    shown = inputs[torch.from_numpy(samples)]
-    for step in progress((MAPS, CHECKS, INTERVENTIONS), "looking"):
-        if step == MAPS:
-            maps = class_maps(module, inputs, labels, chosen, predicted)
-            neurons = neuron_gradients(module, inputs, deepest_convolution(module, size))
-        elif step == CHECKS:
-            checks = compute_map_checks(module, inputs, predicted, chosen)
-        else:
-            changed = _intervene(module, inputs, labels, masks, len(evaluation.classes))
+    inputs = _Inputs(model, images)
+    made_from = _made_from(evaluation, str(chosen), masks)
+
+    def part(name: str, compute: Callable[[], T]) -> T:
+        if directory is None:
+            return compute()
+        return kept_or_computed(directory / f"{name}.npz", made_from, compute)
+
+    maps, gradients, neurons, features = part(
+        MAPS, lambda: _maps(module, inputs.tensor, evaluation, chosen, samples, progress)
+    )
     return MapResults(
         maps=maps,
         attention=compute_attention(maps, masks, size),
-        checks=checks,
-        interventions=changed,
+        checks=part(
+            CHECKS,
+            lambda: compute_map_checks(module, inputs.tensor, predicted, chosen, progress=progress),
+        ),
+        interventions=part(
+            INTERVENTIONS, lambda: _intervene(module, inputs.tensor, evaluation, masks, progress)
+        ),
         samples=samples,
-        sample_gradients=output_gradients(module, shown, predicted[samples]),
+        sample_gradients=gradients,
         neurons=neurons,
-        features=first_layer_maps(module, shown[:3]),
+        features=features,
     )
 
 
-def _intervene(
-    module: torch.nn.Module,
+class _Inputs:
+    """The split as the network sees it, made when somebody asks: kept results need none."""
+
+    def __init__(self, model: TrainedModel, images: Split) -> None:
+        self._model, self._images = model, images
+
+    @cached_property
+    def tensor(self) -> Tensor:
+        return self._model.preprocess(np.asarray(self._images.images)).cpu()
+
+
+def _made_from(
+    evaluation: Evaluation, layer: str, masks: NDArray[np.uint8] | None
+) -> dict[str, object]:
+    """All that maps, checks and interventions depend on."""
+    code = hashlib.sha256()
+    here = Path(__file__).parent
+    for file in sorted([*here.glob("maps/*.py"), *here.glob("map_checks/*.py"), Path(__file__)]):
+        code.update(file.read_bytes())
+    return {
+        "checkpoint": evaluation.sha256,
+        "data": evaluation.fingerprint,
+        "split": evaluation.split,
+        "layer": layer,
+        "masks": None if masks is None else hashlib.sha256(masks.tobytes()).hexdigest(),
+        "code": code.hexdigest(),
+    }
+
+
+def _maps(
+    module: nn.Module,
     inputs: Tensor,
-    labels: Labels,
+    evaluation: Evaluation,
+    layer: Layer,
+    samples: Labels,
+    progress: Progress,
+) -> tuple[ClassMaps, Floats, NeuronGradients, FeatureMaps]:
+    labels, predicted = evaluation.labels, evaluation.predicted
+    shown = inputs[torch.from_numpy(samples)]
+    maps = class_maps(module, inputs, labels, layer, predicted, progress)
+    neurons = neuron_gradients(module, inputs, deepest_convolution(module, inputs.shape[2]))
+    gradients = output_gradients(module, shown, predicted[samples])
+    return maps, gradients, neurons, first_layer_maps(module, shown[:3])
+
+
+def _intervene(
+    module: nn.Module,
+    inputs: Tensor,
+    evaluation: Evaluation,
     masks: NDArray[np.uint8] | None,
-    num_classes: int,
+    progress: Progress,
 ) -> Interventions:
     """On all images, or a random choice where they are many."""
     most = max(MIN_IMAGES, MAX_PIXELS // (inputs.shape[2] * inputs.shape[3]))
     rows = np.sort(np.random.default_rng(0).permutation(len(inputs))[:most])
     some = None if masks is None else masks[rows]
     return compute_interventions(
-        module, inputs[torch.from_numpy(rows)], labels[rows], some, num_classes
+        module,
+        inputs[torch.from_numpy(rows)],
+        evaluation.labels[rows],
+        some,
+        len(evaluation.classes),
+        progress=progress,
     )
 
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from analysis.diagnosis.map_checks.imputation import blurred, fill_from_around
 from analysis.diagnosis.maps.passes import Bools, Floats, Labels, batch_slices, predicted_classes
+from analysis.diagnosis.progress import Progress, silent
 from analysis.statistics.intervals import LEVEL, Interval
 
 CORNER, BORDER = 1 / 4, 1 / 8
@@ -104,6 +105,7 @@ def compute_interventions(
     masks: NDArray[np.uint8] | None,
     num_classes: int,
     seed: int = 0,
+    progress: Progress = silent,
 ) -> Interventions:
     """Change the images in every way that the data allow, and classify them again.
 
@@ -115,6 +117,7 @@ def compute_interventions(
             one without a mask. None: no masks.
         num_classes: Of the model.
         seed: Of which backgrounds go where, of directions and of the noise of filled pixels.
+        progress: Is told how far it is.
     """
     inputs, labels = inputs.float().cpu(), np.asarray(labels, np.int64)
     objects = torch.zeros(len(inputs), *inputs.shape[2:], dtype=torch.bool)
@@ -133,14 +136,16 @@ def compute_interventions(
     if masked.any():
         changes = _object_changes(inputs, objects, labels, masked, seed)
         plans = [(name, change, masked) for name, change in changes.items()] + plans
-    for name, change, who in plans:
+    for name, change, who in progress(plans, "changing images"):
         rows = np.flatnonzero(who)
         after = np.concatenate(
             [predicted_classes(model, change(rows[part])) for part in batch_slices(inputs)]
         )
         effects += _effects(name, labels[rows], before[rows], after, num_classes)
         examples[name] = change(shown).numpy()
-    occlusion = None if masked.any() else _occlude(model, inputs, labels, before, num_classes)
+    occlusion = None
+    if not masked.any():
+        occlusion = _occlude(model, inputs, labels, before, num_classes, progress)
     missing = "" if masked.any() else NO_MASKS
     return Interventions(effects, occlusion, examples, len(inputs), int(masked.sum()), missing)
 
@@ -268,20 +273,24 @@ def _erasures(inputs: Tensor) -> dict[str, Change]:
 
 
 def _occlude(
-    model: nn.Module, inputs: Tensor, labels: Labels, before: Labels, num_classes: int
+    model: nn.Module,
+    inputs: Tensor,
+    labels: Labels,
+    before: Labels,
+    num_classes: int,
+    progress: Progress,
 ) -> NDArray[np.float64]:
     """Change of the accuracy by class (all images last) when one cell of the grid is greyed."""
     mean = inputs.mean((0, 2, 3), keepdim=True)
     rows, columns = (np.linspace(0, n, GRID + 1).round().astype(int) for n in inputs.shape[2:])
     change = np.full((num_classes + 1, GRID, GRID), np.nan)
     right = before == labels
-    for i in range(GRID):
-        for j in range(GRID):
-            covered = inputs.clone()
-            cell = slice(rows[i], rows[i + 1]), slice(columns[j], columns[j + 1])
-            covered[:, :, cell[0], cell[1]] = mean
-            difference = (predicted_classes(model, covered) == labels).astype(float) - right
-            change[-1, i, j] = difference.mean()
-            for label in np.unique(labels):
-                change[label, i, j] = difference[labels == label].mean()
+    for i, j in progress(list(np.ndindex(GRID, GRID)), "covering images"):
+        covered = inputs.clone()
+        cell = slice(rows[i], rows[i + 1]), slice(columns[j], columns[j + 1])
+        covered[:, :, cell[0], cell[1]] = mean
+        difference = (predicted_classes(model, covered) == labels).astype(float) - right
+        change[-1, i, j] = difference.mean()
+        for label in np.unique(labels):
+            change[label, i, j] = difference[labels == label].mean()
     return change

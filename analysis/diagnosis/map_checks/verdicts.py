@@ -25,6 +25,7 @@ from analysis.diagnosis.map_checks.randomisation import randomise_cascading
 from analysis.diagnosis.maps.attention import mean_interval
 from analysis.diagnosis.maps.layers import Layer
 from analysis.diagnosis.maps.passes import Labels
+from analysis.diagnosis.progress import Progress, silent
 from analysis.statistics.intervals import Interval
 
 MAX_PIXELS = 200 * 32 * 32
@@ -105,6 +106,7 @@ def compute_map_checks(
     layer: Layer,
     methods: Mapping[str, MapMethod] | None = None,
     seed: int = 0,
+    progress: Progress = silent,
 ) -> MapChecks:
     """Check maps of the predicted class.
 
@@ -115,6 +117,7 @@ def compute_map_checks(
         layer: Whose cells all maps have.
         methods: The maps by name; without any, those of `explaining_methods`.
         seed: Of the choice of images, of the random map and of the randomisation.
+        progress: Is told how far it is.
     """
     chosen = choose_images(len(inputs), inputs.shape[2] * inputs.shape[3], seed)
     inputs, predictions = inputs[torch.from_numpy(chosen)].float().cpu(), predictions[chosen]
@@ -122,7 +125,7 @@ def compute_map_checks(
     baselines = baseline_methods(layer, seed)
     tested = {
         name: perturb(model, inputs, predictions, method(model, inputs, predictions), seed)
-        for name, method in (baselines | dict(methods)).items()
+        for name, method in progress(list((baselines | dict(methods)).items()), "checking maps")
     }
     comparisons = [
         Comparison(name, baseline, test, _gain(tested[name][test], tested[baseline][test], test))
@@ -132,7 +135,7 @@ def compute_map_checks(
     ]
     likeness = [
         Likeness(name, step.group, _over_images(step.spearman, -1), _over_images(step.ssim, -1))
-        for name, method in methods.items()
+        for name, method in progress(list(methods.items()), "maps of random models")
         for step in randomise_cascading(model, inputs, predictions, method, seed)
     ]
     curves = [

@@ -28,6 +28,7 @@ from analysis.diagnosis.maps.passes import (
     placed,
     predicted_classes,
 )
+from analysis.diagnosis.progress import Progress, silent
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no single truth value to compare by
@@ -78,7 +79,13 @@ class MeanMaps:
     counts: Labels
 
 
-def grad_cam(model: nn.Module, inputs: Tensor, targets: Labels, layer: Layer) -> Floats:
+def grad_cam(
+    model: nn.Module,
+    inputs: Tensor,
+    targets: Labels,
+    layer: Layer,
+    progress: Progress = silent,
+) -> Floats:
     """Grad-CAM with its sign.
 
     Args:
@@ -86,6 +93,7 @@ def grad_cam(model: nn.Module, inputs: Tensor, targets: Labels, layer: Layer) ->
         inputs: (N, 3, H, W) float, preprocessed.
         targets: (N,) classes whose logits are explained.
         layer: From `analysis.diagnosis.maps.layers.choose_layer`, at this image size.
+        progress: Is told how far it is.
 
     Returns:
         (N, rows, columns) float32, in logits.
@@ -96,7 +104,7 @@ def grad_cam(model: nn.Module, inputs: Tensor, targets: Labels, layer: Layer) ->
     explain = LayerGradCam(model, module)
     with left_as_found(model), torch.enable_grad(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="captum")
-        for part in batch_slices(inputs):
+        for part in progress(list(batch_slices(inputs)), f"maps of {len(inputs):,} images"):
             images = placed(inputs[part], device)
             maps = explain.attribute(images, target=wanted[part].to(device))
             parts.append(maps[:, 0].detach().cpu())
@@ -109,6 +117,7 @@ def class_maps(
     labels: Labels,
     layer: Layer,
     predictions: Labels | None = None,
+    progress: Progress = silent,
 ) -> ClassMaps:
     """Grad-CAM for the true and the predicted class of each image.
 
@@ -118,15 +127,17 @@ def class_maps(
         labels: (N,) true classes.
         layer: Whose cells are wanted.
         predictions: (N,) predicted classes where they are known; else they are computed.
+        progress: Is told how far it is.
     """
     labels = np.asarray(labels, np.int64)
     if predictions is None:
         predictions = predicted_classes(model, inputs)
-    predicted = grad_cam(model, inputs, predictions, layer)
+    predicted = grad_cam(model, inputs, predictions, layer, progress)
     true = predicted.copy()
     wrong = np.flatnonzero(labels != predictions)
     if len(wrong):
-        true[wrong] = grad_cam(model, inputs[torch.from_numpy(wrong)], labels[wrong], layer)
+        errors = inputs[torch.from_numpy(wrong)]
+        true[wrong] = grad_cam(model, errors, labels[wrong], layer, progress)
     return ClassMaps(layer, labels, predictions, true, predicted)
 
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from analysis.diagnosis.names import file_stem, in_sentence
 from analysis.diagnosis.page import figures, sheets
+from analysis.diagnosis.page.sheet_figure import SheetMaps, draw_sheet
 from analysis.diagnosis.progress import Progress
 from analysis.diagnosis.results import Results
 from analysis.figures.style import style
@@ -38,14 +39,21 @@ class Drawing:
         return Picture(self.name, None, self.alt, caption=self.caption)
 
 
-def plan_drawings(results: Results, images: npt.NDArray[np.uint8]) -> list[Drawing]:
+def plan_drawings(
+    results: Results, images: npt.NDArray[np.uint8], looks: SheetMaps | None = None
+) -> list[Drawing]:
     """All figures that these results have, in the order in which they are drawn.
 
     Args:
         results: What they show.
         images: (N, H, W, 3) uint8, the split.
+        looks: The maps of its images; None where there are none.
     """
-    return [*_numbers(results), *_pair_sheets(results, images), *_class_sheets(results, images)]
+    return [
+        *_numbers(results),
+        *_pair_sheets(results, images, looks),
+        *_class_sheets(results, images, looks),
+    ]
 
 
 def write_drawing(drawing: Drawing, directory: Path) -> Path:
@@ -118,7 +126,9 @@ def _numbers(results: Results) -> list[Drawing]:
     return found
 
 
-def _pair_sheets(results: Results, images: npt.NDArray[np.uint8]) -> list[Drawing]:
+def _pair_sheets(
+    results: Results, images: npt.NDArray[np.uint8], looks: SheetMaps | None
+) -> list[Drawing]:
     found = []
     classes, names = results.evaluation.classes, results.names
     for rank, pair in enumerate(results.scores.pairs[: sheets.SHOWN_PAIRS], start=1):
@@ -127,7 +137,7 @@ def _pair_sheets(results: Results, images: npt.NDArray[np.uint8]) -> list[Drawin
         found.append(
             Drawing(
                 f"confused_pair_{rank}_{first}_{second}",
-                lambda rows=rows: sheets.draw_sheet(rows, results.evaluation, images, names),  # type: ignore[misc]
+                lambda rows=rows: draw_sheet(rows, results.evaluation, images, names, looks),  # type: ignore[misc]
                 "Images that are taken for the other class of the pair",
                 f"{count(pair.count, 'error')} in {count(pair.num_images, 'image')} of both "
                 "classes; the most confident errors of either direction.",
@@ -137,7 +147,9 @@ def _pair_sheets(results: Results, images: npt.NDArray[np.uint8]) -> list[Drawin
     return found
 
 
-def _class_sheets(results: Results, images: npt.NDArray[np.uint8]) -> list[Drawing]:
+def _class_sheets(
+    results: Results, images: npt.NDArray[np.uint8], looks: SheetMaps | None
+) -> list[Drawing]:
     found = []
     evaluation, names = results.evaluation, results.names
     for label, name in enumerate(evaluation.classes):
@@ -146,7 +158,7 @@ def _class_sheets(results: Results, images: npt.NDArray[np.uint8]) -> list[Drawi
         found.append(
             Drawing(
                 f"worst_predictions/class_{file_stem(label, evaluation.classes)}",
-                lambda rows=rows: sheets.draw_sheet(rows, evaluation, images, names),  # type: ignore[misc]
+                lambda rows=rows: draw_sheet(rows, evaluation, images, names, looks),  # type: ignore[misc]
                 "The worst and the best predictions of one class",
                 f"{scores.num_hits} of {count(scores.num_images, 'image')} recognised.",
                 in_sentence(name),

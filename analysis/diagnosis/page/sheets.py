@@ -1,4 +1,4 @@
-"""Sheets of images: the worst predictions of each class, and the pairs that are confused most."""
+"""What stands on sheets: the worst predictions of each class, and the most confused pairs."""
 
 from __future__ import annotations
 
@@ -7,17 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from analysis.diagnosis.class_scores import ConfusedPair
 from analysis.diagnosis.evaluation import Evaluation
-from analysis.diagnosis.names import figure_text
-from analysis.figures.style import GREEN, ORANGE, new_figure
-from analysis.page.formatting import shorten
 
 PER_ROW = 5
-LONGEST_ID = 24
 SHOWN_PAIRS = 5
 """Pairs that have a sheet."""
 
@@ -88,60 +82,3 @@ def pair_rows(evaluation: Evaluation, pair: ConfusedPair, names: Sequence[str]) 
         title = f"{names[true]} taken for {names[predicted]}: {count} of {total}"
         rows.append(Row(title, confusions(evaluation, true, predicted), "none"))
     return rows
-
-
-def draw_sheet(
-    rows: Sequence[Row],
-    evaluation: Evaluation,
-    images: npt.NDArray[np.uint8],
-    names: Sequence[str],
-) -> Figure:
-    """Images with what was predicted, a frame that says hit or error, and the image's id.
-
-    Args:
-        rows: What is shown.
-        evaluation: The model's answers.
-        images: (N, H, W, 3) uint8, the split.
-        names: What figures call the classes.
-    """
-    figure = new_figure(7.2, 2.05 * len(rows))
-    parts = figure.subfigures(len(rows), 1, squeeze=False)
-    for row, part in zip(rows, parts[:, 0], strict=True):
-        part.suptitle(row.title, fontsize=9.5, x=0.01, ha="left")
-        cells = part.subplots(1, PER_ROW, squeeze=False)[0]
-        for axes in cells:
-            axes.set_axis_off()
-        if not len(row.positions):
-            cells[0].text(0.0, 0.5, row.empty, fontsize=9, color="#56606b", clip_on=False)
-        for axes, position in zip(cells, row.positions, strict=False):
-            _draw_image(axes, int(position), evaluation, images, names)
-    return figure
-
-
-def _draw_image(
-    axes: Axes,
-    position: int,
-    evaluation: Evaluation,
-    images: npt.NDArray[np.uint8],
-    names: Sequence[str],
-) -> None:
-    hit = bool(evaluation.hits[position])
-    image = np.asarray(images[position])
-    # small images keep their pixels: nothing is shown that the data do not hold
-    axes.imshow(image, interpolation="nearest" if len(image) < 128 else "antialiased")
-    axes.set_axis_on()
-    axes.set(xticks=[], yticks=[])
-    for spine in axes.spines.values():
-        spine.set(visible=True, color=GREEN if hit else ORANGE, linewidth=2.2)
-    said = names[evaluation.predicted[position]]
-    confidence = 100 * evaluation.confidence[position]
-    axes.set_title(
-        f"{shorten(said, 14)} {confidence:.0f} %",
-        fontsize=8.5,
-        color=GREEN if hit else ORANGE,
-        pad=3,
-    )
-    name = str(evaluation.ids[position])
-    ending = name if len(name) <= LONGEST_ID else "…" + name[1 - LONGEST_ID :]
-    shown = figure_text(ending, f"image {position}", LONGEST_ID)
-    axes.set_xlabel(shown, fontsize=6.5, labelpad=2)

@@ -1,0 +1,130 @@
+"""Results on disk: dataclasses of numbers, texts and arrays, kept while what they came from stays.
+
+A file is an archive of arrays and one JSON text that says where they belong; nothing is unpickled.
+What may be read is a table of classes: a file cannot name another.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from analysis.diagnosis.map_checks import interventions, verdicts
+from analysis.diagnosis.maps import attention, feature_maps, grad_cam, guided_backprop, layers
+from analysis.statistics.intervals import Interval
+from deepsight.run_store import storage_error
+
+logger = logging.getLogger(__name__)
+
+KNOWN = {
+    known.__name__: known
+    for known in (
+        Interval,
+        layers.Layer,
+        grad_cam.ClassMaps,
+        guided_backprop.NeuronGradients,
+        feature_maps.FeatureMaps,
+        attention.Attention,
+        attention.AttentionRow,
+        interventions.InterventionEffect,
+        interventions.Interventions,
+        verdicts.CheckCurve,
+        verdicts.Comparison,
+        verdicts.Likeness,
+        verdicts.Verdict,
+        verdicts.MapChecks,
+    )
+}
+"""Classes that a file may hold, by name."""
+
+KIND = "kind"
+T = TypeVar("T")
+
+
+def kept_or_computed(path: Path, made_from: Mapping[str, object], compute: Callable[[], T]) -> T:
+    """What `path` holds if it was made from the same; else what `compute` returns, written there.
+
+    Args:
+        path: An archive; replaced whole. Its folder exists.
+        made_from: All that the result depends on, as JSON holds it.
+        compute: Returns dataclasses of `KNOWN`, arrays, numbers, texts, and lists, tuples and
+            dictionaries of these.
+
+    Raises:
+        StorageError: If the disk does not let us write.
+    """
+    asked = json.loads(json.dumps(made_from))
+    kept = _read(path, asked)
+    if kept is not None:
+        return kept[0]  # type: ignore[no-any-return]
+    made = compute()
+    try:
+        _write(path, asked, made)
+    except OSError as error:
+        raise storage_error(path, error) from error
+    return made
+
+
+def _read(path: Path, asked: object) -> tuple[Any] | None:
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            about = json.loads(str(stored["about"]))
+            if about["made_from"] != asked:
+                return None
+            return (_decode(about["value"], stored),)
+    except Exception as error:  # a torn archive raises many kinds, from zipfile's to KeyError
+        logger.warning("%s is damaged and made again: %s", path, error)
+        return None
+
+
+def _write(path: Path, made_from: object, value: object) -> None:
+    arrays: dict[str, Any] = {}
+    about = {"made_from": made_from, "value": _encode(value, arrays)}
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.npz")
+    try:
+        np.savez(temporary, about=np.array(json.dumps(about)), **arrays)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _encode(value: Any, arrays: dict[str, Any]) -> Any:
+    if isinstance(value, np.ndarray):
+        name = f"array_{len(arrays)}"
+        arrays[name] = value
+        return {KIND: "array", "name": name}
+    if isinstance(value, Mapping):
+        return {KIND: "dict", "items": [[k, _encode(v, arrays)] for k, v in value.items()]}
+    if isinstance(value, list | tuple):
+        items = [_encode(item, arrays) for item in value]
+        return {KIND: type(value).__name__, "items": items}
+    if type(value).__name__ in KNOWN:
+        fields = {
+            f.name: _encode(getattr(value, f.name), arrays) for f in dataclasses.fields(value)
+        }
+        return {KIND: type(value).__name__, "fields": fields}
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _decode(value: Any, arrays: Mapping[str, Any]) -> Any:
+    if not isinstance(value, dict):
+        return value
+    kind = value[KIND]
+    if kind == "array":
+        return arrays[value["name"]]
+    if kind == "dict":
+        return {k: _decode(v, arrays) for k, v in value["items"]}
+    if kind in ("list", "tuple"):
+        items = [_decode(item, arrays) for item in value["items"]]
+        return items if kind == "list" else tuple(items)
+    fields = {k: _decode(v, arrays) for k, v in value["fields"].items()}
+    return KNOWN[kind](**fields)

@@ -1,0 +1,109 @@
+"""Maps, checks and interventions are computed once, kept part by part, and stand on the sheets."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from analysis.diagnosis.build import make_diagnosis
+from analysis.diagnosis.maps.grad_cam import ClassMaps
+from analysis.diagnosis.maps.layers import Layer
+from analysis.diagnosis.page.sheet_figure import SheetMaps, draw_sheet
+from analysis.diagnosis.page.sheets import class_rows
+from analysis.diagnosis.stored import kept_or_computed
+from analysis.statistics.intervals import Interval
+from tests.analysis.diagnosis.evaluations import counted
+
+COMPUTED = ("maps of", "checking maps", "maps of random models", "changing images")
+
+
+@pytest.fixture(scope="module")
+def folder(trained_study, tmp_path_factory):
+    """A study's copy that has been diagnosed."""
+    study = shutil.copytree(trained_study, tmp_path_factory.mktemp("kept") / "study")
+    make_diagnosis(study, "t0000")
+    return study / "diagnosis" / "t0000"
+
+
+def titles(study, **options):
+    """What a diagnosis reports that it computes."""
+    told = []
+
+    def note(items, title):
+        told.append(title)
+        return items
+
+    make_diagnosis(study, "t0000", progress=note, **options)
+    return [t for t in told if t.startswith(COMPUTED)]
+
+
+def test_what_is_kept_is_not_computed_again(folder):
+    names = ("maps", "map_checks", "interventions")
+    before = {name: (folder / f"{name}.npz").stat().st_mtime_ns for name in names}
+    assert titles(folder.parents[1]) == []
+    assert before == {name: (folder / f"{name}.npz").stat().st_mtime_ns for name in names}
+
+
+def test_another_layer_and_a_torn_file_are_computed_again(folder, tmp_path, caplog):
+    study = shutil.copytree(folder.parents[1], tmp_path / "study")
+    torn = study / "diagnosis/t0000/map_checks.npz"
+    torn.write_bytes(torn.read_bytes()[:500])
+    assert titles(study) == ["checking maps", "maps of random models"]
+    assert "map_checks.npz is damaged and made again" in caplog.text
+    again = titles(study, layer="blocks.0")
+    assert [t for t in again if not t.startswith("maps of ")] == [
+        "checking maps",
+        "changing images",
+    ]
+
+
+def test_an_interruption_keeps_the_finished_parts(trained_study, tmp_path):
+    study = shutil.copytree(trained_study, tmp_path / "study")
+
+    def interrupt(items, title):
+        if title == "changing images":
+            raise KeyboardInterrupt
+        return items
+
+    with pytest.raises(KeyboardInterrupt):
+        make_diagnosis(study, "t0000", progress=interrupt)
+    assert titles(study) == ["changing images"]
+
+
+def test_files_give_back_what_was_written(tmp_path):
+    value = {
+        "all": (Layer("conv", 8, 4, 4), [Interval(0.5, 0.25, 0.75, 9), None]),
+        "maps": np.arange(8, dtype=np.float32).reshape(2, 2, 2),
+    }
+    path = tmp_path / "kept.npz"
+    kept_or_computed(path, {"code": "1"}, lambda: value)
+    again = kept_or_computed(path, {"code": "1"}, lambda: pytest.fail("computed again"))
+    assert again["all"] == value["all"]
+    np.testing.assert_array_equal(again["maps"], value["maps"])
+    assert again["maps"].dtype == np.float32
+    assert kept_or_computed(path, {"code": "2"}, lambda: 7) == 7
+
+
+def test_a_sheet_has_three_maps_for_an_error_and_one_for_a_hit():
+    evaluation = counted([[1, 1], [0, 2]])
+    rng = np.random.default_rng(0)
+    true, predicted = rng.random((2, 4, 4, 4), np.float32)
+    predicted[evaluation.hits] = true[evaluation.hits]
+    layer = Layer("blocks.2", 8, 4, 4)
+    maps = ClassMaps(layer, evaluation.labels, evaluation.predicted, true, predicted)
+    looks = SheetMaps(maps, "No evidence: it does not beat a blob.")
+    images = rng.integers(0, 255, (4, 8, 8, 3), np.uint8)
+    rows = class_rows(evaluation, 0, ("a", "b"))
+    axes = draw_sheet(rows, evaluation, images, ("a", "b"), looks).axes[0]
+    texts = [t.get_text() for t in axes.texts]
+    assert texts.count("for the\ntrue class") == 2
+    assert texts.count("predicted\n− true") == 1
+    assert texts.count("the same\nclass") == 1
+    assert "blocks.2, 4x4 cells" in " ".join(texts)
+    assert "No evidence: it does not beat a blob." in " ".join(texts)
+    drawn = [np.asarray(i.get_array()) for i in axes.images]
+    wrong = int(np.flatnonzero(~evaluation.hits)[0])
+    for shown in (true[wrong], predicted[wrong], predicted[wrong] - true[wrong]):
+        assert any(d.shape == (4, 4) and np.allclose(d, shown) for d in drawn)
+    plain = draw_sheet(rows, evaluation, images, ("a", "b")).axes[0]
+    assert len(plain.images) == 3
