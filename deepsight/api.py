@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from deepsight.config import UserError, Value, check_value, unknown
+from deepsight.imports import IMPORTED, Permission
 from deepsight.run_store import Study, load_study
 from deepsight.space import Space
 from deepsight.tune.driver import Outcome, resume_study, run_study
@@ -59,6 +60,7 @@ def search(
     name: str | None = None,
     address: str | None = None,
     progress: bool = True,
+    trust: bool = False,
     **values: Value,
 ) -> Study:
     """Search, and return the study: ``python -m deepsight.tune`` as a function.
@@ -74,6 +76,7 @@ def search(
         name: The study's; it is written to ``runs/NAME``. Default: space, date and time.
         address: A running Ray cluster; None starts Ray on this machine and stops it again.
         progress: Whether to tell how it goes.
+        trust: Whether Python code may run that only the experiment names (docs/security.md).
         values: Any hyperparameter or setting by its dotted name; pins a searched one.
 
     Raises:
@@ -85,7 +88,8 @@ def search(
     settings = _settings(trials, time_limit)
     if data is not None:
         settings["data.name"] = data
-    plan = plan_study(space, experiment, name, settings, values)
+    permission = Permission(trust=trust)
+    plan = plan_study(space, experiment, name, settings, values, permission=permission)
     return _study_of(run_study(plan, address=address, show_progress=progress))
 
 
@@ -97,6 +101,7 @@ def resume(
     time_limit: str | float | None = None,
     address: str | None = None,
     progress: bool = True,
+    trust: bool = False,
     **values: Value,
 ) -> Study:
     """Go on with an interrupted study, or a finished one with more trials, and return it.
@@ -108,7 +113,9 @@ def resume(
         time_limit: As in `search`.
         address: As in `search`.
         progress: As in `search`.
-        values: ``study.allow_changed_data`` and ``study.allow_unauthenticated``, where accepted.
+        trust: Whether Python code may run that the study names and `values` do not.
+        values: ``study.allow_changed_data`` and ``study.allow_unauthenticated``, where accepted;
+            and what of the study's code is named again, as ``study.trainable``.
 
     Raises:
         UserError: As in `search`; also if it is no study, its data have changed, or something
@@ -116,7 +123,8 @@ def resume(
         KeyboardInterrupt: As in `search`.
     """
     _refuse_slips(values, resume)
-    changes = _settings(trials, time_limit) | values
+    named = {n: v for n, v in values.items() if n in IMPORTED}
+    changes = _settings(trials, time_limit) | {n: values[n] for n in values if n not in named}
     for name in changes:
         if name not in MAY_CHANGE:
             raise UserError(
@@ -131,6 +139,8 @@ def resume(
         may_exit=False,
         space=None,
         data=data,
+        named=named,
+        permission=Permission(trust=trust),
         allow_changed_data=bool(given.pop("allow_changed_data", False)),
         **given,
     )

@@ -1,13 +1,108 @@
-"""Imports objects that the user names as ``package.module:function``."""
+"""Imports objects that are named as ``package.module:function``, and decides whether they may run.
+
+Importing runs code. Code that the caller of this process named may run; code that only a file names
+(a study, an experiment, a checkpoint: it may be a stranger's) runs where `Permission` lets it.
+"""
 
 from __future__ import annotations
 
 import importlib
+import re
+import sys
 import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from deepsight.config import UserError, is_import_path, unknown
+from deepsight.config import PARAMS, STUDY_PARAMS, UserError, is_import_path, unknown
+
+IMPORTED = tuple(
+    name for name, field in (PARAMS | STUDY_PARAMS).items() if field.metadata["importable"]
+)
+"""Hyperparameters and settings that may name code."""
+PLAIN_SAMPLER = re.compile(r"optuna\.samplers:[A-Z][A-Za-z]*Sampler", re.ASCII)
+"""Optuna's own samplers, which may be named by anybody."""
+SHOWN = 5
+"""Names in one question."""
+
+
+def imports_in(values: Iterable[tuple[str, object]]) -> dict[str, str]:
+    """The code that hyperparameters and settings name.
+
+    Args:
+        values: Pairs of a dotted name and its value; a name may come several times.
+
+    Returns:
+        Which name asks for it, by import path; without what comes with DeepSight and Optuna.
+    """
+    found = {}
+    for name, value in values:
+        if name not in IMPORTED or not isinstance(value, str) or not is_import_path(value):
+            continue
+        rule = (PARAMS | STUDY_PARAMS)[name].metadata
+        if value.startswith(rule["prefixes"]) or PLAIN_SAMPLER.fullmatch(value):
+            continue
+        found[value] = name
+    return found
+
+
+def ask_on_terminal(sentence: str) -> bool:
+    """Whether a person at a terminal answers yes; without a terminal nobody does."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    sys.stderr.write(f"{sentence}\nRun it? Type yes, or anything else to stop: ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+@dataclass(frozen=True)
+class Permission:
+    """Which code that files name may run here. The one place that decides it.
+
+    Attributes:
+        given: Import paths and files that the caller of this process named.
+        trust: Whether the caller vouches for all that the files name.
+        ask: Asks a person; None asks nobody, and what is not given is refused.
+        remedy: How to vouch, as the caller would write it.
+    """
+
+    given: frozenset[str] = frozenset()
+    trust: bool = False
+    ask: Callable[[str], bool] | None = None
+    remedy: str = "pass trust=True"
+
+    def also(self, given: Iterable[str]) -> Permission:
+        """This permission, and what else the caller has named."""
+        return replace(self, given=self.given.union(given))
+
+    def require(self, wanted: Mapping[str, str], where: object) -> None:
+        """Refuse code that nobody but a file asks for; nothing is imported before this returns.
+
+        Args:
+            wanted: From `imports_in`: what asks for it, by import path or file.
+            where: The study, experiment or checkpoint that names it.
+
+        Raises:
+            UserError: If some of it is neither given nor trusted nor confirmed.
+        """
+        strange = {path: name for path, name in wanted.items() if path not in self.given}
+        if not strange or self.trust:
+            return
+        named = ", ".join(f"{path} ({name})" for path, name in list(strange.items())[:SHOWN])
+        if len(strange) > SHOWN:
+            named += f" and {len(strange) - SHOWN} more"
+        sentence = (
+            f"{where} wants to run the Python code {named}, which can do anything on this "
+            "computer that you can: read, change and delete your files."
+        )
+        if self.ask is not None and self.ask(sentence):
+            return
+        raise UserError(sentence, f"If you know who wrote it and trust them, {self.remedy}.")
+
+
+REFUSE = Permission()
+"""Nothing that only a file names may run."""
 
 
 def load_object(path: str) -> Any:

@@ -20,6 +20,7 @@ from deepsight.config import HardwareConfig, TrialConfig, UserError, trial_confi
 from deepsight.data.folder.image_folder import PREFIX, folder_size
 from deepsight.data.folder.wide import FULL, ValueRange
 from deepsight.hardware import choose_hardware
+from deepsight.imports import REFUSE, Permission, imports_in
 from deepsight.models.build import build_architecture
 from deepsight.models.small_maps import fit_kernels
 from deepsight.run_store import CHECKPOINT_FILE, Study, TrialRecord, load_study, trial_path
@@ -128,6 +129,7 @@ def load_trained_model(
     device: str | None = None,
     *,
     plain: bool = False,
+    permission: Permission = REFUSE,
 ) -> TrainedModel:
     """Load the model of a trial from its checkpoint.
 
@@ -139,16 +141,19 @@ def load_trained_model(
         device: "cpu" or "cuda"; None is what suits this machine.
         plain: Whether to keep ordinary convolutions where training used faster ones that take
             images of one size only; equal up to rounding.
+        permission: Whether a network of somebody's own code, which the checkpoint names, may run.
 
     Raises:
         UserError: If there is no such study or trial, the trial has no checkpoint, the checkpoint
-            is damaged or of a trainable of the user's own, or the device is missing.
+            is damaged or of a trainable of the user's own or names code that may not run, or the
+            device is missing.
     """
     study = study if isinstance(study, Study) else load_study(Path(study))
     record = _chosen(study, trial)
     path = trial_path(study.directory, record.trial_id) / CHECKPOINT_FILE
     state, row = _read(study, record, path)
     config, hardware = _with_hardware(trial_config(state["config"]), device)
+    permission.require(imports_in([("model.name", config.model.name)]), path)
     module = _module(config, state, path, plain)
     image_size = int(state["image_size"])
     preprocess = Preprocess(

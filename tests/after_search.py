@@ -41,7 +41,7 @@ def main():
     space = {"x": deepsight.uniform(0, 1), "kind": deepsight.choice("a", "b")}
     asked = {"study.trainable": "tests.trainables:curve", "study.metric": "score"}
     study = deepsight.search(space, trials=4, name="first", **asked)
-    again = deepsight.resume(study, trials=6)
+    again = deepsight.resume(study, trials=6, trust=True)
     after = state()
 
     import ray

@@ -146,7 +146,7 @@ UNITS = {
         f"{STUDY} {TRAINS} {COMPUTES} deepsight.trained_model analysis.figures analysis.page",
         f"{SCIENCE} torch torchvision captum PIL",
     ),
-    "analysis.diagnose": unit("deepsight.config analysis.diagnosis"),
+    "analysis.diagnose": unit("deepsight.config deepsight.imports analysis.diagnosis"),
     # the face, which `import deepsight` shows: above both halves, so that neither leans on it
     "deepsight.api": unit(
         f"{STUDY} deepsight.tune deepsight.trained_model deepsight.predict deepsight.export "

@@ -293,7 +293,7 @@ def test_a_signal_ends_the_epoch_and_resume_goes_on(tmp_path, number, code):
     assert any(r.state == "running" for r in interrupted.records)
     finished = {r.trial_id for r in interrupted.records if r.state != "running"}
 
-    returned, _, err = tune(tmp_path, "--resume", "runs/s")
+    returned, _, err = tune(tmp_path, "--resume", "runs/s", "--trust")
     assert returned == 0, err
     study = load_study(tmp_path / "runs" / "s")
     assert len(study.records) == 8

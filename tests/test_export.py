@@ -18,6 +18,7 @@ from analysis.diagnosis.build import make_diagnosis
 from deepsight import export
 from deepsight.config import UserError, trial_config
 from deepsight.data.datasets import load_dataset
+from deepsight.imports import Permission
 from deepsight.models.build import build_architecture
 from deepsight.run_store import load_study
 from deepsight.trained_model import load_trained_model
@@ -68,7 +69,7 @@ def test_the_card_says_what_the_score_was_selected_on(exported):
 
 def test_the_card_has_the_test_score_of_the_diagnosis(exported, tmp_path):
     study = shutil.copytree(exported[0], tmp_path / "study")
-    make_diagnosis(study, "t0001")
+    make_diagnosis(study, "t0001", permission=Permission(trust=True))
     folder = export.export_model(study, "t0001", tmp_path / "out")
     data, card = front_matter(folder)
     results = data["model-index"][0]["results"]

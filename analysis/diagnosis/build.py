@@ -28,6 +28,7 @@ from analysis.page.files import to_csv
 from analysis.page.html import to_html
 from deepsight.config import UserError
 from deepsight.data.datasets import Split
+from deepsight.imports import REFUSE, Permission
 from deepsight.run_store import storage_error
 from deepsight.trained_model import TrainedModel, load_trained_model
 
@@ -47,6 +48,7 @@ def make_diagnosis(
     device: str | None = None,
     layer: str = "",
     progress: Progress = silent,
+    permission: Permission = REFUSE,
 ) -> Path:
     """Write what a trained model sees and where it fails; returns the page.
 
@@ -62,17 +64,18 @@ def make_diagnosis(
         device: "cpu" or "cuda"; None is what suits this machine.
         layer: Whose maps are made, by its name in the network; empty is the deepest useful one.
         progress: Is told how far it is.
+        permission: What of the code that the checkpoint names (network, data set) may run.
 
     Raises:
-        UserError: If there is no such study, trial, checkpoint, data, class or layer, or the disk
-            refuses.
+        UserError: If there is no such study, trial, checkpoint, data, class or layer, the
+            checkpoint names code that may not run, or the disk refuses.
     """
-    model = load_trained_model(study, trial, device)
+    model = load_trained_model(study, trial, device, permission=permission)
     names = model.class_names
     chosen = (
         group_labels(groups, names) if groups else default_groups(model.config.data.name, names)
     )
-    dataset = open_data(model, data)
+    dataset = open_data(model, data, permission)
     directory = diagnosis_directory(model, split)
     evaluation, images = evaluate(model, dataset, split, directory, progress)
     results = compute_results(model, evaluation, chosen)

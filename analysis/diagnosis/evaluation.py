@@ -25,6 +25,7 @@ from analysis.diagnosis.progress import Progress, silent
 from deepsight.config import DataConfig, UserError, check_value
 from deepsight.data.datasets import Dataset, Split, load_dataset, open_test
 from deepsight.data.packing import image_names
+from deepsight.imports import REFUSE, Permission, imports_in
 from deepsight.run_store import record_opening, storage_error
 from deepsight.trained_model import BATCH, TrainedModel
 
@@ -83,19 +84,24 @@ class Evaluation:
         return len(self.labels)
 
 
-def open_data(model: TrainedModel, data: str | None = None) -> Dataset:
+def open_data(
+    model: TrainedModel, data: str | None = None, permission: Permission = REFUSE
+) -> Dataset:
     """The data set of a model, checked to be the one that it was trained on.
 
     Args:
         model: Whose data are wanted.
         data: Where they are now, as in ``data.name``, if they have moved.
+        permission: Whether a data set of somebody's own code, which the checkpoint names, may run.
 
     Raises:
-        UserError: If they are gone or have changed.
+        UserError: If they are gone or have changed, or are made by code that may not run.
     """
     config = model.config.data
     if data is not None:
         config = _elsewhere(config, data)
+        permission = permission.also([data])
+    permission.require(imports_in([("data.name", config.name)]), model.checkpoint_path)
     try:
         dataset = load_dataset(config)
     except UserError as error:

@@ -13,15 +13,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from deepsight.config import UserError, Value
+from deepsight.config import UserError, Value, is_import_path
+from deepsight.imports import IMPORTED, Permission, ask_on_terminal, imports_in
 from deepsight.overrides import parse_set
+from deepsight.run_store import load_header
 from deepsight.tune import driver
 from deepsight.tune.driver import Outcome
 from deepsight.tune.plan import (
     StudyPlan,
     describe,
+    imports_of,
     parse_duration,
+    plan_from_header,
     require_directory,
+    searched_values,
 )
 from deepsight.tune.plan_files import load_space, plan_study, space_names
 from deepsight.tune.preflight import preview_data
@@ -69,6 +74,12 @@ def make_parser() -> Parser:
         help="go on with an interrupted study; with --data where its data have moved to",
     )
     add("--address", metavar="ADDRESS", help="an existing Ray cluster")
+    add(
+        "--trust",
+        action="store_true",
+        help="run Python code that only the study or the experiment file names; it can do all that "
+        "you can, so only where you know who wrote it",
+    )
     add("--dry-run", action="store_true", help="check the study, print it and three samples")
     add("--verbose", action="store_true", help="log more")
     return parser
@@ -85,7 +96,19 @@ def plan_from_flags(flags: argparse.Namespace) -> StudyPlan:
         direct["data.name"] = flags.data
     direct |= _changes(flags)
     sets = dict(parse_set(text) for text in flags.sets)
-    return plan_study(flags.space, flags.experiment, flags.name, direct, sets)
+    return plan_study(
+        flags.space, flags.experiment, flags.name, direct, sets, permission=_permission(flags)
+    )
+
+
+def _permission(flags: argparse.Namespace) -> Permission:
+    return Permission(trust=flags.trust, ask=ask_on_terminal, remedy="add --trust")
+
+
+def _named_again(flags: argparse.Namespace) -> dict[str, Value]:
+    """The study's own code that ``--set`` names together with ``--resume``."""
+    sets = dict(parse_set(text) for text in flags.sets)
+    return {n: v for n, v in sets.items() if n in IMPORTED and is_import_path(str(v))}
 
 
 def _changes(flags: argparse.Namespace) -> dict[str, Value]:
@@ -101,12 +124,13 @@ def _changes(flags: argparse.Namespace) -> dict[str, Value]:
 def _resume_changes(flags: argparse.Namespace) -> dict[str, Value]:
     """The settings that may change on resume: the budget, and data if a change is accepted.
 
-    The searcher may be named again (`deepsight.tune.resume.require_same_searcher`).
+    Code may be named again (`deepsight.tune.resume.require_same_imports`).
 
     Raises:
         UserError: If anything else is asked for.
     """
-    sets = dict(parse_set(text) for text in flags.sets)
+    again = _named_again(flags)
+    sets = {n: v for n, v in map(parse_set, flags.sets) if n not in again}
     refused = [f"--{n}" for n in ("experiment", "name") if getattr(flags, n)]
     refused += [f"--set {name}" for name in sets if name not in MAY_CHANGE]
     if refused:
@@ -142,7 +166,7 @@ def _run(flags: argparse.Namespace) -> int:
     if flags.resume:
         directory = require_directory(flags.resume, ["study.json", "trials.jsonl"])
         changes = _resume_changes(flags)
-        space = load_space(flags.space)[0] if flags.space else None
+        space, fixed = load_space(flags.space) if flags.space else (None, {})
         return report(
             driver.resume_study(
                 directory,
@@ -151,6 +175,10 @@ def _run(flags: argparse.Namespace) -> int:
                 may_exit=True,
                 space=space,
                 data=flags.data,
+                named=_named_again(flags),
+                permission=_permission(flags).also(
+                    imports_in([*searched_values(space or {}), *fixed.items()])
+                ),
                 allow_changed_data=bool(changes.pop("allow_changed_data", False)),
                 **changes,
             )
@@ -174,23 +202,29 @@ def report(outcome: Outcome) -> int:
         say("stopped before the search began\n")
         return 128 + (outcome.signal or 2)
     if outcome.signal:
-        say(f"stopped; go on with: python -m deepsight.tune --resume {shown}\n")
+        say(f"stopped; go on with: python -m deepsight.tune {_resume(outcome.directory)}\n")
         code = 128 + outcome.signal
     elif outcome.repeated_failure:
         say(
             "stopped, since the first trials all failed with the same error: "
             f"{outcome.repeated_failure}\n"
-            f"Fix it, then start a new study or continue with --resume {shown}\n"
+            f"Fix it, then start a new study or continue with {_resume(outcome.directory)}\n"
         )
         code = EXIT_NO_SUCCESS
     elif not progress.ended["completed"] + progress.ended["stopped"]:
         say(f"no trial succeeded; the last error: {progress.last_error or 'all diverged'}\n")
         code = EXIT_NO_SUCCESS
     elif outcome.unfinished:
-        say(f"time is up; go on with: python -m deepsight.tune --resume {shown}\n")
+        say(f"time is up; go on with: python -m deepsight.tune {_resume(outcome.directory)}\n")
     sys.stdout.write(f"{shown}\n")
     sys.stdout.flush()
     return code
+
+
+def _resume(directory: Path) -> str:
+    """The flags to go on with a study that ran here, whose code is therefore trusted."""
+    code = imports_of(plan_from_header(load_header(directory)))
+    return f"--resume {_shortest(directory)}" + (" --trust" if code else "")
 
 
 def _shortest(directory: Path) -> Path:

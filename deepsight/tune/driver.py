@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepsight.config import Value
 from deepsight.data.class_balance import validation_balance
+from deepsight.imports import REFUSE, Permission
 from deepsight.run_store import (
     DISK_ERRORS,
     Study,
@@ -30,7 +31,7 @@ from deepsight.run_store import (
     open_study,
     storage_error,
 )
-from deepsight.tune.plan import StudyPlan, plan_from_header
+from deepsight.tune.plan import StudyPlan, imports_of, plan_from_header
 from deepsight.tune.preflight import (
     check_plan,
     files_needed,
@@ -43,7 +44,7 @@ from deepsight.tune.process_environment import environment, levels_of, require_n
 from deepsight.tune.resume import (
     naming_origin,
     require_same_data,
-    require_same_searcher,
+    require_same_imports,
     require_same_space,
     update_header,
     with_data,
@@ -170,6 +171,8 @@ def resume_study(
     space: Mapping[str, Domain] | None = None,
     allow_changed_data: bool = False,
     data: str | None = None,
+    named: Mapping[str, Value] | None = None,
+    permission: Permission = REFUSE,
     **changes: Value,
 ) -> Outcome:
     """Resume a study: unfinished trials go on from their checkpoints, ended ones are not rerun.
@@ -182,12 +185,13 @@ def resume_study(
         space: The space that the caller expects; None takes the study's.
         allow_changed_data: Resume although the data have changed.
         data: Where the data are now, as ``folder:PATH``; None looks where they were.
-        changes: Settings that may change: ``trials``, ``time_limit_s``; and ``searcher``, which
-            must be the study's: one that would be imported has to be named again.
+        named: Code of the study that the caller names again, by setting; it must be the study's.
+        permission: What else of the code that the study names may run.
+        changes: Settings that may change: ``trials``, ``time_limit_s``.
 
     Raises:
         UserError: If it is no study, another process is writing it, the space or the data have
-            changed, or the caller has initialised Ray.
+            changed, it names code that may not run, or the caller has initialised Ray.
     """
     require_no_ray()
     directory = directory.resolve()
@@ -195,8 +199,11 @@ def resume_study(
     header = load_header(directory)
     if space is not None:
         require_same_space(header, space)
-    require_same_searcher(header, changes.get("searcher"))
+    require_same_imports(header, named or {})
     plan = with_data(plan_from_header(header, **changes), header, data)
+    permission = permission.also(str(value) for value in (named or {}).values())
+    permission = permission.also([data] if data else [])
+    permission.require(imports_of(plan), directory)
     with naming_origin(header):
         check_plan(plan, local=not address)
     interrupt = Interrupt(may_exit=may_exit)
@@ -206,6 +213,7 @@ def resume_study(
             if writer.stale and writer.stale.here:
                 end_all(writer.stale.mark)
             header = writer.study.header
+            permission.also(imports_of(plan)).require(imports_of(plan, writer.study), directory)
             with _joined(plan, directory, address, interrupt) as (cluster, _):
                 found = prepare_all(plan)
                 allowed = allow_changed_data or plan.settings.allow_changed_data

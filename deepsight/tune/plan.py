@@ -10,7 +10,7 @@ import dataclasses
 import json
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +29,8 @@ from deepsight.config import (
     study_settings,
     trial_config,
 )
-from deepsight.run_store import StudyHeader
+from deepsight.imports import imports_in
+from deepsight.run_store import Study, StudyHeader
 from deepsight.space import (
     INACTIVE,
     Choice,
@@ -160,6 +161,30 @@ def resolve_study(
     if not own:
         _ = plan.default_trial  # whose values are checked together
     return plan
+
+
+def searched_values(space: Mapping[str, Domain]) -> Iterator[tuple[str, Value]]:
+    """Every value that a choice of `space` may take, with its hyperparameter."""
+    for name, domain in space.items():
+        if isinstance(domain, Choice):
+            yield from ((name, value) for value in domain.values)
+
+
+def imports_of(plan: StudyPlan, study: Study | None = None) -> dict[str, str]:
+    """The code that running `plan` would import (`deepsight.imports.imports_in`).
+
+    Args:
+        plan: The study's.
+        study: The study on record, where there is one: its trials are trained as they stand there.
+    """
+    settings = plan.settings
+    named: list[tuple[str, object]] = [("study.searcher", settings.searcher)]
+    if plan.own_trainable:
+        return imports_in([*named, ("study.trainable", settings.trainable)])
+    named += [*plan.fixed.items(), *searched_values(plan.space)]
+    if study is not None:
+        named += [pair for record in study.records for pair in record.config.items()]
+    return imports_in(named)
 
 
 def parse_duration(text: str) -> float:

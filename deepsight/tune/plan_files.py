@@ -19,8 +19,9 @@ import yaml
 
 import search_spaces
 from deepsight.config import UserError, unknown
+from deepsight.imports import REFUSE, Permission, imports_in
 from deepsight.space import Domain, Space
-from deepsight.tune.plan import StudyPlan, resolve_study
+from deepsight.tune.plan import StudyPlan, imports_of, resolve_study, searched_values
 
 EXPERIMENT_KEYS = ("name", "description", "space", "fixed", "study", "resources")
 """What an experiment file may hold: a name, a text, a space, and three tables of values."""
@@ -76,6 +77,7 @@ def plan_study(
     experiment: str | None,
     name: str | None,
     *layers: Mapping[str, object],
+    permission: Permission = REFUSE,
 ) -> StudyPlan:
     """The plan of a study from what a person names.
 
@@ -85,12 +87,15 @@ def plan_study(
         experiment: A YAML file, by path or by its name in ``experiments/``.
         name: The study's; None leaves it to the experiment, else to space, date and time.
         layers: Values that win over those of space and experiment, later ones over earlier ones.
+        permission: What of the code may run that only the experiment names.
 
     Raises:
-        UserError: If something is asked for that does not exist, is wrong or contradicts the rest.
+        UserError: If something is asked for that does not exist, is wrong or contradicts the rest,
+            or the experiment names code that may not run.
     """
     read = load_experiment(experiment) if experiment else {}
-    space = space or read.get("space")
+    if not space and (space := read.get("space")) not in space_names():
+        permission.require({str(space): "space"} if space else {}, f"the experiment {experiment}")
     if not space:
         raise UserError("nothing to search.", f"Give --space: {', '.join(space_names())}.")
     domains, fixed = (space, {}) if isinstance(space, Mapping) else load_space(str(space))
@@ -98,6 +103,9 @@ def plan_study(
     stem = Path(str(experiment or (space if isinstance(space, str) else "study"))).stem
     made = f"{_plain_name(stem)}-{datetime.now():%Y%m%d-%H%M%S}"
     plan = resolve_study(str(given or made), domains, fixed, read.get("values", {}), *layers)
+    named = [*searched_values(domains), *fixed.items()]
+    named += [pair for layer in layers for pair in layer.items()]
+    permission.also(imports_in(named)).require(imports_of(plan), f"the experiment {experiment}")
     return dataclasses.replace(plan, name_is_made_up=not given)
 
 

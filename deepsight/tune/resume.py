@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from deepsight.config import UserError, Value, check_value, is_import_path
+from deepsight.config import UserError, Value, check_value
 from deepsight.run_store import StudyHeader, StudyWriter, parse_header
-from deepsight.space import Domain, to_json
+from deepsight.space import Choice, Domain, to_json
 from deepsight.tune.plan import StudyPlan, plan_to_json
 
 MAY_CHANGE = (
@@ -19,9 +19,8 @@ MAY_CHANGE = (
     "study.time_limit_s",
     "study.allow_changed_data",
     "study.allow_unauthenticated",
-    "study.searcher",
 )
-"""Settings that may be given when a study goes on; its searcher may only be named again."""
+"""Settings that may be given when a study goes on."""
 
 
 def require_same_space(header: StudyHeader, space: Mapping[str, Domain]) -> None:
@@ -49,30 +48,30 @@ def require_same_space(header: StudyHeader, space: Mapping[str, Domain]) -> None
         )
 
 
-def require_same_searcher(header: StudyHeader, named: Value) -> None:
-    """Refuse another searcher, and one that nobody but the study's files asks to import.
+def require_same_imports(header: StudyHeader, named: Mapping[str, Value]) -> None:
+    """Refuse code that is named together with ``--resume`` and is not the study's.
 
-    A study may be a stranger's, and importing runs code. DeepSight's own searchers and those of
-    ``optuna.samplers`` are taken from it; any other has to be named again by who resumes.
+    Naming it again says that it may run (`deepsight.imports.Permission`); it changes nothing.
 
     Args:
         header: The study's.
-        named: The searcher asked for together with ``--resume``, if any.
+        named: What was named, by hyperparameter or setting.
 
     Raises:
-        UserError: If the two differ, or the study's is not named and would be imported.
+        UserError: If the study has something else there.
     """
-    stored = header.settings.get("study.searcher", named)
-    if named is not None and named != stored:
+    stored = {**header.settings, **header.fixed}
+    for name, value in named.items():
+        domain = header.space.get(name)
+        if value == stored.get(name, value) and domain is None:
+            continue
+        if domain is not None and isinstance(domain, Choice) and value in domain.values:
+            continue
+        kind = name.partition(".")[2]
         raise UserError(
-            f"the study's searcher is {stored!r}, not {named!r}: a study keeps its searcher.",
-            "Leave study.searcher away, or start a new study.",
-        )
-    own = not is_import_path(str(stored)) or str(stored).startswith("optuna.samplers:")
-    if named is None and not own:
-        raise UserError(
-            f"the study's files ask to import its searcher, {stored}.",
-            f"If you trust that code, name it again: --set study.searcher={stored}.",
+            f"the study's {kind} is {stored.get(name, 'searched')!r}, not {value!r}: a study keeps "
+            f"its {kind}.",
+            f"Leave {name} away, or start a new study.",
         )
 
 

@@ -69,7 +69,7 @@ def test_the_driver_killed_at_a_random_moment(number, tmp_path, faults):
         )
         faults.append(kills[-1])
         kills[-1]["gone_s"] = round(run.await_end(), 2)
-        arguments = ["--resume", "runs/s"] if study.path.exists() else []
+        arguments = ["--resume", "runs/s", "--trust"] if study.path.exists() else []
     if study.path.exists():
         study.resume()
     else:  # killed before there was a study
@@ -204,7 +204,10 @@ def test_a_read_only_study_is_refused_and_untouched(tmp_path):
         assert study.start().wait()[0] == 0
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         before = {p.name: p.read_bytes() for p in study.path.glob("*.json*")}
-        for arguments in (["--resume", "runs/s"], ["--space", "planted.py", "--name", "new"]):
+        for arguments in (
+            ["--resume", "runs/s", "--trust"],
+            ["--space", "planted.py", "--name", "new"],
+        ):
             run = study.start(*arguments)
             code, _, err = run.wait()
             assert code == 4, err

@@ -39,7 +39,7 @@ def test_epochs_of_a_minute_do_not_delay_the_end(tmp_path):
     study = Planted(tmp_path, seconds=60.0)
     run = study.start()
     study.await_epochs(2, run)
-    code, _, err = study.start("--resume", "runs/s").wait()
+    code, _, err = study.start("--resume", "runs/s", "--trust").wait()
     assert code == 2, err
     assert f"another process (process {run.process.pid} on " in err
     began = time.monotonic()
@@ -52,7 +52,7 @@ def test_epochs_of_a_minute_do_not_delay_the_end(tmp_path):
     run.await_end()
     assert [r.state for r in load_study(study.path).records] == ["running"] * 2
 
-    run = study.start("--resume", "runs/s")
+    run = study.start("--resume", "runs/s", "--trust")
     study.await_epochs(4, run)
     began = time.monotonic()
     for _ in range(2):

@@ -19,11 +19,13 @@ from analysis.diagnosis.names import figure_names, file_stem, in_sentence
 from analysis.diagnosis.page.pictures import plan_drawings, write_drawings
 from analysis.diagnosis.progress import silent
 from analysis.diagnosis.results import compute_results
+from deepsight.imports import Permission
 from deepsight.run_store import load_study
 from deepsight.trained_model import load_trained_model
 from tests.analysis.diagnosis.evaluations import counted
 from tests.trained import ODD_NAMES, odd_study
 
+TRUST = Permission(trust=True)  # the data are made by code of tests/
 ROOT = Path(__file__).parents[3]
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -33,7 +35,7 @@ def diagnosed(trained_study, tmp_path_factory):
     """A copy of the study, and its diagnosis with groups."""
     study = shutil.copytree(trained_study, tmp_path_factory.mktemp("d") / "study")
     groups = {"straight": ["flat", "upright"], "slanted": ["rising", "falling"]}
-    page = make_diagnosis(study, "t0000", groups=groups)
+    page = make_diagnosis(study, "t0000", groups=groups, permission=TRUST)
     return study, page.parent
 
 
@@ -41,7 +43,7 @@ def diagnosed(trained_study, tmp_path_factory):
 def odd(cache, tmp_path_factory):
     """A study whose classes have odd names, diagnosed."""
     study = odd_study(tmp_path_factory.mktemp("odd") / "odd")
-    return make_diagnosis(study).parent
+    return make_diagnosis(study, permission=TRUST).parent
 
 
 def rows(path):
@@ -122,9 +124,9 @@ def test_the_second_run_draws_nothing(diagnosed, tmp_path):
     folder = study / "diagnosis" / "t0000"
     before = {p: p.stat().st_mtime_ns for p in folder.rglob("*.png")}
     groups = {"straight": ["flat", "upright"], "slanted": ["rising", "falling"]}
-    make_diagnosis(study, "t0000", groups=groups)
+    make_diagnosis(study, "t0000", groups=groups, permission=TRUST)
     assert before == {p: p.stat().st_mtime_ns for p in folder.rglob("*.png")}
-    make_diagnosis(study, "t0000", groups={"a": ["flat"], "b": ["rising"]})
+    make_diagnosis(study, "t0000", groups={"a": ["flat"], "b": ["rising"]}, permission=TRUST)
     after = {p: p.stat().st_mtime_ns for p in folder.rglob("*.png")}
     assert all(before[p] != after[p] for p in before)
 
@@ -140,7 +142,7 @@ def test_an_interrupted_diagnosis_goes_on(trained_study, tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        make_diagnosis(study, "t0000", progress=interrupt)
+        make_diagnosis(study, "t0000", progress=interrupt, permission=TRUST)
     folder = study / "diagnosis" / "t0000"
     done = {p: p.stat().st_mtime_ns for p in folder.rglob("*.*")}
     assert len([p for p in done if p.suffix == ".png"]) == 2
@@ -150,7 +152,7 @@ def test_an_interrupted_diagnosis_goes_on(trained_study, tmp_path):
         todo.append((title, len(items)))
         return items
 
-    page = make_diagnosis(study, "t0000", progress=note)
+    page = make_diagnosis(study, "t0000", progress=note, permission=TRUST)
     assert [title for title, _ in todo] == ["looking", "drawing"]
     assert page.is_file()
     assert {p: p.stat().st_mtime_ns for p in done} == done
@@ -158,7 +160,7 @@ def test_an_interrupted_diagnosis_goes_on(trained_study, tmp_path):
 
 def test_the_validation_split_has_a_folder_of_its_own(trained_study, tmp_path):
     study = shutil.copytree(trained_study, tmp_path / "study")
-    page = make_diagnosis(study, "t0001", split="val")
+    page = make_diagnosis(study, "t0001", split="val", permission=TRUST)
     assert page.parent.name == "t0001-val"
     accuracy = load_study(study).record("t0001").rows[-1]["val_accuracy"]
     text = page.read_text()

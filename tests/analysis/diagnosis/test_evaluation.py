@@ -10,8 +10,11 @@ from analysis.diagnosis import evaluation as module
 from analysis.diagnosis.evaluation import evaluate, load_evaluation, open_data
 from deepsight import checkpoint
 from deepsight.config import UserError
+from deepsight.imports import Permission
 from deepsight.run_store import load_openings, load_study
 from deepsight.trained_model import load_trained_model
+
+TRUST = Permission(trust=True)  # the data are made by code of tests/
 
 
 @pytest.fixture
@@ -21,7 +24,9 @@ def study(trained_study, tmp_path):
 
 def run(study, trial="t0000", split="test", **arguments):
     model = load_trained_model(study, trial)
-    made, images = evaluate(model, open_data(model), split, study / "d", **arguments)
+    made, images = evaluate(
+        model, open_data(model, permission=TRUST), split, study / "d", **arguments
+    )
     return model, made, images
 
 
@@ -110,7 +115,9 @@ def refused(call):
 def test_changed_data_are_refused_with_both_fingerprints(study):
     model = load_trained_model(study, "t0000")
     now = model.fingerprint
-    error = refused(lambda: open_data(dataclasses.replace(model, fingerprint="of-before")))
+    error = refused(
+        lambda: open_data(dataclasses.replace(model, fingerprint="of-before"), permission=TRUST)
+    )
     assert now in error.cause
     assert "of-before" in error.cause
     assert "--data" in error.remedy

@@ -12,7 +12,11 @@ from analysis.diagnosis.page.sheet_figure import SheetMaps, draw_sheet
 from analysis.diagnosis.page.sheets import class_rows
 from analysis.diagnosis.stored import kept_or_computed
 from analysis.statistics.intervals import Interval
+from deepsight.imports import Permission
 from tests.analysis.diagnosis.evaluations import counted
+
+TRUST = Permission(trust=True)  # the data are made by code of tests/
+
 
 COMPUTED = ("maps of", "checking maps", "maps of random models", "changing images")
 
@@ -21,7 +25,7 @@ COMPUTED = ("maps of", "checking maps", "maps of random models", "changing image
 def folder(trained_study, tmp_path_factory):
     """A study's copy that has been diagnosed."""
     study = shutil.copytree(trained_study, tmp_path_factory.mktemp("kept") / "study")
-    make_diagnosis(study, "t0000")
+    make_diagnosis(study, "t0000", permission=TRUST)
     return study / "diagnosis" / "t0000"
 
 
@@ -33,7 +37,7 @@ def titles(study, **options):
         told.append(title)
         return items
 
-    make_diagnosis(study, "t0000", progress=note, **options)
+    make_diagnosis(study, "t0000", progress=note, permission=TRUST, **options)
     return [t for t in told if t.startswith(COMPUTED)]
 
 
@@ -66,7 +70,7 @@ def test_an_interruption_keeps_the_finished_parts(trained_study, tmp_path):
         return items
 
     with pytest.raises(KeyboardInterrupt):
-        make_diagnosis(study, "t0000", progress=interrupt)
+        make_diagnosis(study, "t0000", progress=interrupt, permission=TRUST)
     assert titles(study) == ["changing images"]
 
 

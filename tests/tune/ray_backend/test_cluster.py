@@ -248,7 +248,7 @@ def test_a_killed_driver_is_followed_by_a_resume_on_the_cluster(tmp_path):
         os.kill(run.process.pid, signal.SIGKILL)
         run.wait()
         await_nothing(run)
-        run = study.start("--resume", "runs/s", "--address", cluster.address)
+        run = study.start("--resume", "runs/s", "--trust", "--address", cluster.address)
         code, _, err = run.wait(60)
         assert code == 0, err
         assert cluster.alive()
