@@ -1,7 +1,9 @@
 """One writer at a time: a file lock, and a note in the study that says who holds it.
 
 The lock is the system's and ends with its holder, however that ends. The note names the holder to
-the next one; a note without a lock is what a killed run left.
+the next one; a note without a lock is what a killed run left. A note decides which processes are
+ended, so it counts only where it is of this record (by device and inode: a copied study has a note
+that is of the original's), has the exact form, and names a process that does not run any more.
 """
 
 from __future__ import annotations
@@ -9,7 +11,9 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import os
+import re
 import socket
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -18,6 +22,10 @@ from pathlib import Path
 from deepsight.config import UserError
 
 NOTE = "writer.json"
+MARK = re.compile(r"(\d{1,10})-(\d{1,19})", re.ASCII)
+"""What the processes of a run carry: the driver's number and when it began, in nanoseconds."""
+LATEST = 253_402_300_799
+"""The last second of the year 9999: later times have no date."""
 CLOCK_S = 2.0
 """How far two readings of a process's start time may lie apart (the clock may have been set)."""
 
@@ -34,6 +42,8 @@ class Writer:
     host: str
     mark: str = ""
     """What the processes that it started carry in their environment."""
+    record: str = ""
+    """Device and inode of the ``trials.jsonl`` that it writes; a copy of the study has others."""
 
     def __str__(self) -> str:
         began = datetime.fromtimestamp(self.started)
@@ -46,9 +56,13 @@ class Writer:
 
     @property
     def alive(self) -> bool:
-        """Whether it still runs on this machine."""
-        began = _start_of(self.pid)
-        return self.here and began is not None and abs(began - self.started) < CLOCK_S
+        """Whether it still runs on this machine; by its mark too, whose time is its own."""
+        began = _start_of(self.pid) if self.here else None
+        if began is None:
+            return False
+        marked = MARK.fullmatch(self.mark)
+        older = marked is not None and began < int(marked[2]) / 1e9 + CLOCK_S
+        return older or abs(began - self.started) < CLOCK_S
 
 
 def _start_of(pid: int) -> float | None:
@@ -72,7 +86,8 @@ def take_lock(descriptor: int, directory: Path, mark: str = "") -> Writer | None
         mark: As in `Writer`.
 
     Returns:
-        The writer that left its note behind without having finished, if there was one.
+        The writer of this very record that left its note behind without having finished, if there
+        was one. It does not run any more.
 
     Raises:
         UserError: If another process writes the study.
@@ -80,7 +95,11 @@ def take_lock(descriptor: int, directory: Path, mark: str = "") -> Writer | None
     """
     import fcntl  # only writing needs a POSIX system
 
+    record = _identity(descriptor)
     before = read_note(directory)
+    if before and before.record != record:
+        logger.warning("%s is of another study, or of an older version.", directory / NOTE)
+        before = None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -90,13 +109,18 @@ def take_lock(descriptor: int, directory: Path, mark: str = "") -> Writer | None
             "Wait for it, or stop it with Ctrl-C.",
         ) from None
     except OSError as error:  # some network file systems
-        if before and (before.alive or not before.here):
+        if before and not before.here:
             raise UserError(
                 f"another process ({before}) is writing the study {directory}.",
                 f"If it has ended, delete {directory / NOTE}.",
             ) from error
         logger.warning("%s cannot be locked (%s): start no second writer.", directory, error)
-    own = Writer(os.getpid(), _start_of(os.getpid()) or 0.0, socket.gethostname(), mark)
+    if before and before.alive and before.pid != os.getpid():
+        raise UserError(
+            f"another process ({before}) is writing the study {directory}.",
+            f"Wait for it, or stop it; if it does something else, delete {directory / NOTE}.",
+        )
+    own = Writer(os.getpid(), _start_of(os.getpid()) or 0.0, socket.gethostname(), mark, record)
     temporary = directory / f".{NOTE}.{own.pid}"
     temporary.write_text(json.dumps(asdict(own)) + "\n", encoding="utf-8")
     temporary.replace(directory / NOTE)
@@ -104,11 +128,31 @@ def take_lock(descriptor: int, directory: Path, mark: str = "") -> Writer | None
 
 
 def read_note(directory: Path) -> Writer | None:
-    """The last writer of the study that did not finish; None if there is none."""
+    """The last writer of the study that did not finish; None if there is none, or no exact note."""
     try:
-        return Writer(**json.loads((directory / NOTE).read_text("utf-8")))
-    except (OSError, ValueError, TypeError):
+        note = Writer(**json.loads((directory / NOTE).read_text("utf-8")))
+        return note if _exact(note) else None
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
+
+
+def _exact(note: Writer) -> bool:
+    """Whether every field has its form; the mark is that of the process itself."""
+    if not all(isinstance(text, str) for text in (note.host, note.mark, note.record)):
+        return False
+    if type(note.pid) is not int or not 0 < note.pid < 2**31:
+        return False
+    if not isinstance(note.started, int | float) or not 0 <= note.started <= LATEST:
+        return False
+    marked = MARK.fullmatch(note.mark)
+    fits = marked is not None and int(marked[1]) == note.pid
+    return math.isfinite(note.started) and (fits or not note.mark)
+
+
+def _identity(descriptor: int) -> str:
+    """Device and inode of an open file."""
+    status = os.fstat(descriptor)
+    return f"{status.st_dev}:{status.st_ino}"
 
 
 def remove_note(directory: Path) -> None:

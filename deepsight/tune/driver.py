@@ -210,8 +210,7 @@ def resume_study(
     try:
         with _guarded(interrupt) as (last, cleanup):
             writer = last.enter_context(open_study(directory, cleanup.mark))
-            if writer.stale and writer.stale.here:
-                end_all(writer.stale.mark)
+            end_stale(writer)
             header = writer.study.header
             permission.also(imports_of(plan)).require(imports_of(plan, writer.study), directory)
             with _joined(plan, directory, address, interrupt) as (cluster, _):
@@ -222,6 +221,13 @@ def resume_study(
                 return _run(plan, writer, stored, cluster, show_progress, interrupt)
     except KeyboardInterrupt:
         return Outcome(directory, None, interrupt.signal or signal.SIGINT)
+
+
+def end_stale(writer: StudyWriter) -> None:
+    """End the processes that the study's killed writer left on this machine."""
+    stale = writer.stale
+    if stale and stale.here and not stale.alive:
+        end_all(stale.mark)
 
 
 def _create(

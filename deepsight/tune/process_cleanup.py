@@ -37,7 +37,7 @@ PATIENT_S = 0.5
 """The same for the watchdog: a process that just starts shows no environment yet."""
 WAIT_S = 10.0
 """Longest time to wait for killed processes to disappear."""
-MARK = re.compile(r"(\d{1,10})-(\d{1,20})", re.ASCII)
+MARK = re.compile(r"(\d{1,10})-(\d{1,19})", re.ASCII)
 """A mark: the run's process and when it began, in nanoseconds. Any other text kills nothing."""
 SESSION = re.compile(r"session_(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_\d{6})_(\d+)", re.ASCII)
 """A directory of Ray's: when it began, in local time, and its driver."""
