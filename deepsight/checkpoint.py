@@ -17,6 +17,8 @@ from typing import IO, Any
 
 import torch
 
+from deepsight.files import FileRefusedError, open_file
+
 MARK = b"sha256\r\n"
 TRAILER = len(MARK) + hashlib.sha256().digest_size
 SUFFIX = ".pt"
@@ -66,7 +68,8 @@ def save(
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        temporary.unlink(missing_ok=True)
+        with temporary.open("xb") as file:
             hashing = _Hashing(file)
             torch.save({"state": dict(state), "row": dict(row)}, hashing)  # type: ignore[arg-type]
             file.write(MARK + hashing.sha256.digest())
@@ -114,7 +117,7 @@ def load(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         CheckpointError: If it is missing, its hash does not fit, or it holds more than data.
     """
     try:
-        with path.open("rb") as file:
+        with _opened(path) as file:
             _check_hash(file, path)
             file.seek(0)
             content = torch.load(file, map_location="cpu", weights_only=True)
@@ -137,7 +140,7 @@ def sha256_of(path: Path) -> str:
         CheckpointError: If the file cannot be read or does not end like a checkpoint.
     """
     try:
-        with path.open("rb") as file:
+        with _opened(path) as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - TRAILER))
             trailer = file.read()
     except OSError as error:
@@ -150,11 +153,24 @@ def sha256_of(path: Path) -> str:
 def verify(path: Path) -> bool:
     """Whether `path` is there and its hash fits."""
     try:
-        with path.open("rb") as file:
+        with _opened(path) as file:
             _check_hash(file, path)
     except (OSError, CheckpointError):
         return False
     return True
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """The file, which must be a plain one.
+
+    Raises:
+        CheckpointError: If it is a link or a special file.
+        OSError: If it cannot be opened.
+    """
+    try:
+        return os.fdopen(open_file(path.parent, [path.name]), "rb")
+    except FileRefusedError as error:
+        raise CheckpointError(error.cause) from error
 
 
 def _check_hash(file: IO[bytes], path: Path) -> None:

@@ -19,6 +19,7 @@ from deepsight.augment.build import normalise, resize
 from deepsight.config import HardwareConfig, TrialConfig, UserError, trial_config
 from deepsight.data.folder.image_folder import PREFIX, folder_size
 from deepsight.data.folder.wide import FULL, ValueRange
+from deepsight.files import has_file
 from deepsight.hardware import choose_hardware
 from deepsight.imports import REFUSE, Permission, imports_in
 from deepsight.models.build import build_architecture
@@ -191,7 +192,7 @@ def trials_with_checkpoint(study: Study) -> list[str]:
     return [
         r.trial_id
         for r in (*ranked, *rest)
-        if (trial_path(study.directory, r.trial_id) / CHECKPOINT_FILE).is_file()
+        if has_file(study.directory, ["trials", r.trial_id, CHECKPOINT_FILE])
     ]
 
 

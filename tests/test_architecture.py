@@ -33,7 +33,7 @@ def unit(project: str = "", third_party: str = "") -> Unit:
     return Unit(frozenset(project.split()), frozenset(third_party.split()))
 
 
-CORE = "deepsight.config deepsight.imports deepsight.overrides"
+CORE = "deepsight.config deepsight.files deepsight.imports deepsight.overrides"
 STUDY = f"{CORE} deepsight.space deepsight.run_store deepsight.schedulers"
 TRAINS = (
     f"{CORE} deepsight.hardware deepsight.metrics deepsight.data deepsight.augment "
@@ -48,6 +48,7 @@ SCIENCE = "numpy pandas scipy sklearn matplotlib plotly rich yaml jinja2 markups
 
 UNITS = {
     "deepsight.values": unit(),
+    "deepsight.files": unit("deepsight.values"),
     "deepsight.config": unit("deepsight.values"),
     "deepsight.notebook": unit("deepsight.config"),
     "deepsight.imports": unit("deepsight.config"),
@@ -67,9 +68,10 @@ UNITS = {
         "deepsight.run_store.header deepsight.run_store.objective",
         "pandas",
     ),
-    "deepsight.run_store.lock": unit("deepsight.config", "psutil"),
+    "deepsight.run_store.lock": unit("deepsight.config deepsight.files", "psutil"),
     "deepsight.run_store": unit(
-        "deepsight.config deepsight.space deepsight.run_store.format deepsight.run_store.header "
+        "deepsight.config deepsight.files deepsight.space deepsight.run_store.format "
+        "deepsight.run_store.header "
         "deepsight.run_store.objective deepsight.run_store.study deepsight.run_store.lock"
     ),
     "deepsight.schedulers": unit(),
@@ -135,7 +137,7 @@ UNITS = {
     ),
     "analysis.figures": unit(f"{COMPUTES} deepsight.config", "numpy matplotlib plotly"),
     "analysis.page": unit(
-        "deepsight.notebook analysis.page.formatting analysis.figures",
+        "deepsight.files deepsight.notebook analysis.page.formatting analysis.figures",
         "jinja2 markupsafe matplotlib plotly",
     ),
     "analysis.report": unit(
@@ -160,6 +162,7 @@ LIGHT = {
     "deepsight.api": HEAVY | {"matplotlib", "scipy"},
     "deepsight.config": HEAVY,
     "deepsight.values": HEAVY,
+    "deepsight.files": HEAVY | {"numpy"},
     "deepsight.notebook": HEAVY | {"numpy", "rich"},
     "deepsight.imports": HEAVY,
     "deepsight.space": HEAVY,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -28,12 +28,14 @@ from analysis.page.files import to_csv
 from analysis.page.html import to_html
 from deepsight.config import UserError
 from deepsight.data.datasets import Split
+from deepsight.files import make_folder, read_file, remove_files, replacing
 from deepsight.imports import REFUSE, Permission
 from deepsight.run_store import storage_error
 from deepsight.trained_model import TrainedModel, load_trained_model
 
 FOLDER = "diagnosis"
-MADE_FROM = "made_from.json"
+MADE_FROM, MADE_FROM_BYTES = "made_from.json", 1 << 20
+FIGURE = re.compile(r".*\.png")
 PAGE = "index.html"
 NOT_ASKED = "Maps were not asked for."
 
@@ -77,6 +79,7 @@ def make_diagnosis(
     )
     dataset = open_data(model, data, permission)
     directory = diagnosis_directory(model, split)
+    make_folder(model.study.directory, directory.relative_to(model.study.directory).parts)
     evaluation, images = evaluate(model, dataset, split, directory, progress)
     results = compute_results(model, evaluation, chosen)
     found = _map_results(results, images, layer, progress, directory)
@@ -139,24 +142,22 @@ def _tables(document: Document) -> list[Table]:
 
 
 def _write(path: Path, text: str) -> None:
-    aside = path.with_name(f".{path.name}")
-    aside.write_text(text, "utf-8", errors="replace")
-    aside.replace(path)
+    with replacing(path.parent, [path.name]) as aside:
+        aside.write_text(text, "utf-8", errors="replace")
 
 
 def _remove_stale(directory: Path, results: Results, groups: Groups, layer: str) -> None:
     """Remove figures of another checkpoint, of other data, groups, layer or code."""
     path, made_from = directory / MADE_FROM, {**_made_from(results, groups), "layer": layer}
     try:
-        kept = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+        kept = json.loads(read_file(directory, [MADE_FROM], MADE_FROM_BYTES))
+    except (OSError, ValueError, RecursionError):
         kept = None
     if kept == made_from:
         return
     path.unlink(missing_ok=True)
-    for figure in directory.glob("*.png"):
-        figure.unlink()
-    shutil.rmtree(directory / "worst_predictions", ignore_errors=True)
+    for folder in ([], ["worst_predictions"]):
+        remove_files(directory, folder, FIGURE)
     _write(path, json.dumps(made_from, indent=1) + "\n")
 
 

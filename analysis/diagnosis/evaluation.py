@@ -25,6 +25,7 @@ from analysis.diagnosis.progress import Progress, silent
 from deepsight.config import DataConfig, UserError, check_value
 from deepsight.data.datasets import Dataset, Split, load_dataset, open_test
 from deepsight.data.packing import image_names
+from deepsight.files import make_folder, open_file, replacing
 from deepsight.imports import REFUSE, Permission, imports_in
 from deepsight.run_store import record_opening, storage_error
 from deepsight.trained_model import BATCH, TrainedModel
@@ -182,14 +183,13 @@ def evaluate(
 
 def save_evaluation(evaluation: Evaluation, path: Path) -> None:
     """Write it so that `path` is absent, the old file or the new one, never half of one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent.parent, [path.parent.name])
     about = {
         "version": VERSION,
         **{k: getattr(evaluation, k) for k in ("split", "trial_id", "sha256", "fingerprint")},
         "classes": list(evaluation.classes),
     }
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-    try:
+    with replacing(path.parent, [path.name], ".npz") as temporary:
         np.savez(
             temporary,
             about=np.array(json.dumps(about)),
@@ -199,17 +199,16 @@ def save_evaluation(evaluation: Evaluation, path: Path) -> None:
             features=evaluation.features,
             ids=evaluation.ids,
         )
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_evaluation(path: Path) -> Evaluation | None:
     """What `save_evaluation` wrote; None, with a warning if it is damaged, where there is none."""
-    if not path.exists():
+    try:
+        file = os.fdopen(open_file(path.parent, [path.name]), "rb")
+    except FileNotFoundError:
         return None
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with file, np.load(file, allow_pickle=False) as stored:
             about: dict[str, Any] = json.loads(str(stored["about"]))
             if about.pop("version") != VERSION:
                 return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +24,11 @@ from analysis.page.document import (
 )
 from analysis.page.html import to_html
 from analysis.page.markdown import to_markdown
+from deepsight.files import make_folder, read_file, remove_files, replacing
+
+WRITTEN, WRITTEN_BYTES = "files.json", 1 << 20
+"""Which figures and tables a report wrote; the next one removes these and no others."""
+OURS = re.compile(rf"({FIGURES}|{DATA})/([\w-][\w.-]*)")
 
 
 def write_report(document: Document, directory: Path) -> Path:
@@ -31,24 +36,52 @@ def write_report(document: Document, directory: Path) -> Path:
 
     Args:
         document: What to write.
-        directory: Made if absent. What an earlier report left there is replaced.
+        directory: Made if absent. The files that an earlier report wrote there are replaced; others
+            stay, and no link is followed.
+
+    Raises:
+        FileRefusedError: If something in the directory is a link or a special file.
+        OSError: If the disk refuses.
     """
     directory.mkdir(parents=True, exist_ok=True)
+    _remove_earlier(directory)
     for folder in (FIGURES, DATA):
-        shutil.rmtree(directory / folder, ignore_errors=True)
-        (directory / folder).mkdir()
+        make_folder(directory, [folder])
+    written = []
     for picture in _pictures(document):
         if picture.figure is not None:
-            with style():
-                picture.figure.savefig(directory / FIGURES / f"{picture.name}.png")
+            written.append(f"{FIGURES}/{picture.name}.png")
+            with style(), replacing(directory, written[-1].split("/"), ".png") as path:
+                picture.figure.savefig(path)
     for section in document.sections:
-        _write_data(section, directory / DATA)
-    (directory / "report.md").write_text(to_markdown(document), "utf-8", "backslashreplace")
-    page = directory / "index.html"
-    aside = directory / ".index.html"
-    aside.write_text(to_html(document, directory / FIGURES), "utf-8", "backslashreplace")
-    aside.replace(page)
-    return page
+        for name, text in _data_of(section):
+            written.append(f"{DATA}/{name}")
+            _write(directory, written[-1], text)
+    _write(directory, "report.md", to_markdown(document))
+    _write(directory, "index.html", to_html(document, directory / FIGURES))
+    _write(directory, WRITTEN, json.dumps(written, indent=1) + "\n")
+    return directory / "index.html"
+
+
+def _write(directory: Path, name: str, text: str) -> None:
+    with replacing(directory, name.split("/")) as path:
+        path.write_text(text, "utf-8", "backslashreplace")
+
+
+def _remove_earlier(directory: Path) -> None:
+    """Remove the figures and tables that an earlier report says it wrote."""
+    try:
+        content = read_file(directory, [WRITTEN], WRITTEN_BYTES)
+    except FileNotFoundError:
+        return
+    try:
+        names = json.loads(content)
+    except (ValueError, RecursionError):  # damaged: what is not written again stays
+        return
+    for name in names if isinstance(names, list) else ():
+        found = OURS.fullmatch(name) if isinstance(name, str) else None
+        if found:
+            remove_files(directory, [found[1]], re.compile(re.escape(found[2])))
 
 
 def _pictures(document: Document) -> Iterator[Picture]:
@@ -62,13 +95,14 @@ def _pictures(document: Document) -> Iterator[Picture]:
                 yield block.fallback
 
 
-def _write_data(section: Section, directory: Path) -> None:
+def _data_of(section: Section) -> Iterator[tuple[str, str]]:
+    """The files with the numbers of a section: name and content."""
     for name, content in section.data.items():
         text = json.dumps(plain(content), allow_nan=False, ensure_ascii=False, indent=1)
-        (directory / f"{name}.json").write_text(text + "\n", "utf-8", "backslashreplace")
+        yield f"{name}.json", text + "\n"
     for block in section.blocks:
         if isinstance(block, Table):
-            (directory / f"{block.name}.csv").write_text(to_csv(block), "utf-8", "backslashreplace")
+            yield f"{block.name}.csv", to_csv(block)
 
 
 def to_csv(table: Table) -> str:

@@ -22,6 +22,7 @@ from analysis.report.study_results import compute_study_results
 from analysis.report.study_sections import SECTIONS
 from analysis.statistics.comparison import compute_comparison
 from deepsight.config import UserError
+from deepsight.files import make_folder
 from deepsight.run_store import Study, load_study, storage_error
 
 REPORT, COMPARISON = "report", "comparison"
@@ -34,9 +35,9 @@ def make_report(path: Path) -> Path:
         UserError: If there is no study, its header is damaged, or the disk refuses.
     """
     study, troubles = read(path)
-    document = study_document(study, troubles)
     try:
-        return write_report(document, study.directory / REPORT)
+        folder = make_folder(study.directory, [REPORT])
+        return write_report(study_document(study, troubles), folder)
     except OSError as error:
         raise storage_error(study.directory / REPORT, error) from error
 
@@ -48,14 +49,15 @@ def make_comparison(paths: Sequence[Path]) -> Path:
         UserError: As `make_report` does, for any of them.
     """
     studies, troubles = zip(*(read(path) for path in paths), strict=True)
-    info = compute_comparison(studies)
-    with style():
-        document = comparison_document(info, [line for lines in troubles for line in lines])
-    directory = studies[0].directory / REPORT / COMPARISON
+    directory = studies[0].directory
     try:
-        return write_report(document, directory)
+        folder = make_folder(directory, [REPORT, COMPARISON])
+        info = compute_comparison(studies)
+        with style():
+            document = comparison_document(info, [line for lines in troubles for line in lines])
+        return write_report(document, folder)
     except OSError as error:
-        raise storage_error(directory, error) from error
+        raise storage_error(directory / REPORT / COMPARISON, error) from error
 
 
 def read(path: Path) -> tuple[Study, list[str]]:

@@ -22,6 +22,8 @@ RESULTS_FILE = "results.jsonl"
 OPENINGS_FILE = "test_openings.jsonl"
 CHECKPOINT_FILE = "checkpoint.pt"
 """In the folder of a trial."""
+HEADER_BYTES, RECORD_BYTES = 64 << 20, 4 << 30
+"""The most that ``study.json`` and a file of lines may hold."""
 ENDED_STATES = ("completed", "stopped", "diverged", "failed")
 STATES = ("running", *ENDED_STATES)
 TRIAL_COLUMNS = (

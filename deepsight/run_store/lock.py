@@ -20,8 +20,10 @@ from datetime import datetime
 from pathlib import Path
 
 from deepsight.config import UserError
+from deepsight.files import read_file, replacing
 
 NOTE = "writer.json"
+NOTE_BYTES = 1 << 16
 MARK = re.compile(r"(\d{1,10})-(\d{1,19})", re.ASCII)
 """What the processes of a run carry: the driver's number and when it began, in nanoseconds."""
 LATEST = 253_402_300_799
@@ -121,16 +123,15 @@ def take_lock(descriptor: int, directory: Path, mark: str = "") -> Writer | None
             f"Wait for it, or stop it; if it does something else, delete {directory / NOTE}.",
         )
     own = Writer(os.getpid(), _start_of(os.getpid()) or 0.0, socket.gethostname(), mark, record)
-    temporary = directory / f".{NOTE}.{own.pid}"
-    temporary.write_text(json.dumps(asdict(own)) + "\n", encoding="utf-8")
-    temporary.replace(directory / NOTE)
+    with replacing(directory, [NOTE]) as temporary:
+        temporary.write_text(json.dumps(asdict(own)) + "\n", encoding="utf-8")
     return before
 
 
 def read_note(directory: Path) -> Writer | None:
     """The last writer of the study that did not finish; None if there is none, or no exact note."""
     try:
-        note = Writer(**json.loads((directory / NOTE).read_text("utf-8")))
+        note = Writer(**json.loads(read_file(directory, [NOTE], NOTE_BYTES)))
         return note if _exact(note) else None
     except (OSError, ValueError, TypeError, RecursionError):
         return None

@@ -11,7 +11,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from deepsight.run_store.format import OPENINGS_FILE, damaged, decode_line
+from deepsight.files import append_to, read_file
+from deepsight.run_store.format import HEADER_BYTES, OPENINGS_FILE, damaged, decode_line
 from deepsight.run_store.writer import storage_error
 
 
@@ -43,9 +44,8 @@ def record_opening(directory: Path, command: str, trial_id: str, sha256: str) ->
     """
     line = asdict(Opening(round(time.time(), 3), command, trial_id, sha256))
     try:
-        with (directory / OPENINGS_FILE).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
-            file.flush()
+        with append_to(directory, [OPENINGS_FILE]) as file:
+            file.write((json.dumps(line, ensure_ascii=False) + "\n").encode())
             os.fsync(file.fileno())
     except OSError as error:
         raise storage_error(directory, error) from error
@@ -58,10 +58,12 @@ def load_openings(directory: Path) -> list[Opening]:
         StudyFormatError: If a line is damaged.
     """
     path = directory / OPENINGS_FILE
-    if not path.exists():
+    try:
+        content = read_file(directory, [OPENINGS_FILE], HEADER_BYTES)
+    except FileNotFoundError:
         return []
     found = []
-    for number, raw in enumerate(path.read_bytes().splitlines(), start=1):
+    for number, raw in enumerate(content.splitlines(), start=1):
         where = f"{path}:{number}"
         line = decode_line(where, raw)
         try:

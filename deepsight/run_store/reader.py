@@ -6,14 +6,18 @@ unpickles.
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from deepsight.config import UserError
+from deepsight.files import read_file
 from deepsight.run_store.format import (
+    HEADER_BYTES,
     HEADER_FILE,
+    RECORD_BYTES,
     RESULTS_FILE,
     TRIALS_FILE,
     StudyFormatError,
@@ -77,7 +81,7 @@ def require_study(directory: Path) -> None:
     """
     if not directory.is_dir():
         raise UserError(f"{directory} is no directory.", "Give the directory of a study.")
-    if not (directory / HEADER_FILE).is_file():
+    if not os.path.lexists(directory / HEADER_FILE):
         raise UserError(
             f"{directory} holds no study: there is no {HEADER_FILE}.",
             "Give the directory that deepsight.tune printed last.",
@@ -94,8 +98,9 @@ def load_header(path: Path | str) -> StudyHeader:
     directory = Path(path)
     require_study(directory)
     file = directory / HEADER_FILE
+    content = read_file(directory, [HEADER_FILE], HEADER_BYTES)
     try:
-        header = decode(file.read_text("utf-8"))
+        header = decode(content.decode("utf-8"))
     except ValueError as error:
         line = getattr(error, "lineno", 1)
         damaged(f"{file}:{line}", f"not JSON ({error})")
@@ -106,11 +111,12 @@ def load_header(path: Path | str) -> StudyHeader:
 
 def _snapshot(directory: Path) -> tuple[bytes, bytes]:
     """Both files as of one moment: no event falls between the two reads."""
-    trials, results = directory / TRIALS_FILE, directory / RESULTS_FILE
+    trials = directory / TRIALS_FILE
     try:
         while True:
-            events, rows = trials.read_bytes(), results.read_bytes()
-            if trials.stat().st_size == len(events):
+            events = read_file(directory, [TRIALS_FILE], RECORD_BYTES)
+            rows = read_file(directory, [RESULTS_FILE], RECORD_BYTES)
+            if trials.lstat().st_size == len(events):
                 return events, rows
     except OSError as error:
         damaged(str(error.filename), f"cannot be read ({error.strerror})")

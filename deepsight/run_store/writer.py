@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import json
 import logging
 import os
@@ -18,6 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from deepsight.config import UserError
+from deepsight.files import make_folder, open_file, replacing, require_plain
 from deepsight.run_store.format import (
     ENDED_STATES,
     HEADER_FILE,
@@ -35,6 +37,10 @@ from deepsight.run_store.study import Study
 from deepsight.space import Entry, to_stored
 
 logger = logging.getLogger(__name__)
+
+
+OTHERS = ("report", "diagnosis", "confirm")
+"""Folders of a study that other commands write, and check themselves."""
 
 
 class StudyExistsError(UserError):
@@ -116,8 +122,10 @@ class StudyWriter:
         self.stale: Writer | None = None
         """The writer that this one takes over from: it was killed."""
         try:
-            self._trials = (directory / TRIALS_FILE).open("r+b", buffering=0)
-            self._results = (directory / RESULTS_FILE).open("r+b", buffering=0)
+            require_plain(directory, besides=OTHERS)
+            self._trials, self._results = (
+                _opened(directory, n) for n in (TRIALS_FILE, RESULTS_FILE)
+            )
         except OSError as error:
             raise storage_error(directory, error) from error
         try:
@@ -212,8 +220,7 @@ class StudyWriter:
     def trial_directory(self, trial_id: str) -> Path:
         """The folder of one trial's files, made if absent."""
         path = trial_path(self.directory, trial_id)
-        path.mkdir(parents=True, exist_ok=True)
-        return path
+        return make_folder(self.directory, path.relative_to(self.directory).parts)
 
     def close(self) -> None:
         """Release the files and the lock; what was written is on the disk already."""
@@ -260,6 +267,15 @@ class StudyWriter:
             raise storage_error(self.directory, error) from error
 
 
+def _opened(directory: Path, name: str) -> io.FileIO:
+    """A file of the record, for reading and appending; its ``name`` is its path."""
+
+    def opener(_: str, flags: int) -> int:
+        return open_file(directory, [name], flags)
+
+    return io.FileIO(str(directory / name), "r+b", opener=opener)
+
+
 def _latest_time(study: Study) -> float:
     """The time of the study's last event, in seconds since the epoch; 0 without any."""
     times = [t for r in study.records for t in (r.started, *r.restarts, r.ended or 0.0)]
@@ -279,12 +295,10 @@ def _encoded(content: Mapping[str, Any], indent: int | None = None) -> bytes:
 
 def _replace(path: Path, content: Mapping[str, Any]) -> None:
     """Write JSON so that a reader sees the old file or the new one, never half of one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
+    with replacing(path.parent, [path.name]) as temporary, temporary.open("wb") as file:
         file.write(_encoded(content, indent=2) + b"\n")
         file.flush()
         os.fsync(file.fileno())
-    temporary.replace(path)
     folder = os.open(path.parent, os.O_RDONLY)  # the new name lives in the folder: sync it too
     try:
         os.fsync(folder)

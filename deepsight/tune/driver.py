@@ -9,6 +9,7 @@ import dataclasses
 import itertools
 import logging
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepsight.config import Value
 from deepsight.data.class_balance import validation_balance
+from deepsight.files import remove_files
 from deepsight.imports import REFUSE, Permission
 from deepsight.run_store import (
     DISK_ERRORS,
@@ -62,6 +64,8 @@ logger = logging.getLogger(__name__)
 RUNS = Path("runs")
 """Where studies go, in the current directory."""
 JOURNAL = "study.journal"
+JOURNALS = re.compile(r"study\.journal(\.lock.*)?")
+"""Optuna's files of a study."""
 QUIET = {
     "PL_DISABLE_FORK": "1",
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -297,8 +301,7 @@ def _run(
         from deepsight.tune.search.search import Search
         from deepsight.tune.search.searcher import Searcher
 
-        for stale in directory.glob(f"{JOURNAL}*"):  # and its lock: rebuilt from the record
-            stale.unlink()
+        remove_files(directory, [], JOURNALS)  # rebuilt from the record
         search = Search(plan, Searcher(plan, directory / JOURNAL), writer)
         search.replay(study)
         balance = validation_balance(header.data)

@@ -14,7 +14,7 @@ import pytest
 
 import deepsight
 from analysis.diagnosis.build import make_diagnosis
-from analysis.report.build import make_report
+from analysis.report.build import read, study_document
 from deepsight import checkpoint
 from deepsight.config import DEFAULTS, UserError
 from deepsight.imports import Permission, imports_in
@@ -143,7 +143,7 @@ def test_a_checkpoint_of_a_stranger_imports_nothing(name, says, trained_study, t
 
 def test_a_report_imports_nothing(tmp_path, ran):
     write_study(tmp_path / "s", "model.name", "space")
-    assert make_report(tmp_path / "s").is_file()
+    assert study_document(*read(tmp_path / "s")).sections
     assert not ran()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from analysis.diagnosis.results import Results
 from analysis.figures.style import style
 from analysis.page.document import Picture
 from analysis.page.formatting import count
+from deepsight.files import make_folder, replacing
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,10 @@ def write_drawing(drawing: Drawing, directory: Path) -> Path:
     """Draw a figure into its file, unless that is there; the file is whole or absent."""
     path = directory / f"{drawing.name}.png"
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.stem}.{os.getpid()}.png")
-        try:
-            with style():
-                drawing.draw().savefig(temporary)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        parts = path.relative_to(directory).parts
+        make_folder(directory, parts[:-1])
+        with style(), replacing(directory, parts, ".png") as temporary:
+            drawing.draw().savefig(temporary)
     return path
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from deepsight.files import remove_files
 from deepsight.run_store import CHECKPOINT_FILE
 from deepsight.tune.search.search import Observer
 from deepsight.tune.search.searcher import Proposal
+
+OLD = re.compile(re.escape(CHECKPOINT_FILE) + r"\.previous")
+ALL = re.compile(re.escape(CHECKPOINT_FILE) + r"(\.previous)?")
+"""Checkpoints of a trial, by the names that workers give them."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +25,6 @@ class CheckpointCleanup(Observer):
 
     def ended(self, proposal: Proposal, state: str, error: str | None) -> None:
         """Keep the last checkpoint of a trial that spent the full budget, no other."""
-        folder = self.directory / "trials" / proposal.trial_id
         full = state == "completed" and proposal.budget >= self.max_epochs
-        for path in folder.glob(f"{CHECKPOINT_FILE}*"):
-            if not full or path.name != CHECKPOINT_FILE:
-                path.unlink()
+        names = OLD if full else ALL
+        remove_files(self.directory, ["trials", proposal.trial_id], names)

@@ -7,6 +7,7 @@ its own folder, so that ``tensorboard --logdir runs/<study>`` shows the trials b
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import socket
@@ -37,6 +38,7 @@ from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from deepsight.data.class_balance import ClassBalance
+from deepsight.files import has_file, make_folder, read_file
 from deepsight.space import INACTIVE, Choice, Domain, Entry, Space
 from deepsight.tune.search.search import Observer
 from deepsight.tune.search.searcher import Proposal
@@ -55,6 +57,8 @@ GROUPS = {
 BASELINE = "majority_baseline"
 """The tag's second part of the majority baseline, beside the metric's own curve."""
 
+PICTURE_BYTES = 64 << 20
+
 _numbers = count()
 
 
@@ -62,11 +66,10 @@ class EventFile:
     """One event file; what is added to it is in the file when `flush` returns."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         now = time.time()
         # readers take files by name: in order also those that began within a second
         origin = f"{socket.gethostname()}.{os.getpid()}.{next(_numbers):06}"
-        self._file = (folder / f"events.out.tfevents.{int(now)}.{origin}").open("ab")
+        self._file = (folder / f"events.out.tfevents.{int(now)}.{origin}").open("xb")
         self._records = RecordWriter(self._file)
         self._records.write(Event(wall_time=now, file_version="brain.Event:2").SerializeToString())
 
@@ -113,7 +116,7 @@ class TensorBoard(Observer):
         file.flush()
 
     def _open(self, proposal: Proposal) -> EventFile:
-        return EventFile(self._study / "trials" / proposal.trial_id)
+        return EventFile(make_folder(self._study, ["trials", proposal.trial_id]))
 
     def reported(self, proposal: Proposal, row: Mapping[str, Any]) -> None:
         """Write an epoch's scalars; after the first one the augmented inputs."""
@@ -128,9 +131,10 @@ class TensorBoard(Observer):
             *(Summary.Value(tag=tag, simple_value=v) for tag, v in scalars.items() if _finite(v)),
             step=epoch,
         )
-        picture = self._study / "trials" / proposal.trial_id / "augmented.png"
-        if epoch == 1 and picture.exists():
-            file.add(_image("inputs/augmented", picture), step=1)
+        picture = ["trials", proposal.trial_id, "augmented.png"]
+        if epoch == 1 and has_file(self._study, picture):
+            encoded = read_file(self._study, picture, PICTURE_BYTES)
+            file.add(_image("inputs/augmented", encoded), step=1)
         file.flush()
 
     def _baselines(self, row: Mapping[str, Any]) -> dict[str, float]:
@@ -212,10 +216,9 @@ def _plugin_value(tag: str, data: HParamsPluginData) -> Summary.Value:
     )
 
 
-def _image(tag: str, png: Path) -> Summary.Value:
-    with Image.open(png) as picture:
+def _image(tag: str, encoded: bytes) -> Summary.Value:
+    with Image.open(io.BytesIO(encoded)) as picture:
         width, height = picture.size
-    encoded = png.read_bytes()
     return Summary.Value(
         tag=tag,
         image=Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=encoded),

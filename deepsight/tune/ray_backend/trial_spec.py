@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepsight.config import Value
+from deepsight.files import make_folder
 from deepsight.tune.plan import StudyPlan
 
 if TYPE_CHECKING:
@@ -56,8 +57,7 @@ def make_trial_spec(
         proposal: The trial.
         known_epochs: How many of its epochs are on record.
     """
-    folder = directory / "trials" / proposal.trial_id
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(directory, ["trials", proposal.trial_id])
     config = plan.full_config(proposal.config)
     if not plan.own_trainable and "train.seed" not in plan.space:
         seed = int(config["train.seed"] or 0) + plan.settings.seed + proposal.number

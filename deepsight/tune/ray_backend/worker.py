@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
-import os
+import re
 import socket
 import sys
 import traceback
@@ -22,6 +22,7 @@ import numpy as np
 from ray.tune import Trainable
 
 from deepsight.config import UserError, Value
+from deepsight.files import remove_files, replacing
 from deepsight.run_store import CHECKPOINT_FILE, DISK_ERRORS, StorageError
 from deepsight.training.epoch_result import EpochResult
 from deepsight.tune.ray_backend.trainable_rows import taken_results, taken_row
@@ -32,6 +33,11 @@ REMEDIES = {
     "one image: set optim.batch_size to 2 or more.",
 }
 """What to do about errors of libraries that do not say it."""
+
+TORN = re.compile(
+    r"\.(checkpoint\.pt\.\d+\.tmp|predictions\.(npz\.)?\d+\.npz|augmented\.png\.\d+\.png)"
+)
+"""Temporary files of a killed worker."""
 
 logger = logging.getLogger(__name__)
 
@@ -103,8 +109,7 @@ def run_trial(spec: TrialSpec) -> Iterator[dict[str, Any]]:
             f"{socket.gethostname()} does not see {folder}.",
             "Mount the study's storage on every node at the same path.",
         )
-    for torn in folder.glob(".*"):  # temporary files of a killed process
-        torn.unlink(missing_ok=True)
+    remove_files(folder, [], TORN)
     state: dict[str, Any] | None = None
     row: dict[str, Any] | None = None
     newest = checkpoint.newest(folder)
@@ -147,15 +152,15 @@ def _save(spec: TrialSpec, folder: Path, result: EpochResult) -> None:
             state.pop("optimiser", None)  # not resumed again, and half of the file
         checkpoint.save(folder / CHECKPOINT_FILE, state, result.metrics)
     if result.predictions is not None:
-        temporary = folder / f".predictions.{os.getpid()}.npz"
-        np.savez(temporary, **result.predictions)  # type: ignore[arg-type]
-        temporary.replace(folder / "predictions.npz")
+        with replacing(folder, ["predictions.npz"], ".npz") as temporary:
+            np.savez(temporary, **result.predictions)  # type: ignore[arg-type]
     if result.images is not None:
         from PIL import Image
 
         rows = [result.images[i : i + 8] for i in range(0, len(result.images) // 8 * 8, 8)]
         sheet = [[*row] for row in rows] or [[*result.images]]
-        Image.fromarray(np.vstack([np.hstack(row) for row in sheet])).save(folder / "augmented.png")
+        with replacing(folder, ["augmented.png"], ".png") as temporary:
+            Image.fromarray(np.vstack([np.hstack(row) for row in sheet])).save(temporary)
 
 
 def describe_error(error: BaseException, config: Mapping[str, Value]) -> str:

@@ -37,6 +37,7 @@ def trial(tmp_path, monkeypatch):
     given = {*space, "train.epochs"}
     plan = resolve_study("s", space, {n: v for n, v in small.items() if n not in given})
     packs = prepare_all(plan)["packs"]
+    (tmp_path / "s").mkdir()
 
     def run(number, image_size=16):
         config = {"optim.lr": 1e-3, "data.image_size": image_size}
