@@ -2,22 +2,25 @@
 
 A checkpoint is a file of `torch.save` followed by 40 bytes: a mark and the SHA-256 of all that
 stands before it. Plain ``torch.load(path, weights_only=True)`` opens it too, but checks nothing.
+It says which study, trial and config it is of, so that one that lies elsewhere is not taken.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import pickle
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import torch
 
-from deepsight.files import FileRefusedError, open_file
+from deepsight.files import FileRefusedError, open_file, require_stored
 
 MARK = b"sha256\r\n"
 TRAILER = len(MARK) + hashlib.sha256().digest_size
@@ -29,6 +32,35 @@ logger = logging.getLogger(__name__)
 
 class CheckpointError(ValueError):
     """A file that is missing, torn, altered or not a checkpoint."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a checkpoint is of."""
+
+    study: str
+    """The study's ``id``."""
+    trial: str
+    config: str
+    """A digest of the hyperparameters."""
+
+
+def identify(study: str, trial: str, config: Mapping[str, Any]) -> Identity:
+    """The identity of a trial's checkpoints.
+
+    Args:
+        study: The study's ``id``.
+        trial: The trial's id.
+        config: All hyperparameters by dotted name. Where the data lie and the hardware may change;
+            the seed follows from the trial.
+    """
+    kept = {
+        name: float(value) if isinstance(value, int | float) else value
+        for name, value in config.items()
+        if name not in ("data.name", "train.seed") and not name.startswith("hardware.")
+    }
+    text = json.dumps(kept, sort_keys=True)
+    return Identity(study, trial, hashlib.sha256(text.encode()).hexdigest())
 
 
 class _Hashing:
@@ -52,7 +84,12 @@ def previous(path: Path) -> Path:
 
 
 def save(
-    path: Path, state: Mapping[str, Any], row: Mapping[str, Any], *, wait: bool = False
+    path: Path,
+    state: Mapping[str, Any],
+    row: Mapping[str, Any],
+    identity: Identity | None = None,
+    *,
+    wait: bool = False,
 ) -> None:
     """Write a checkpoint to `path` atomically and keep the one that was there as `previous`.
 
@@ -64,6 +101,7 @@ def save(
         state: Tensors and plain values, nested in dictionaries, lists and tuples.
         row: The results row that belongs to the state, so that a crash between writing the two
             loses neither.
+        identity: What it is of; None says nothing.
         wait: Whether to return only when the disk has it; a thread sees to it otherwise.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -71,7 +109,10 @@ def save(
         temporary.unlink(missing_ok=True)
         with temporary.open("xb") as file:
             hashing = _Hashing(file)
-            torch.save({"state": dict(state), "row": dict(row)}, hashing)  # type: ignore[arg-type]
+            content = {"state": dict(state), "row": dict(row)}
+            if identity is not None:
+                content["identity"] = asdict(identity)
+            torch.save(content, hashing)  # type: ignore[arg-type]
             file.write(MARK + hashing.sha256.digest())
         _finish_syncing(path)
         if path.exists():
@@ -110,24 +151,48 @@ def _sync(path: Path) -> None:
             os.close(descriptor)
 
 
-def load(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def load(path: Path, identity: Identity | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
     """The state (tensors on the CPU) and the results row of the checkpoint at `path`.
 
+    Args:
+        path: The file.
+        identity: What it must be of; None asks nothing. One that says nothing, which an older
+            version wrote, is taken with a warning.
+
     Raises:
-        CheckpointError: If it is missing, its hash does not fit, or it holds more than data.
+        CheckpointError: If it is missing, its hash does not fit, it is of something else, it holds
+            more than data or unpacks to more than it takes on the disk.
     """
     try:
         with _opened(path) as file:
             _check_hash(file, path)
-            file.seek(0)
+            require_stored(file, path)
             content = torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror}).") from error
     except (RuntimeError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"{path}: is no checkpoint ({error}).") from error
-    if not isinstance(content, dict) or set(content) != {"state", "row"}:
+    except FileRefusedError as error:
+        raise CheckpointError(error.cause) from error
+    names = {"state", "row"}
+    if not isinstance(content, dict) or content.keys() - {"identity"} != names:
         raise CheckpointError(f"{path}: is no checkpoint (state and row expected).")
+    if not all(isinstance(content[name], dict) for name in names):
+        raise CheckpointError(f"{path}: is no checkpoint (state and row are tables).")
+    if identity is not None:
+        _require(identity, content.get("identity"), path)
     return content["state"], content["row"]
+
+
+def _require(identity: Identity, stated: Any, path: Path) -> None:
+    """Refuse a checkpoint of something else."""
+    if stated is None:
+        logger.warning("%s does not say what it is of: an older version wrote it.", path)
+        return
+    stated = stated if isinstance(stated, dict) else {}
+    other = [k for k, value in asdict(identity).items() if stated.get(k) != value]
+    if other:
+        raise CheckpointError(f"{path}: is of another {' and '.join(other)}.")
 
 
 def sha256_of(path: Path) -> str:
@@ -187,15 +252,27 @@ def _check_hash(file: IO[bytes], path: Path) -> None:
         raise CheckpointError(f"{path}: is torn or altered (its SHA-256 does not fit).")
 
 
-def newest(directory: Path) -> Path | None:
-    """The newest checkpoint in `directory` that verifies; None if there is none.
+def load_newest(
+    directory: Path, identity: Identity | None = None
+) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """State and row of the newest checkpoint in `directory` that `load` takes; None without any.
 
     A file counts as newer than what it replaced whatever the clocks of the nodes that wrote
-    them say; among the rest the time of writing decides.
+    them say; among the rest the time of writing decides. What is passed over leaves a warning.
+
+    Args:
+        directory: A trial's.
+        identity: As in `load`.
     """
+    for path in _newest_first(directory):
+        try:
+            return load(path, identity)
+        except CheckpointError as error:
+            logger.warning("passed over: %s", error)
+    return None
+
+
+def _newest_first(directory: Path) -> Iterator[Path]:
     for suffix in (SUFFIX, SUFFIX + PREVIOUS):
         files = [p for p in directory.glob(f"*{suffix}") if not p.name.startswith(".")]
-        for path in sorted(files, key=lambda p: (p.stat().st_mtime_ns, p.name), reverse=True):
-            if verify(path):
-                return path
-    return None
+        yield from sorted(files, key=lambda p: (p.lstat().st_mtime_ns, p.name), reverse=True)

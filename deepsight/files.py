@@ -13,6 +13,7 @@ import errno
 import os
 import re
 import stat
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -201,6 +202,33 @@ def require_plain(root: Path, besides: Sequence[str] = ()) -> None:
                     waiting.append(Path(entry.path))
                 elif not entry.is_file(follow_symlinks=False):
                     raise _refused(Path(entry.path), "a plain file or folder")
+
+
+def require_stored(file: IO[bytes], path: Path) -> None:
+    """Refuse a zip archive (of torch or NumPy) that unpacks to more than the file takes.
+
+    What `torch.save` and `numpy.savez` write is not compressed; an archive that is may take a
+    thousand times its size in memory.
+
+    Args:
+        file: Open for reading; left at its beginning.
+        path: Its name, for the error.
+
+    Raises:
+        FileRefusedError: If it is no zip archive, is compressed, or states more than it has.
+    """
+    size = file.seek(0, os.SEEK_END)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, OverflowError, NotImplementedError) as error:
+        raise FileRefusedError(f"{path}: is no archive ({error}).", "Restore it.") from error
+    stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
+    if not stored or sum(entry.file_size for entry in entries) > size:
+        raise FileRefusedError(
+            f"{path}: unpacks to more than it takes on the disk.", "DeepSight writes no such file."
+        )
+    file.seek(0)
 
 
 def append_to(root: Path, parts: Sequence[str]) -> IO[bytes]:

@@ -25,6 +25,7 @@ from deepsight.imports import REFUSE, Permission, imports_in
 from deepsight.models.build import build_architecture
 from deepsight.models.small_maps import fit_kernels
 from deepsight.run_store import CHECKPOINT_FILE, Study, TrialRecord, load_study, trial_path
+from deepsight.space import to_stored
 
 BATCH = {"cpu": 256, "cuda": 1024}
 """Images at a time, by device: as in validation."""
@@ -228,8 +229,11 @@ def _chosen(study: Study, trial: str | None) -> TrialRecord:
 
 
 def _read(study: Study, record: TrialRecord, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    config = {**study.fixed, **to_stored(record.config)}
+    own = study.header.id
+    identity = checkpoint.identify(own, record.trial_id, config) if own else None
     try:
-        state, row = checkpoint.load(path)
+        state, row = checkpoint.load(path, identity)
     except checkpoint.CheckpointError as error:
         others = [t for t in trials_with_checkpoint(study) if t != record.trial_id]
         raise UserError(

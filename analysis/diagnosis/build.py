@@ -28,7 +28,7 @@ from analysis.page.files import to_csv
 from analysis.page.html import to_html
 from deepsight.config import UserError
 from deepsight.data.datasets import Split
-from deepsight.files import make_folder, read_file, remove_files, replacing
+from deepsight.files import FileRefusedError, make_folder, read_file, remove_files, replacing
 from deepsight.imports import REFUSE, Permission
 from deepsight.run_store import storage_error
 from deepsight.trained_model import TrainedModel, load_trained_model
@@ -151,6 +151,8 @@ def _remove_stale(directory: Path, results: Results, groups: Groups, layer: str)
     path, made_from = directory / MADE_FROM, {**_made_from(results, groups), "layer": layer}
     try:
         kept = json.loads(read_file(directory, [MADE_FROM], MADE_FROM_BYTES))
+    except FileRefusedError:
+        raise
     except (OSError, ValueError, RecursionError):
         kept = None
     if kept == made_from:

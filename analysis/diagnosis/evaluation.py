@@ -25,7 +25,7 @@ from analysis.diagnosis.progress import Progress, silent
 from deepsight.config import DataConfig, UserError, check_value
 from deepsight.data.datasets import Dataset, Split, load_dataset, open_test
 from deepsight.data.packing import image_names
-from deepsight.files import make_folder, open_file, replacing
+from deepsight.files import make_folder, open_file, replacing, require_stored
 from deepsight.imports import REFUSE, Permission, imports_in
 from deepsight.run_store import record_opening, storage_error
 from deepsight.trained_model import BATCH, TrainedModel
@@ -208,6 +208,7 @@ def load_evaluation(path: Path) -> Evaluation | None:
     except FileNotFoundError:
         return None
     try:
+        require_stored(file, path)
         with file, np.load(file, allow_pickle=False) as stored:
             about: dict[str, Any] = json.loads(str(stored["about"]))
             if about.pop("version") != VERSION:

@@ -46,6 +46,7 @@ class StudyHeader:
     fixed: Mapping[str, Value]
     space: Mapping[str, Domain]
     schema_version: int = SCHEMA_VERSION
+    id: str | None = None
     created: str | None = None
     started_in: str | None = None
     target: float | None = None
@@ -118,6 +119,7 @@ _REQUIRED: dict[str, type] = {
     "space": dict,
 }
 _OPTIONAL: dict[str, type | tuple[type, ...]] = {
+    "id": str,
     "created": str,
     "started_in": str,
     "target": (int, float),

@@ -11,6 +11,7 @@ import logging
 import os
 import platform
 import subprocess
+import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,7 @@ def make_header(plan: StudyPlan, data: dict[str, Any]) -> dict[str, Any]:
     """All fields of ``study.json`` (docs/run_format.md)."""
     hardware = {k: v for k, v in plan.fixed.items() if k.startswith("hardware.")}
     return plan_to_json(plan) | {
+        "id": uuid.uuid4().hex,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "started_in": str(Path.cwd()),
         "data": data,

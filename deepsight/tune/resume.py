@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -155,6 +156,7 @@ def update_header(
 ) -> StudyHeader:
     """Store the changed settings and packs of a resumed study, if any; returns its header."""
     stored = dict(header.stored) | plan_to_json(plan) | {"data": data}
+    stored.setdefault("id", uuid.uuid4().hex)  # studies of older versions have none
     moved = plan.fixed.get("data.name") != header.fixed.get("data.name")
     if moved or data.get("fingerprint") != header.fingerprint:
         stored["earlier_data"] = [*header.earlier_data, header.data]

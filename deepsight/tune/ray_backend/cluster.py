@@ -53,7 +53,8 @@ def run_on_ray(search: Search, header: StudyHeader, joined: bool) -> None:
     slots = Slots(plan, per_trial, joined)
     search.set_slots(slots())
     _record(search, header, per_trial, measured)
-    make_spec = partial(make_trial_spec, plan, directory, header.data.get("packs", {}))
+    packs = header.data.get("packs", {})
+    make_spec = partial(make_trial_spec, plan, directory, packs, study=header.id or "")
     state = AdapterState(search, make_spec, slots)
     callbacks = [WorkerFailureCallback(state), TrialMemoryCallback()]
     try:

@@ -35,6 +35,8 @@ class TrialSpec:
     """Name of the study's pack of ``data.name``; empty for a trainable of the user's."""
     fingerprint: str = ""
     """Of that pack."""
+    study: str = ""
+    """The study's ``id``, which checkpoints carry; empty for none."""
 
     def to_ray(self) -> dict[str, str]:
         """The form that Ray carries."""
@@ -47,6 +49,7 @@ def make_trial_spec(
     packs: Mapping[str, Mapping[str, str]],
     proposal: Proposal,
     known_epochs: int,
+    study: str = "",
 ) -> TrialSpec:
     """The spec for `proposal`; trial k trains with seed ``train.seed + study.seed + k``.
 
@@ -56,6 +59,7 @@ def make_trial_spec(
         packs: By ``data.name``, ``pack`` and ``fingerprint`` of the data that the study has.
         proposal: The trial.
         known_epochs: How many of its epochs are on record.
+        study: The study's ``id``.
     """
     folder = make_folder(directory, ["trials", proposal.trial_id])
     config = plan.full_config(proposal.config)
@@ -69,6 +73,7 @@ def make_trial_spec(
         trainable=plan.settings.trainable,
         known_epochs=known_epochs,
         budget=proposal.budget,
+        study=study,
         **packs.get(str(config.get("data.name")), {}),
     )
 

@@ -16,7 +16,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ray.tune import Trainable
@@ -27,6 +27,9 @@ from deepsight.run_store import CHECKPOINT_FILE, DISK_ERRORS, StorageError
 from deepsight.training.epoch_result import EpochResult
 from deepsight.tune.ray_backend.trainable_rows import taken_results, taken_row
 from deepsight.tune.ray_backend.trial_spec import TrialSpec, sizes
+
+if TYPE_CHECKING:
+    from deepsight.checkpoint import Identity
 
 REMEDIES = {
     "Expected more than 1 value per channel": "Batch normalisation cannot normalise the 1x1 map of "
@@ -112,9 +115,9 @@ def run_trial(spec: TrialSpec) -> Iterator[dict[str, Any]]:
     remove_files(folder, [], TORN)
     state: dict[str, Any] | None = None
     row: dict[str, Any] | None = None
-    newest = checkpoint.newest(folder)
+    newest = checkpoint.load_newest(folder, _identity(spec))
     if newest is not None:
-        state, row = checkpoint.load(newest)
+        state, row = newest
         if int(row["epoch"]) > spec.known_epochs:
             kept = taken_row(row) | {"epoch": int(row["epoch"])} if spec.trainable else row
             yield {"row": json.dumps(kept), "finished": False}
@@ -142,6 +145,13 @@ def _epochs(
     yield from taken_results(answers, row, spec.known_epochs)
 
 
+def _identity(spec: TrialSpec) -> Identity | None:
+    """What the trial's checkpoints say that they are of."""
+    from deepsight.checkpoint import identify
+
+    return identify(spec.study, spec.trial_id, spec.config) if spec.study else None
+
+
 def _save(spec: TrialSpec, folder: Path, result: EpochResult) -> None:
     """Save an epoch's checkpoint and predictions, and once the augmented inputs."""
     from deepsight import checkpoint
@@ -150,7 +160,7 @@ def _save(spec: TrialSpec, folder: Path, result: EpochResult) -> None:
         state = dict(result.state)
         if result.metrics["epoch"] >= spec.budget:
             state.pop("optimiser", None)  # not resumed again, and half of the file
-        checkpoint.save(folder / CHECKPOINT_FILE, state, result.metrics)
+        checkpoint.save(folder / CHECKPOINT_FILE, state, result.metrics, _identity(spec))
     if result.predictions is not None:
         with replacing(folder, ["predictions.npz"], ".npz") as temporary:
             np.savez(temporary, **result.predictions)  # type: ignore[arg-type]
