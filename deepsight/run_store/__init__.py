@@ -2,6 +2,7 @@
 
 from deepsight.run_store.format import (
     CHECKPOINT_FILE,
+    HEADER_FILE,
     SCHEMA_VERSION,
     STATES,
     StorageError,
@@ -27,6 +28,7 @@ from deepsight.run_store.writer import (
 __all__ = [
     "CHECKPOINT_FILE",
     "DISK_ERRORS",
+    "HEADER_FILE",
     "SCHEMA_VERSION",
     "STATES",
     "Objective",

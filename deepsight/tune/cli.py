@@ -6,7 +6,6 @@ Ray, torch and Optuna are imported only after the flags and the plan have been c
 from __future__ import annotations
 
 import argparse
-import io
 import logging
 import sys
 from collections.abc import Sequence
@@ -31,6 +30,7 @@ from deepsight.tune.plan import (
 from deepsight.tune.plan_files import load_space, plan_study, space_names
 from deepsight.tune.preflight import preview_data
 from deepsight.tune.resume import MAY_CHANGE
+from deepsight.tune.standard_streams import take_streams
 
 EXIT_NO_SUCCESS = 1
 EXIT_USAGE = 2
@@ -144,10 +144,8 @@ def _resume_changes(flags: argparse.Namespace) -> dict[str, Value]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
+    take_streams()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    for stream, errors in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
-        if isinstance(stream, io.TextIOWrapper):  # names of files may be no UTF-8
-            stream.reconfigure(errors=errors)
     try:
         flags = make_parser().parse_args(arguments)
         level = logging.DEBUG if flags.verbose else logging.INFO

@@ -94,6 +94,33 @@ def test_without_ray_s_control_process_the_study_ends_at_once_and_can_go_on(tmp_
     study.check(most_repeated=2)
 
 
+def test_a_study_that_is_moved_ends_with_a_line_and_goes_on_at_its_new_place(tmp_path):
+    study = Planted(tmp_path, trials=4, seconds=0.6)
+    run = study.start()
+    study.await_epochs(3, run)
+    began = time.monotonic()
+    study.path.rename(tmp_path / "runs" / "moved")
+    code, out, err = run.wait()
+    assert time.monotonic() - began < 20
+    assert (code, out) == (4, "")
+    assert f"{study.path} is gone: the study was moved or deleted while it ran." in err
+    assert "Traceback" not in err
+    assert not study.path.exists()  # moving it back works
+    run.await_end()
+    (tmp_path / "runs" / "moved").rename(study.path)
+    study.resume()
+    study.check(most_repeated=2 * 2)  # of each slot the epoch that ran, and one not recorded
+
+
+def test_a_study_goes_on_when_nobody_reads_its_output_any_more(tmp_path):
+    study = Planted(tmp_path, trials=4, seconds=0.1)
+    run = study.start()
+    for stream in (run.process.stdout, run.process.stderr):  # as `2>&1 | head -1` does
+        stream.close()
+    assert run.process.wait(120) == 0
+    study.check(most_repeated=0)
+
+
 def kill(run, name):
     """Kill the one process of the run whose program is called `name`."""
     (victim,) = [p for p in run.processes() if Path(f"/proc/{p}/comm").read_text().strip() == name]

@@ -16,7 +16,7 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from deepsight.config import UserError, Value
-from deepsight.run_store import StorageError
+from deepsight.run_store import HEADER_FILE, StorageError
 from deepsight.tune.ray_backend.start import CONTROL, HEALTH_S, died, ray_died
 from deepsight.tune.ray_backend.trainable_rows import require_number
 from deepsight.tune.ray_backend.trial_spec import TrialSpec, sizes
@@ -30,6 +30,19 @@ logger = logging.getLogger(__name__)
 
 SpecMaker = Callable[[Proposal, int], TrialSpec]
 """Builds a worker's spec from a proposal and the number of epochs on record."""
+
+
+def require_present(directory: Path) -> None:
+    """Check that a running study is still where it was.
+
+    Raises:
+        StorageError: If it was moved or deleted.
+    """
+    if not (directory / HEADER_FILE).exists():
+        raise StorageError(
+            f"{directory} is gone: the study was moved or deleted while it ran.",
+            "If it was moved, go on with --resume and its new place.",
+        )
 
 
 class AdapterState:
@@ -50,8 +63,12 @@ class AdapterState:
         """The first exception of our code inside Ray, which would turn it into a text."""
 
     def guard(self, act: Callable[[], Any]) -> Any:
-        """Call `act`; an exception stops the search and is kept for the driver to raise."""
+        """Call `act`; an exception stops the search and is kept for the driver to raise.
+
+        Nothing is recorded where nobody would find it: the study must be where it was.
+        """
         try:
+            require_present(self.search.writer.directory)
             return act()
         except BaseException as error:
             self.error = self.error or error
@@ -207,6 +224,17 @@ class WorkerFailureCallback(Callback):  # type: ignore[misc]
         else:
             logger.warning("%s restarts from its newest checkpoint: %s", trial_id, text)
             search.requeue(trial_id)
+
+
+class StudyPresenceCallback(Callback):  # type: ignore[misc]
+    """Ends the run when the study's directory is gone, also in the middle of long epochs."""
+
+    def __init__(self, state: AdapterState) -> None:
+        self._state = state
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Look for it."""
+        self._state.guard(lambda: None)
 
 
 class RayHealthCallback(Callback):  # type: ignore[misc]

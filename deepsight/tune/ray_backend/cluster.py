@@ -19,6 +19,7 @@ from deepsight.tune.ray_backend.adapter import (
     RayHealthCallback,
     RayScheduler,
     RaySearcher,
+    StudyPresenceCallback,
     TrialMemoryCallback,
     WorkerFailureCallback,
 )
@@ -56,7 +57,11 @@ def run_on_ray(search: Search, header: StudyHeader, joined: bool) -> None:
     packs = header.data.get("packs", {})
     make_spec = partial(make_trial_spec, plan, directory, packs, study=header.id or "")
     state = AdapterState(search, make_spec, slots)
-    callbacks = [WorkerFailureCallback(state), TrialMemoryCallback()]
+    callbacks = [
+        StudyPresenceCallback(state),
+        WorkerFailureCallback(state),
+        TrialMemoryCallback(),
+    ]
     try:
         with memory_kills_as_actor_failures():
             tune.run(

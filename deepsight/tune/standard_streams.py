@@ -1,0 +1,62 @@
+"""Standard output and error of a command that runs for hours: their reader may leave meanwhile.
+
+``2>&1 | head -1``, a closed terminal and ``>&-`` cost the output, not the study.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+from typing import Any
+
+_READER_GONE = (errno.EPIPE, errno.EIO)
+"""A pipe without a reader; a terminal that was closed."""
+_ERRORS = {"stdout": "surrogateescape", "stderr": "backslashreplace"}
+"""How characters are written that the encoding lacks: names of files may be no UTF-8."""
+
+
+class _Raw(io.FileIO):
+    """A descriptor that leads to nowhere once nobody reads what is written to it."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno not in _READER_GONE:
+                raise
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())  # also for what libraries write to the descriptor
+            os.close(nowhere)
+            return super().write(data)
+
+
+def take_streams() -> None:
+    """Let `sys.stdout` and `sys.stderr` hold any name, and write on when their reader has gone.
+
+    Streams that somebody has replaced, as tests and notebooks do, are left alone.
+    """
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:  # closed: the next file would take its number, and what is written to it
+            os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
+        if name in _ERRORS:
+            _take(name, descriptor)
+
+
+def _take(name: str, descriptor: int) -> None:
+    stream = getattr(sys, name)
+    if stream is not getattr(sys, f"__{name}__"):
+        return
+    if stream is not None:
+        stream.flush()
+    raw = _Raw(descriptor, "wb", closefd=False)
+    text = io.TextIOWrapper(
+        io.BufferedWriter(raw),
+        encoding=stream.encoding if stream is not None else "utf-8",
+        errors=_ERRORS[name],
+        line_buffering=stream is None or stream.line_buffering,
+    )
+    setattr(sys, name, text)
