@@ -100,7 +100,7 @@ UNITS = {
     "deepsight.tune": unit(
         f"{STUDY} deepsight.space_checks deepsight.optuna_distributions deepsight.notebook "
         "deepsight.schedulers deepsight.hardware deepsight.checkpoint deepsight.training "
-        "deepsight.data.class_balance search_spaces",
+        "deepsight.data.cache deepsight.data.class_balance search_spaces",
         "ray grpc optuna yaml rich numpy scipy threadpoolctl PIL psutil tensorboard",
     ),
     "deepsight.confirm": unit(

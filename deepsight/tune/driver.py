@@ -45,6 +45,7 @@ from deepsight.tune.process_cleanup import KEEP, VARIABLE, ProcessCleanup, end_a
 from deepsight.tune.process_environment import environment, levels_of, require_no_ray
 from deepsight.tune.resume import (
     naming_origin,
+    require_room,
     require_same_data,
     require_same_imports,
     require_same_space,
@@ -217,6 +218,7 @@ def resume_study(
             end_stale(writer)
             header = writer.study.header
             permission.also(imports_of(plan)).require(imports_of(plan, writer.study), directory)
+            require_room(writer.study, changes.get("trials"))
             with _joined(plan, directory, address, interrupt) as (cluster, _):
                 found = prepare_all(plan)
                 allowed = allow_changed_data or plan.settings.allow_changed_data

@@ -1,4 +1,4 @@
-"""The space, the searcher and the data of a resumed study: found, and those that it began with."""
+"""The space, the searcher, the data and the number of trials of a resumed study."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from deepsight.config import UserError, Value, check_value
-from deepsight.run_store import StudyHeader, StudyWriter, parse_header
+from deepsight.run_store import Study, StudyHeader, StudyWriter, parse_header
 from deepsight.space import Choice, Domain, to_json
 from deepsight.tune.plan import StudyPlan, plan_to_json
 
@@ -73,6 +73,20 @@ def require_same_imports(header: StudyHeader, named: Mapping[str, Value]) -> Non
             f"the study's {kind} is {stored.get(name, 'searched')!r}, not {value!r}: a study keeps "
             f"its {kind}.",
             f"Leave {name} away, or start a new study.",
+        )
+
+
+def require_room(study: Study, trials: Value | None) -> None:
+    """Refuse a number of trials that the study has passed already.
+
+    Raises:
+        UserError: If `trials`, the number in all, is smaller than that of the trials on record.
+    """
+    begun = len(study.records)
+    if isinstance(trials, int) and trials < begun:
+        raise UserError(
+            f"the study has begun {begun} trials; study.trials={trials} is less.",
+            f"study.trials counts all trials, not those to come: give {begun} or more.",
         )
 
 

@@ -35,7 +35,7 @@ class _Raw(io.FileIO):
 def take_streams() -> None:
     """Let `sys.stdout` and `sys.stderr` hold any name, and write on when their reader has gone.
 
-    Streams that somebody has replaced, as tests and notebooks do, are left alone.
+    Streams that somebody has put in their place, as tests do, may only be told to hold any name.
     """
     for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
         try:
@@ -49,6 +49,8 @@ def take_streams() -> None:
 def _take(name: str, descriptor: int) -> None:
     stream = getattr(sys, name)
     if stream is not getattr(sys, f"__{name}__"):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_ERRORS[name])
         return
     if stream is not None:
         stream.flush()

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from deepsight.config import UserError
+from deepsight.data.cache import cache_dir
 from deepsight.tune.process_cleanup import ray_root
 
 SOCKET_BYTES = 107
@@ -25,9 +26,12 @@ def check_directories(needs_cache: bool) -> None:
     """
     _check_sockets()
     _check_token()
-    if needs_cache and not os.environ.get("DEEPSIGHT_CACHE"):
+    if needs_cache:
         remedy = "Set DEEPSIGHT_CACHE to a directory you can write to."
-        _require_writable(_home(remedy) / ".cache" / "deepsight", "the cache", remedy)
+        told = bool(os.environ.get("DEEPSIGHT_CACHE"))
+        cache = cache_dir() if told else _home(remedy) / ".cache" / "deepsight"
+        if not (told and cache.is_dir()):  # one that is shared may be read-only and hold all
+            _require_writable(cache, "the cache", remedy)
 
 
 def require_utf8(*paths: Path) -> None:

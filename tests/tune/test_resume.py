@@ -205,6 +205,20 @@ def test_a_study_that_goes_on_is_read_once(tmp_path, monkeypatch):
     assert reads == [tmp_path / "s"]
 
 
+def test_fewer_trials_than_were_begun_are_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    plan = make_plan(trials=2)
+    with create_study(tmp_path / "s", make_header(plan, {})) as writer:
+        for trial_id in ("t0000", "t0001"):
+            writer.started(trial_id, plan.default_config(), False, 9)
+            writer.ended(trial_id, "failed", "x")
+    assert main(["--resume", "s", "--trials", "1"]) == 2
+    err = capsys.readouterr().err
+    assert "the study has begun 2 trials; study.trials=1 is less." in err
+    assert "give 2 or more" in err
+    assert load_study(tmp_path / "s").header.settings["study.trials"] == 2
+
+
 def test_the_command_line_names_the_difference(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     create_study(tmp_path / "s", make_header(make_plan(), {})).close()

@@ -55,6 +55,19 @@ def test_what_cannot_be_written_is_found(monkeypatch, variable, cache, named):
     assert refused.value.remedy.startswith(f"Set {named} to")
 
 
+def test_a_cache_that_cannot_be_made_is_found_and_one_that_is_there_may_be_read_only(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("DEEPSIGHT_CACHE", "/dev/null/cache")
+    check_directories(needs_cache=False)
+    with pytest.raises(UserError, match="the cache, /dev/null/cache, cannot be written") as refused:
+        check_directories(needs_cache=True)
+    assert refused.value.remedy.startswith("Set DEEPSIGHT_CACHE to")
+    (tmp_path / "shared").mkdir(mode=0o555)
+    monkeypatch.setenv("DEEPSIGHT_CACHE", str(tmp_path / "shared"))
+    check_directories(needs_cache=True)
+
+
 def test_the_cache_is_only_needed_with_our_training(tmp_path, monkeypatch):
     monkeypatch.delenv("DEEPSIGHT_CACHE", raising=False)
     monkeypatch.setenv("RAY_AUTH_TOKEN", "x" * 32)
