@@ -11,8 +11,9 @@ from pathlib import Path
 from analysis.diagnosis.evaluation import evaluate, open_data
 from analysis.diagnosis.groups import Groups, default_groups, group_labels
 from analysis.diagnosis.map_results import MapResults, compute_map_results
+from analysis.diagnosis.page.browser import browser_section
 from analysis.diagnosis.page.map_section import map_sections, plan_map_drawings
-from analysis.diagnosis.page.pictures import Drawing, plan_drawings, write_drawings
+from analysis.diagnosis.page.pictures import plan_drawings, write_drawings
 from analysis.diagnosis.page.sections import (
     Drawings,
     diagnosis_document,
@@ -23,7 +24,7 @@ from analysis.diagnosis.page.sheet_figure import SheetMaps
 from analysis.diagnosis.page.tables import numbers_of_classes
 from analysis.diagnosis.progress import Progress, silent
 from analysis.diagnosis.results import Results, compute_results
-from analysis.page.document import Document, Table
+from analysis.page.document import Document, Section, Table
 from analysis.page.files import to_csv
 from analysis.page.html import to_html
 from deepsight.config import UserError
@@ -85,20 +86,17 @@ def make_diagnosis(
     found = _map_results(results, images, layer, progress, directory)
     try:
         _remove_stale(directory, results, chosen, layer)
-        drawings = _plan(results, found, images)
+        looks = None
+        if isinstance(found, MapResults):
+            looks = SheetMaps(found.maps, found.grad_cam_verdict)
+        drawings = plan_drawings(results, images.images, looks)
+        if isinstance(found, MapResults):
+            drawings += plan_map_drawings(results, found, images.images)
         write_drawings(drawings, directory, progress)
-        return write_pages(results, {d.name: d for d in drawings}, directory, found)
+        first = (browser_section(results, images.images, looks),) if len(evaluation) else ()
+        return write_pages(results, {d.name: d for d in drawings}, directory, found, first)
     except OSError as error:
         raise storage_error(directory, error) from error
-
-
-def _plan(results: Results, found: MapResults | str, images: Split) -> list[Drawing]:
-    """All figures."""
-    if isinstance(found, str):
-        return plan_drawings(results, images.images)
-    looks = SheetMaps(found.maps, found.grad_cam_verdict)
-    drawings = plan_drawings(results, images.images, looks)
-    return drawings + plan_map_drawings(results, found, images.images)
 
 
 def _map_results(
@@ -124,10 +122,15 @@ def diagnosis_directory(model: TrainedModel, split: str) -> Path:
 
 
 def write_pages(
-    results: Results, drawings: Drawings, directory: Path, found: MapResults | str = NOT_ASKED
+    results: Results,
+    drawings: Drawings,
+    directory: Path,
+    found: MapResults | str = NOT_ASKED,
+    first: tuple[Section, ...] = (),
 ) -> Path:
     """Write the page, the table of classes, every number and the summary; returns the page."""
-    document = diagnosis_document(results, drawings, map_sections(results, found, drawings))
+    looks = map_sections(results, found, drawings)
+    document = diagnosis_document(results, drawings, looks, first)
     for table in _tables(document):
         _write(directory / f"{table.name}.csv", to_csv(table))
     _write(directory / "per_class.csv", to_csv(numbers_of_classes(results.scores)))

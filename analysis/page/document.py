@@ -50,6 +50,15 @@ class Gallery:
 
 
 @dataclass(frozen=True)
+class Browser:
+    """Images by class and by confusion, with maps that blend over them; needs scripts."""
+
+    kind: ClassVar[str] = "browser"
+    content: Mapping[str, Any]
+    """What ``browser.js`` reads, as JSON holds it."""
+
+
+@dataclass(frozen=True)
 class Interactive:
     """The parallel coordinates one can brush; filters the trial table of the same page."""
 
@@ -76,6 +85,8 @@ class Table:
     """Rows to show in bold."""
     folded: bool = False
     """Whether the page shows it only when asked."""
+    title: str = ""
+    """What a folded table is called; without it, its caption."""
     noun: str = "trials"
     """What its rows are, where they can be filtered and sorted."""
     example: str = "sgd, explorer, t0017"
@@ -115,7 +126,7 @@ class Statements:
     items: tuple[Statement, ...]
 
 
-Block = Picture | Gallery | Interactive | Table | Note | Statements
+Block = Picture | Gallery | Browser | Interactive | Table | Note | Statements
 
 
 @dataclass(frozen=True)

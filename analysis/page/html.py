@@ -18,7 +18,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from analysis.page.document import Document, Interactive, links, numeric, plain
+from analysis.page.document import Browser, Document, Interactive, links, numeric, plain
 from deepsight.notebook import cell
 
 PAGE = Path(__file__).parent
@@ -26,9 +26,12 @@ PAGE = Path(__file__).parent
 
 def to_html(document: Document, figures: Path) -> str:
     """The page as one text, figures and scripts inside."""
-    plot = any(isinstance(b, Interactive) for s in document.sections for b in s.blocks)
+    blocks = [block for section in document.sections for block in section.blocks]
+    plot = any(isinstance(block, Interactive) for block in blocks)
     scripts = [plotly_source()] if plot else []
     scripts.append((PAGE / "report.js").read_text("utf-8"))
+    if any(isinstance(block, Browser) for block in blocks):
+        scripts.append((PAGE / "browser.js").read_text("utf-8"))
     css = (PAGE / "report.css").read_text("utf-8")
     environment = jinja2.Environment(
         autoescape=True,
@@ -44,7 +47,7 @@ def to_html(document: Document, figures: Path) -> str:
         scripts=[Markup(s) for s in scripts],
         own_styles=_style_ids(scripts[0]) if plot else [],
         image=lambda picture: _data_uri(figures / f"{picture.name}.png"),
-        figure_json=lambda block: Markup(_script_json(block.figure)),
+        script_json=lambda value: Markup(_script_json(value)),
         cell=cell,
         numeric=numeric,
         links=links,

@@ -32,7 +32,8 @@ def attention_table(info: Attention) -> Table:
         caption += f" {info.num_empty} of {info.num_images} maps have no positive cell."
     if info.missing:
         caption += f" Not measured, {info.missing}."
-    return Table("attention", columns, tuple(rows), caption)
+    title = "Attention in numbers"
+    return Table("attention", columns, tuple(rows), caption, folded=True, title=title)
 
 
 def checks_table(info: MapChecks) -> Table:
@@ -46,7 +47,8 @@ def checks_table(info: MapChecks) -> Table:
         rows.append((step.method, "SSIM", where, *_cells(step.ssim)))
     columns = ("method", "test", "against", "value", "low", "high", "n")
     caption = f"Maps of {info.layer}. " + " ".join(v.sentence for v in info.verdicts.values())
-    return Table("map_checks", columns, tuple(rows), caption, folded=True)
+    title = "Every comparison of the checks"
+    return Table("map_checks", columns, tuple(rows), caption, folded=True, title=title)
 
 
 def interventions_table(info: Interventions, names: Sequence[str]) -> Table:
@@ -65,7 +67,9 @@ def interventions_table(info: Interventions, names: Sequence[str]) -> Table:
     accuracy = ("accuracy_before", "accuracy_after", "change", "low", "high", "n")
     columns = ("change_of_images", "class", *accuracy, "predictions_changed")
     caption = "95 % intervals of paired proportions (Bonett and Price 2012)."
-    return Table("interventions", columns, tuple(rows), f"{caption} {info.missing}".strip())
+    caption = f"{caption} {info.missing}".strip()
+    title = "Every change, in all and by class"
+    return Table("interventions", columns, tuple(rows), caption, folded=True, title=title)
 
 
 def _cells(interval: Interval) -> tuple[Cell, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from analysis.diagnosis.names import in_sentence
+from analysis.diagnosis.page.figures import MANY_CLASSES
 from analysis.diagnosis.page.findings import cards, key_results
 from analysis.diagnosis.page.pictures import Drawing
 from analysis.diagnosis.page.wording import share
@@ -33,7 +34,10 @@ MEASURES = (
 
 
 def diagnosis_document(
-    results: Results, drawings: Drawings, looks: tuple[Section, ...] = ()
+    results: Results,
+    drawings: Drawings,
+    looks: tuple[Section, ...] = (),
+    first: tuple[Section, ...] = (),
 ) -> Document:
     """The whole page.
 
@@ -41,6 +45,7 @@ def diagnosis_document(
         results: What it says.
         drawings: The figures, written already.
         looks: The sections on maps and interventions.
+        first: Sections that stand above all others.
     """
     model, study = results.model, results.model.study
     made = datetime.now(UTC).strftime("%Y-%m-%d")
@@ -51,6 +56,7 @@ def diagnosis_document(
         key_results=key_results(results),
         cards=cards(results),
         sections=(
+            *first,
             classes_section(results, drawings),
             confusion_section(results, drawings),
             worst_section(results, drawings),
@@ -177,8 +183,12 @@ def worst_section(results: Results, drawings: Drawings) -> Section:
         "Above each image: what it is taken for, with how much confidence; green frames are hits, "
         "orange ones errors. Below it: its file, or its number in the source."
     )
+    title = "Worst and best predictions"
+    if len(sheets) > MANY_CLASSES:
+        files = f"The sheets of {len(sheets)} classes are files, worst_predictions/class_*.png."
+        return Section("worst", title, lead, (Note(files),))
     gallery = Gallery("class", tuple(d.title for d in sheets), tuple(d.picture for d in sheets))
-    return Section("worst", "Worst and best predictions", lead, (gallery,) if sheets else ())
+    return Section("worst", title, lead, (gallery,) if sheets else ())
 
 
 def groups_section(results: Results, drawings: Drawings) -> Section:
