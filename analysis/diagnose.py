@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
         help="run Python code that only the study names (its network, its data set); it can do all "
         "that you can, so only where you know who wrote it",
     )
+    made.add_argument("--masks", metavar="FOLDER", help="masks of folder: data (data.masks)")
     made.add_argument("--device", choices=("cpu", "cuda"), help="default: what suits this machine")
     return made
 
@@ -63,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             split=options.split,
             groups=parse_groups(options.groups),
             data=options.data,
+            masks=options.masks,
             device=options.device,
             layer=options.layer,
             progress=bar,

@@ -86,6 +86,9 @@ class DataConfig:
     interpolation: str = param(
         "bilinear", "how images are resized", choices=("bilinear", "bicubic")
     )
+    masks: str = param(
+        "", "folder: data: a parallel folder of the objects' masks, for analysis.diagnose alone"
+    )
     val_fraction: float = param(0.2, "share held out for model selection", low=0.01, high=0.5)
     test_fraction: float = param(0.2, "share held out for the final test", low=0.01, high=0.5)
     split_seed: int = param(0, "seed of the split (and of drawn data)", low=0, high=2**31 - 1)

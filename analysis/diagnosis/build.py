@@ -8,9 +8,10 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from analysis.diagnosis.evaluation import evaluate, open_data
+from analysis.diagnosis.evaluation import data_config, evaluate, open_data
 from analysis.diagnosis.groups import Groups, default_groups, group_labels
 from analysis.diagnosis.map_results import MapResults, compute_map_results
+from analysis.diagnosis.object_masks import join_masks, masks_digest
 from analysis.diagnosis.page.browser import browser_section
 from analysis.diagnosis.page.map_section import map_sections, plan_map_drawings
 from analysis.diagnosis.page.pictures import plan_drawings, write_drawings
@@ -48,6 +49,7 @@ def make_diagnosis(
     split: str = "test",
     groups: Mapping[str, Sequence[str]] | None = None,
     data: str | None = None,
+    masks: str | None = None,
     device: str | None = None,
     layer: str = "",
     progress: Progress = silent,
@@ -64,6 +66,7 @@ def make_diagnosis(
         split: "test" or "val".
         groups: Names of classes by group; None or none: those that the data set brings.
         data: Where the data are now, if they have moved.
+        masks: A folder of masks beside ``folder:`` data; None is what the trial was given.
         device: "cpu" or "cuda"; None is what suits this machine.
         layer: Whose maps are made, by its name in the network; empty is the deepest useful one.
         progress: Is told how far it is.
@@ -78,14 +81,18 @@ def make_diagnosis(
     chosen = (
         group_labels(groups, names) if groups else default_groups(model.config.data.name, names)
     )
-    dataset = open_data(model, data, permission)
+    config = data_config(model, data, masks)
+    dataset = open_data(model, config, permission)
     directory = diagnosis_directory(model, split)
     make_folder(model.study.directory, directory.relative_to(model.study.directory).parts)
     evaluation, images = evaluate(model, dataset, split, directory, progress)
+    images = join_masks(images, dataset, split, config)
     results = compute_results(model, evaluation, chosen)
     found = _map_results(results, images, layer, progress, directory)
     try:
-        _remove_stale(directory, results, chosen, layer)
+        made_from = _made_from(results, chosen)
+        made_from |= {"layer": layer, "masks": masks_digest(images.masks)}
+        _remove_stale(directory, made_from)
         looks = None
         if isinstance(found, MapResults):
             looks = SheetMaps(found.maps, found.grad_cam_verdict)
@@ -149,9 +156,9 @@ def _write(path: Path, text: str) -> None:
         aside.write_text(text, "utf-8", errors="replace")
 
 
-def _remove_stale(directory: Path, results: Results, groups: Groups, layer: str) -> None:
-    """Remove figures of another checkpoint, of other data, groups, layer or code."""
-    path, made_from = directory / MADE_FROM, {**_made_from(results, groups), "layer": layer}
+def _remove_stale(directory: Path, made_from: Mapping[str, object]) -> None:
+    """Remove figures of another checkpoint, of other data, masks, groups, layer or code."""
+    path = directory / MADE_FROM
     try:
         kept = json.loads(read_file(directory, [MADE_FROM], MADE_FROM_BYTES))
     except FileRefusedError:
@@ -166,7 +173,7 @@ def _remove_stale(directory: Path, results: Results, groups: Groups, layer: str)
     _write(path, json.dumps(made_from, indent=1) + "\n")
 
 
-def _made_from(results: Results, groups: Groups) -> Mapping[str, object]:
+def _made_from(results: Results, groups: Groups) -> dict[str, object]:
     code = hashlib.sha256()
     for file in sorted(Path(__file__).parent.rglob("*.py")):
         code.update(file.read_bytes())

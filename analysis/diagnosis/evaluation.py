@@ -85,23 +85,35 @@ class Evaluation:
         return len(self.labels)
 
 
+def data_config(model: TrainedModel, data: str | None, masks: str | None = None) -> DataConfig:
+    """Where a model's data are: as in training, but for what is said to be elsewhere now.
+
+    Args:
+        model: Whose data are wanted.
+        data: Where they are now, as in ``data.name``, if they have moved.
+        masks: The folder of their masks, as in ``data.masks``; None is that of the training.
+    """
+    config = model.config.data
+    name = config.name if data is None else str(check_value("data.name", data))
+    return dataclasses.replace(config, name=name, masks=config.masks if masks is None else masks)
+
+
 def open_data(
-    model: TrainedModel, data: str | None = None, permission: Permission = REFUSE
+    model: TrainedModel, config: DataConfig | None = None, permission: Permission = REFUSE
 ) -> Dataset:
     """The data set of a model, checked to be the one that it was trained on.
 
     Args:
         model: Whose data are wanted.
-        data: Where they are now, as in ``data.name``, if they have moved.
+        config: From `data_config`; None is where they were.
         permission: Whether a data set of somebody's own code, which the checkpoint names, may run.
 
     Raises:
         UserError: If they are gone or have changed, or are made by code that may not run.
     """
-    config = model.config.data
-    if data is not None:
-        config = _elsewhere(config, data)
-        permission = permission.also([data])
+    stated, config = model.config.data.name, config or model.config.data
+    if config.name != stated:  # whoever calls has named it
+        permission = permission.also([config.name])
     permission.require(imports_in([("data.name", config.name)]), model.checkpoint_path)
     try:
         dataset = load_dataset(config)
@@ -118,10 +130,6 @@ def open_data(
             "Restore the data as they were, or say where they are: --data folder:PATH.",
         )
     return dataset
-
-
-def _elsewhere(config: DataConfig, name: str) -> DataConfig:
-    return dataclasses.replace(config, name=str(check_value("data.name", name)))
 
 
 def open_images(model: TrainedModel, dataset: Dataset, split: str) -> Split:

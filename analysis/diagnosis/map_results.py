@@ -29,6 +29,7 @@ from analysis.diagnosis.maps.guided_backprop import (
 from analysis.diagnosis.maps.layers import Layer, choose_layer, deepest_convolution
 from analysis.diagnosis.maps.passes import Floats, Labels
 from analysis.diagnosis.maps.samples import choose_samples
+from analysis.diagnosis.object_masks import masks_digest
 from analysis.diagnosis.progress import Progress
 from analysis.diagnosis.stored import kept_or_computed
 from deepsight.data.datasets import Split
@@ -162,7 +163,7 @@ def _made_from(
         "data": evaluation.fingerprint,
         "split": evaluation.split,
         "layer": layer,
-        "masks": None if masks is None else hashlib.sha256(masks.tobytes()).hexdigest(),
+        "masks": masks_digest(masks),
         "code": code.hexdigest(),
     }
 

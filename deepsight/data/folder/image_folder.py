@@ -32,6 +32,7 @@ from deepsight.data.folder.layout import (
     read_layout,
     split_roles,
 )
+from deepsight.data.folder.masks import MASKS_LAYOUT
 from deepsight.data.raw import SPLITS, RawData
 from deepsight.data.split import MIN_PER_CLASS
 
@@ -114,6 +115,8 @@ def check_folder(config: DataConfig) -> None:
         UserError: If something is missing.
     """
     root = _root(config)
+    if config.masks and not Path(config.masks).expanduser().is_dir():
+        raise UserError(f"data.masks: {config.masks} is not a folder.", MASKS_LAYOUT)
     layout = read_layout(root)
     _check_classes(root, layout)
     counts: Counter[str] = Counter()

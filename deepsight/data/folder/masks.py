@@ -22,6 +22,8 @@ ALPHA_SUFFIXES = frozenset({".png", ".webp"})
 MASK_SUFFIXES = (".png", ".webp", ".bmp", ".gif", ".jpg", ".jpeg")
 """Of a parallel folder, in the order of preference."""
 
+MASKS_LAYOUT = "Give a folder laid out as the images are: the mask of cat/1.jpg is cat/1.png there."
+
 _SAME_SHAPE = 0.02  # how far two aspect ratios may be apart, from rounding
 
 
@@ -45,16 +47,13 @@ def load_masks(
             its image.
     """
     if masks_root is not None and not masks_root.is_dir():
-        raise UserError(f"data.masks: {masks_root} is not a folder.", _LAYOUT)
+        raise UserError(f"data.masks: {masks_root} is not a folder.", MASKS_LAYOUT)
     masks = np.zeros((len(ids), size, size), np.uint8)
     for position, image_id in enumerate(ids):
         mask = find_mask(image_id, root, masks_root)
         if mask is not None:
             masks[position] = read_mask(mask, size, like=root / image_id)
     return masks
-
-
-_LAYOUT = "Give a folder laid out as the images are: the mask of cat/1.jpg is cat/1.png there."
 
 
 def find_mask(image_id: str, root: Path, masks_root: Path | None = None) -> Path | None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from analysis.diagnosis import evaluation as module
-from analysis.diagnosis.evaluation import evaluate, load_evaluation, open_data
+from analysis.diagnosis.evaluation import data_config, evaluate, load_evaluation, open_data
 from deepsight import checkpoint
 from deepsight.config import UserError
 from deepsight.imports import Permission
@@ -125,6 +125,6 @@ def test_changed_data_are_refused_with_both_fingerprints(study):
 
 def test_data_that_are_gone_are_named(study):
     model = load_trained_model(study, "t0000")
-    error = refused(lambda: open_data(model, "folder:/nowhere/at/all"))
+    error = refused(lambda: open_data(model, data_config(model, "folder:/nowhere/at/all")))
     assert "/nowhere/at/all does not exist" in error.cause
     assert model.fingerprint in error.cause
