@@ -12,7 +12,7 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +78,15 @@ def _images_below(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def classify_files(model: TrainedModel, files: Sequence[Path]) -> Iterator[Prediction]:
+Seen = Callable[
+    ["Sequence[Path]", "npt.NDArray[np.uint8]", "npt.NDArray[np.int64]", "Sequence[float]"], None
+]
+"""Is given files, decoded images (n, H, W, 3), predicted classes (n,) and their probabilities."""
+
+
+def classify_files(
+    model: TrainedModel, files: Sequence[Path], seen: Seen | None = None
+) -> Iterator[Prediction]:
     """Classify image files in batches, in their order.
 
     A file is decoded as the data set's own files are: upright, its central square, at the size at
@@ -87,6 +95,7 @@ def classify_files(model: TrainedModel, files: Sequence[Path]) -> Iterator[Predi
     Args:
         model: From `deepsight.trained_model.load_trained_model`.
         files: Images by their content (`deepsight.data.folder.decode.formats`).
+        seen: Is called with every batch that could be read.
     """
     import numpy as np  # a second: only where something is classified
 
@@ -96,7 +105,13 @@ def classify_files(model: TrainedModel, files: Sequence[Path]) -> Iterator[Predi
             block = files[start : start + BLOCK]
             decoded = list(pool.map(lambda path: _decoded(path, model), block))
             whole = [image for image in decoded if not isinstance(image, str)]
-            rows = iter(model.probabilities(np.stack(whole)) if whole else ())
+            found = model.probabilities(np.stack(whole)) if whole else np.zeros((0, 1), np.float32)
+            if whole and seen is not None:
+                read = [
+                    p for p, image in zip(block, decoded, strict=True) if not isinstance(image, str)
+                ]
+                seen(read, np.stack(whole), found.argmax(axis=1), found.max(axis=1).tolist())
+            rows = iter(found)
             for path, image in zip(block, decoded, strict=True):
                 if isinstance(image, str):
                     yield Prediction(path, None, None, None, (), image)
@@ -158,8 +173,27 @@ def parser() -> argparse.ArgumentParser:
     form = made.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="a JSON object a line, all classes")
     form.add_argument("--csv", action="store_true", help="CSV, all classes")
+    made.add_argument(
+        "--map", type=Path, metavar="FOLDER", help="write each image with its Grad-CAM there"
+    )
     made.add_argument("--device", choices=("cpu", "cuda"), help="default: what suits this machine")
     return made
+
+
+def _overlays(model: TrainedModel, directory: Path) -> Seen:
+    """What writes overlays into a folder.
+
+    Raises:
+        UserError: If the folder cannot be made, or the model has no layer to map.
+    """
+    from analysis.diagnosis.overlays import OverlayWriter  # imports torch and matplotlib
+
+    try:
+        return OverlayWriter(model, directory).write
+    except OSError as error:
+        raise UserError(
+            f"{directory} cannot be made: {error.strerror}.", "Name a folder you can write to."
+        ) from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -182,7 +216,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         files = image_files(options.images)
         model = load_trained_model(options.study, options.trial, options.device)
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-        write(noted(classify_files(model, files)), model.class_names, sys.stdout)
+        seen = _overlays(model, options.map) if options.map else None
+        write(noted(classify_files(model, files, seen)), model.class_names, sys.stdout)
     except UserError as error:
         sys.stderr.write(f"error: {error.cause}\n{error.remedy}\n")
         return error.exit_code

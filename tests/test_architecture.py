@@ -108,7 +108,6 @@ UNITS = {
         "ray optuna yaml rich numpy scipy pandas",
     ),
     "deepsight.trained_model": unit(f"{STUDY} {TRAINS}", "numpy torch"),
-    "deepsight.predict": unit(f"{STUDY} {TRAINS} deepsight.trained_model", "numpy torch PIL"),
     "deepsight.model_card": unit(f"{STUDY} {TRAINS} deepsight.trained_model", "numpy scipy yaml"),
     "deepsight.export": unit(
         f"{STUDY} {TRAINS} deepsight.trained_model deepsight.model_card",
@@ -149,6 +148,10 @@ UNITS = {
         f"{SCIENCE} torch torchvision captum PIL",
     ),
     "analysis.diagnose": unit("deepsight.config deepsight.imports analysis.diagnosis"),
+    # --map draws what diagnosis maps (decision 0064): above it, and imported where it is asked for
+    "deepsight.predict": unit(
+        f"{STUDY} {TRAINS} deepsight.trained_model analysis.diagnosis", "numpy torch PIL"
+    ),
     # the face, which `import deepsight` shows: above both halves, so that neither leans on it
     "deepsight.api": unit(
         f"{STUDY} deepsight.tune deepsight.trained_model deepsight.predict deepsight.export "

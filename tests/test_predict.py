@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 import deepsight
+from analysis.diagnosis.maps.layers import Layer
+from analysis.diagnosis.overlays import draw_overlay
 from deepsight import predict
 from deepsight.data.datasets import load_dataset
 from deepsight.trained_model import load_trained_model
@@ -100,3 +102,30 @@ def test_what_is_wrong_is_said_in_two_lines(trained_study, photos, tmp_path, cap
     assert (code, out) == (2, "")
     assert err.splitlines()[0] == f"error: {cause.format(**names)}"
     assert len(err.splitlines()) == 2
+
+
+def test_maps_are_written_beside_the_answers(trained_study, mixed, tmp_path, capsys):
+    code, out, err = run(capsys, trained_study, mixed, "--map", tmp_path / "maps")
+    assert code == 1
+    assert len(out.splitlines()) == 1
+    (file,) = (tmp_path / "maps").iterdir()
+    assert file.name == "0001_a.png"
+    with Image.open(file) as drawn:
+        assert drawn.width > drawn.height > 300
+
+
+def test_a_folder_for_maps_that_cannot_be_made_is_named(trained_study, photos, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    code, _, err = run(capsys, trained_study, photos[0], "--map", tmp_path / "file" / "maps")
+    assert code == 2
+    assert "cannot be made" in err
+
+
+def test_an_overlay_names_layer_scale_and_what_is_unchecked():
+    image = np.zeros((8, 8, 3), np.uint8)
+    values = np.arange(16, dtype=np.float32).reshape(4, 4)
+    figure = draw_overlay(image, values, Layer("blocks.1", 8, 4, 4), "a.png: cat 90 %")
+    assert "blocks.1, 4x4 cells" in figure.get_supxlabel()
+    assert "analysis.diagnose checks" in " ".join(figure.get_supxlabel().split())
+    assert len(figure.axes) == 3  # image, map, scale
+    np.testing.assert_array_equal(figure.axes[1].images[-1].get_array(), values)

@@ -52,7 +52,7 @@ def draw_gradcam_samples(info: MapSamples) -> Figure:
 def _sample_row(figure: Figure, axes: NDArray[Any], info: MapSamples, k: int) -> None:
     maps, image = info.maps, info.images[k]
     true, predicted = info.names[maps.labels[k]], info.names[maps.predictions[k]]
-    _picture(axes[0], image)
+    picture(axes[0], image)
     right = bool(maps.is_right[k])
     said = "right" if right else f"taken for {_short(predicted)}"
     axes[0].set_ylabel(f"{_short(true)}\n{said}\n{info.confidence[k]:.0%} sure", fontsize=_TEXT)
@@ -62,12 +62,12 @@ def _sample_row(figure: Figure, axes: NDArray[Any], info: MapSamples, k: int) ->
         if right and panel is axes[2]:
             _empty_map(figure, panel, image, "the same class")
         else:
-            _map_over(figure, panel, image, values, FOR, 0.0, most)
+            map_over(figure, panel, image, values, FOR, 0.0, most)
     if right:
         _empty_map(figure, axes[3], image, "none")
     else:
         reach = float(np.abs(maps.difference[k]).max()) or 1.0
-        _map_over(figure, axes[3], image, maps.difference[k], DIFFERENCE, -reach, reach)
+        map_over(figure, axes[3], image, maps.difference[k], DIFFERENCE, -reach, reach)
 
 
 def draw_mean_maps(info: MeanMaps, names: Sequence[str], verdict: str = "") -> Figure:
@@ -117,11 +117,11 @@ def draw_feature_maps(info: FeatureMaps, images: NDArray[np.uint8]) -> Figure:
     grid[0, 0].set_frame_on(False)
     grid[0, 0].set_title("kernels", fontsize=_TEXT, y=0.3)
     for panel, channel in zip(grid[0, 1:], channels, strict=True):
-        _picture(panel, _as_colours(info.kernels[channel]))
+        picture(panel, _as_colours(info.kernels[channel]))
         panel.set_title(str(channel), fontsize=_TEXT)
     drawn = None
     for k, image in enumerate(images):
-        _picture(grid[k + 1, 0], image)
+        picture(grid[k + 1, 0], image)
         for panel, channel in zip(grid[k + 1, 1:], channels, strict=True):
             _bare(panel)
             drawn = panel.imshow(
@@ -195,7 +195,7 @@ def _gradient_rows(
             _bare(axes)
             axes.set_visible(k < len(images))
         if k < len(images):
-            _picture(grid[0, k], images[k])
+            picture(grid[0, k], images[k])
             grid[0, k].set_title(titles[k], fontsize=_TEXT)
             strength = np.abs(gradients[k]).max(axis=0)
             drawn = grid[1, k].imshow(strength, cmap=STRENGTH, vmin=0, interpolation="nearest")
@@ -203,7 +203,7 @@ def _gradient_rows(
     grid[1, 0].set_ylabel("strongest of the\ncolours' gradients", fontsize=_TEXT)
 
 
-def _map_over(
+def map_over(
     figure: Figure,
     axes: Axes,
     image: NDArray[np.uint8],
@@ -245,7 +245,8 @@ def _scale(figure: Any, drawn: Any, axes: Axes) -> Axes:
     return axis
 
 
-def _picture(axes: Axes, image: NDArray[Any]) -> None:
+def picture(axes: Axes, image: NDArray[Any]) -> None:
+    """An image (H, W, 3), its pixels as they are."""
     _bare(axes)
     axes.imshow(image, interpolation="nearest")
 
