@@ -35,6 +35,10 @@ NUM_STEPS = 8
 ROAD_FRACTIONS = (1 / 8, 1 / 4, 1 / 2, 3 / 4)
 
 
+Change = Callable[[Tensor], Tensor]
+"""From where (n, H, W) images are changed to the changed images."""
+
+
 @dataclass(frozen=True, eq=False)
 class PerturbationCurves:
     """One test of one map of each image.
@@ -73,18 +77,19 @@ def perturb(
     generator = torch.Generator().manual_seed(seed)
     steps = np.linspace(0, 1, NUM_STEPS + 1)
 
-    def delete(images: Tensor, gone: Tensor) -> Tensor:
-        return torch.where(gone[:, None], mean, images)
+    def delete(images: Tensor) -> Change:
+        return lambda gone: torch.where(gone[:, None], mean, images)
 
-    def insert(images: Tensor, back: Tensor) -> Tensor:
-        return torch.where(back[:, None], images, blurred(images))
+    def insert(images: Tensor) -> Change:
+        smooth = blurred(images)  # once for all steps: of large images it is dear
+        return lambda back: torch.where(back[:, None], images, smooth)
 
-    def impute(images: Tensor, gone: Tensor) -> Tensor:
-        return fill_from_around(images, gone, generator)
+    def impute(images: Tensor) -> Change:
+        return lambda gone: fill_from_around(images, gone, generator)
 
     found = {
-        name: _curve(model, inputs, order, steps, change)
-        for name, change in ((DELETION, delete), (INSERTION, insert))
+        name: _curve(model, inputs, order, steps, changing)
+        for name, changing in ((DELETION, delete), (INSERTION, insert))
     }
     road = _curve(model, inputs, order, np.array(ROAD_FRACTIONS), impute)
     rows = np.arange(len(inputs))
@@ -110,18 +115,18 @@ def _curve(
     inputs: Tensor,
     order: Labels,
     fractions: NDArray[np.float64],
-    change: Callable[[Tensor, Tensor], Tensor],
+    changing: Callable[[Tensor], Change],
 ) -> Floats:
     """(N, S, C) probabilities with the first cells of `order` changed."""
     cells = order[0].size
     parts = []
     for part in batch_slices(inputs):
-        images = inputs[part].float()
+        change = changing(inputs[part].float())
         ranks = torch.from_numpy(order[part]).float()[:, None]
         size = (inputs.shape[2], inputs.shape[3])
         pixels = F.interpolate(ranks, size=size, mode="nearest")[:, 0]
         steps = [
-            class_probabilities(model, change(images, pixels < round(fraction * cells)))
+            class_probabilities(model, change(pixels < round(fraction * cells)))
             for fraction in fractions.tolist()
         ]
         parts.append(np.stack(steps, axis=1))
