@@ -54,4 +54,4 @@ def join_masks(images: Split, dataset: Dataset, split: str, config: DataConfig) 
 
 def masks_digest(masks: NDArray[np.uint8] | None) -> str | None:
     """SHA-256 of masks, by which results that depend on them are told apart."""
-    return None if masks is None else hashlib.sha256(np.ascontiguousarray(masks)).hexdigest()
+    return None if masks is None else hashlib.sha256(masks.tobytes()).hexdigest()
