@@ -20,10 +20,15 @@ from typing import IO, Any
 
 import torch
 
-from deepsight.files import FileRefusedError, open_file, require_stored
+from deepsight.files import (
+    MARK,
+    TRAILER,
+    FileRefusedError,
+    hash_fits,
+    open_file,
+    require_stored,
+)
 
-MARK = b"sha256\r\n"
-TRAILER = len(MARK) + hashlib.sha256().digest_size
 SUFFIX = ".pt"
 PREVIOUS = ".previous"
 
@@ -239,16 +244,7 @@ def _opened(path: Path) -> IO[bytes]:
 
 
 def _check_hash(file: IO[bytes], path: Path) -> None:
-    left = file.seek(0, os.SEEK_END) - TRAILER
-    file.seek(0)
-    sha256 = hashlib.sha256()
-    while left > 0:
-        block = file.read(min(left, 1 << 20))
-        if not block:
-            break
-        sha256.update(block)
-        left -= len(block)
-    if file.read() != MARK + sha256.digest():
+    if not hash_fits(file):
         raise CheckpointError(f"{path}: is torn or altered (its SHA-256 does not fit).")
 
 

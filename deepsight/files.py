@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import re
 import stat
@@ -20,6 +21,10 @@ from pathlib import Path
 from typing import IO
 
 from deepsight.values import UserError
+
+MARK = b"sha256\r\n"
+TRAILER = len(MARK) + hashlib.sha256().digest_size
+"""What checkpoints and embedded weights end with."""
 
 _OPEN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -229,6 +234,20 @@ def require_stored(file: IO[bytes], path: Path) -> None:
             f"{path}: unpacks to more than it takes on the disk.", "DeepSight writes no such file."
         )
     file.seek(0)
+
+
+def hash_fits(file: IO[bytes]) -> bool:
+    """Whether a file ends with `MARK` and the SHA-256 of all that stands before it."""
+    left = file.seek(0, os.SEEK_END) - TRAILER
+    file.seek(0)
+    sha256 = hashlib.sha256()
+    while left > 0:
+        block = file.read(min(left, 1 << 20))
+        if not block:
+            break
+        sha256.update(block)
+        left -= len(block)
+    return file.read() == MARK + sha256.digest()
 
 
 def append_to(root: Path, parts: Sequence[str]) -> IO[bytes]:

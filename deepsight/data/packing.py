@@ -2,12 +2,14 @@
 
 A pack is a directory of one ``.npy`` file for each array of each split, one of its images' names,
 and a ``meta.json``. It is written once, made visible by one renaming
-(`deepsight.data.cache.replace_directory`) and never changed.
+(`deepsight.data.cache.replace_directory`) and never changed. Whoever opens it first reads all of it
+and compares it with the fingerprint (`deepsight.data.cache.check_once`).
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -18,11 +20,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepsight.data.cache import check_once
 from deepsight.data.raw import SPLITS, RawData
 from deepsight.data.split import Rows, SplitPlan
 
-PACKING_VERSION = 2
+PACKING_VERSION = 3
 """Part of every pack's key: raise it when the same source would be packed differently."""
+
+PARTS = ("images", "labels", "masks")
 
 _CHUNK_BYTES = 1 << 24
 
@@ -106,6 +111,7 @@ def write_pack(directory: Path, raw: RawData, plan: SplitPlan, header: Mapping[s
     content = hashlib.sha256(json.dumps(list(raw.classes)).encode())
     labels = np.asarray(raw.labels, np.int64)
     moments = _Moments()
+    digests = {}
     for split in SPLITS:
         rows = plan.rows[split]
         parts: dict[str, NDArray[Any] | None] = {
@@ -119,7 +125,9 @@ def write_pack(directory: Path, raw: RawData, plan: SplitPlan, header: Mapping[s
                 _write_array(directory / f"{split}_{part}.npy", array, rows, content, observe)
         names = [raw.name(int(row)) for row in plan.rows[split]]
         # a name may hold bytes that are no text: kept as escapes
-        (directory / f"{split}_names.json").write_text(json.dumps(names), encoding="ascii")
+        text = json.dumps(names).encode("ascii")
+        (directory / f"{split}_names.json").write_bytes(text)
+        digests[split] = hashlib.sha256(text).hexdigest()
     mean, std = moments.mean_std()
     meta = {
         **header,
@@ -134,18 +142,24 @@ def write_pack(directory: Path, raw: RawData, plan: SplitPlan, header: Mapping[s
         "near_duplicates": plan.near_duplicates,
         "value_range": raw.value_range and asdict(raw.value_range),
         "files": {path.name: path.stat().st_size for path in sorted(directory.glob("*_*.*"))},
+        "names_sha256": digests,
     }
+    meta["meta_sha256"] = _digest(meta)
     (directory / "meta.json").write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
 
 
 def open_pack(path: Path) -> Dataset:
-    """Map a pack into memory. Nothing is read but ``meta.json`` and the headers.
+    """Map a pack into memory; all of it is read once by a process and its descendants.
 
     Raises:
-        PackError: If a file is missing, has another size than when it was written, or cannot be
-            read.
+        PackError: If a file is missing, cannot be read, or is not as it was written.
     """
     meta = _read_meta(path)
+    files = [path / name for name in ("meta.json", *meta["files"])]
+    try:
+        check_once(files, lambda: _verify(path, meta))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise error if isinstance(error, PackError) else PackError(f"{path}: {error}") from error
     return Dataset(
         name=meta["name"],
         classes=tuple(meta["classes"]),
@@ -199,12 +213,57 @@ def image_names(path: Path, split: str) -> list[str]:
     return names
 
 
+def _digest(meta: Mapping[str, Any]) -> str:
+    """Of ``meta.json``, but for the digest itself."""
+    kept = json.loads(json.dumps({k: v for k, v in meta.items() if k != "meta_sha256"}))
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
+def _verify(path: Path, meta: Mapping[str, Any]) -> None:
+    """Compare the arrays with the fingerprint, and the names with their digests.
+
+    Raises:
+        PackError: If they differ.
+    """
+    content = hashlib.sha256(json.dumps(list(meta["classes"])).encode())
+    for split in SPLITS:
+        for part in PARTS:
+            file = path / f"{split}_{part}.npy"
+            if file.name in meta["files"]:
+                _hash_array(file, content)
+        names = hashlib.sha256((path / f"{split}_names.json").read_bytes()).hexdigest()
+        if names != meta["names_sha256"][split]:
+            raise PackError(f"{path / f'{split}_names.json'} is not as it was written")
+    if content.hexdigest() != meta["fingerprint"]:
+        raise PackError(f"{path}: its content does not have its fingerprint")
+
+
+def _hash_array(path: Path, content: hashlib._Hash) -> None:
+    """Add an array to the fingerprint as `_write_array` did; its header must be what that wrote."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # NumPy parses the header as Python, which raises many kinds
+        raise PackError(f"{path}: {error}") from error
+    header = io.BytesIO()
+    stated = {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
+    np.lib.format.write_array_header_1_0(header, stated)
+    content.update(f"{path.stem} {array.dtype.str} {array.shape}".encode())
+    with path.open("rb") as file:
+        if file.read(len(header.getvalue())) != header.getvalue():
+            raise PackError(f"{path} is not as it was written")
+        while block := file.read(_CHUNK_BYTES):
+            content.update(block)
+
+
 def _read_meta(path: Path) -> dict[str, Any]:
     try:
         meta: dict[str, Any] = json.loads((path / "meta.json").read_text(encoding="utf-8"))
         sizes = {name: (path / name).stat().st_size for name in meta["files"]}
-    except (OSError, KeyError, TypeError, ValueError) as error:
+        stated = meta["meta_sha256"]
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise PackError(f"{path}: {error}") from error
+    if stated != _digest(meta):
+        raise PackError(f"{path / 'meta.json'} is not as it was written")
     for name, size in meta["files"].items():
         if sizes[name] != size:
             raise PackError(f"{path / name} has {sizes[name]} bytes, not {size}")

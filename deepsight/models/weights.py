@@ -6,7 +6,6 @@ Three sources: ``imagenet`` (torchvision's files, downloaded), ``embedded`` (tra
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import logging
@@ -17,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepsight.config import TrialConfig, UserError, Value, flatten, trial_config, unknown
-from deepsight.data.cache import cache_dir, locked
+from deepsight.data.cache import cache_dir, check_once, locked
 from deepsight.data.download import DownloadError, download, sha256_of, unreachable
+from deepsight.files import hash_fits
 
 logger = logging.getLogger(__name__)
 
@@ -140,11 +140,30 @@ def require_weights(config: TrialConfig) -> Path | None:
     kind = resolve_weights(config)
     if kind == "imagenet":
         fetch(IMAGENET[config.model.name], path)
+    elif kind == "embedded":
+        if path.is_file() and not _is_whole(path):
+            logger.warning("%s is damaged and made again", path)
+            path.unlink(missing_ok=True)
+        if not path.is_file():
+            _pretrain(config.model.name, path)
     elif not path.is_file():
-        if kind != "embedded":
-            raise _missing(path)
-        _pretrain(config.model.name, path)
+        raise _missing(path)
     return path
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether embedded weights are what was written: read in full once by a process tree."""
+
+    def check() -> None:
+        with path.open("rb") as file:
+            if not hash_fits(file):
+                raise ValueError(path)
+
+    try:
+        check_once([path], check)
+    except ValueError:
+        return False
+    return True
 
 
 def fetch(source: Download, path: Path) -> None:
@@ -160,18 +179,15 @@ def fetch(source: Download, path: Path) -> None:
                     download(source.url, path, source.sha256)
                 except DownloadError as error:
                     raise _unavailable(source, path, str(error)) from error
-    stat = path.stat()
-    if _sha256(path, stat.st_size, stat.st_mtime_ns) != source.sha256:
-        raise UserError(
-            f"{path} is damaged: its SHA-256 is not {source.sha256}.",
-            "Delete it, so that it is downloaded again.",
-        )
 
+    def check() -> None:
+        if sha256_of(path) != source.sha256:
+            raise UserError(
+                f"{path} is damaged: its SHA-256 is not {source.sha256}.",
+                "Delete it, so that it is downloaded again.",
+            )
 
-@functools.lru_cache(maxsize=8)
-def _sha256(path: Path, _size: int, _mtime_ns: int) -> str:
-    """The file's digest, computed once a process for each state of the file."""
-    return sha256_of(path)
+    check_once([path], check)
 
 
 def _pretrain(name: str, path: Path) -> None:

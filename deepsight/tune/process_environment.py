@@ -14,8 +14,13 @@ from contextlib import contextmanager
 
 from deepsight.config import UserError
 
-SET_BY_RAY = ("PYTHONBREAKPOINT", "RAY_AUTH_MODE", "TUNE_RESULT_BUFFER_LENGTH")
-"""Variables that Ray sets in the driver's process and leaves there."""
+SET_BY_RAY = (
+    "DEEPSIGHT_VERIFIED",  # deepsight/data/cache.py, for the workers
+    "PYTHONBREAKPOINT",
+    "RAY_AUTH_MODE",
+    "TUNE_RESULT_BUFFER_LENGTH",
+)
+"""Variables that Ray, and opening data, set in the driver's process and leave there."""
 RAY_LOGGERS = ("ray", "ray.tune", "ray.train", "ray.air")
 """Loggers that a search silences."""
 
