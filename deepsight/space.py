@@ -380,7 +380,7 @@ def from_json(stored: Mapping[str, Mapping[str, object]]) -> dict[str, Domain]:
     for name, entry in stored.items():
         try:
             space[name] = _domain_from_json(dict(entry))
-        except (KeyError, TypeError, ValueError) as error:
+        except (AssertionError, KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"space entry {name!r} is not readable: {error!r}.",
                 "It has the form that docs/run_format.md describes.",

@@ -37,6 +37,28 @@ def check_space(space: Space, known: bool = True, fixed: Collection[str] = ()) -
     ordered(space)
 
 
+def check_stored(space: Space) -> None:
+    """Check that a space that was read can be drawn from and computed with.
+
+    What is merely unwise is let through: older versions may have searched it.
+
+    Raises:
+        UserError: If a bound, a value or a condition is impossible, or conditions form a circle.
+    """
+    for name, domain in space.items():
+        if isinstance(domain, Choice):
+            if not domain.values:
+                raise UserError(f"{name}: a choice of nothing.", "List at least one value.")
+            for value in domain.values:
+                single_value(name, value)
+        else:
+            _check_domain(name, domain)
+        if domain.condition:
+            for value in domain.condition.values:
+                single_value(f"the condition of {name}", value)
+    ordered(space)
+
+
 def _check_condition(
     name: str, condition: Condition, space: Space, known: bool, fixed: Collection[str]
 ) -> None:

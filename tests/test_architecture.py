@@ -60,7 +60,7 @@ UNITS = {
     "deepsight.run_store.format": unit("deepsight.config"),
     "deepsight.run_store.objective": unit(),
     "deepsight.run_store.header": unit(
-        "deepsight.config deepsight.space deepsight.run_store.format"
+        "deepsight.config deepsight.space deepsight.space_checks deepsight.run_store.format"
     ),
     "deepsight.run_store.study": unit(
         "deepsight.config deepsight.data.class_balance deepsight.notebook deepsight.space "
@@ -68,7 +68,9 @@ UNITS = {
         "deepsight.run_store.header deepsight.run_store.objective",
         "pandas",
     ),
-    "deepsight.run_store.lock": unit("deepsight.config deepsight.files", "psutil"),
+    "deepsight.run_store.lock": unit(
+        "deepsight.config deepsight.files deepsight.run_store.format", "psutil"
+    ),
     "deepsight.run_store": unit(
         "deepsight.config deepsight.files deepsight.space deepsight.run_store.format "
         "deepsight.run_store.header "

@@ -40,7 +40,19 @@ TRIAL_COLUMNS = (
 )
 """What `Study.trials` holds beside the hyperparameters, which therefore cannot have these names."""
 
-TRIAL_ID = re.compile(r"t[0-9]{4,}", re.ASCII)
+NUMBERS = (
+    "wall_s",
+    "busy_s",
+    "train_loss",
+    "val_loss",
+    "val_accuracy",
+    "val_macro_f1",
+    "val_ece",
+    "lr",
+    "images_per_s",
+)
+"""Fields of results that are numbers or null, where they are there."""
+TRIAL_ID = re.compile(r"t[0-9]{4,9}", re.ASCII)
 
 
 class StudyFormatError(UserError):
@@ -101,10 +113,15 @@ def plain_object(where: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
+SHOWN = 300
+"""Characters of what is wrong."""
+
+
 def damaged(where: str, what: str) -> NoReturn:
     """Raise the error for a damaged file: `where` is ``file:line``."""
     raise StudyFormatError(
-        f"{where}: {what}.", "Restore the file from a copy; docs/run_format.md says how it looks."
+        f"{where}: {what[:SHOWN]}.",
+        "Restore the file from a copy; docs/run_format.md says how it looks.",
     )
 
 
@@ -112,12 +129,66 @@ def _refuse_constant(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
 
 
-decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
-"""Strict JSON: a bare NaN or Infinity is a ValueError."""
+def _number(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text[:20]} is beyond what a number can be")
+    return number
+
+
+def _whole(text: str) -> int:
+    if len(text) > DIGITS or abs(number := int(text)) >= 2**63:
+        raise ValueError(f"{text[:20]} has more than 64 bits")
+    return number
+
+
+DIGITS, DEPTH, LINE_BYTES = 20, 32, 64 << 20
+"""The longest whole number, the deepest nesting and the longest line that a record may hold."""
+LATEST = 253_402_300_799
+"""The last second of the year 9999, in seconds since 1970: later times have no date."""
+MOST_EPOCHS = 10_000_000
+_UNUSUAL = re.compile(r"[eE]\+?\d{3}|\d{19}")
+_LONE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+_plain_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
+_exact_json = json.JSONDecoder(
+    parse_constant=_refuse_constant, parse_float=_number, parse_int=_whole
+).decode
+
+
+def decode(text: str) -> Any:
+    """Strict JSON, bounded in numbers, depth and characters.
+
+    Raises:
+        ValueError: If it is none, has a bare NaN or Infinity, a number that is infinite or beyond
+            64 bits, nesting deeper than `DEPTH`, or half a surrogate pair (but for the bytes of
+            file names that are no UTF-8).
+    """
+    try:
+        value = (_exact_json if _UNUSUAL.search(text) else _plain_json)(text)
+    except RecursionError:
+        raise ValueError(f"nested deeper than {DEPTH}") from None
+    if text.count("[") + text.count("{") > DEPTH or "\\ud" in text or "\\uD" in text:
+        _check_depth_and_texts(value)
+    return value
+
+
+def _check_depth_and_texts(value: Any) -> None:
+    waiting = [(value, 1)]
+    while waiting:
+        part, depth = waiting.pop()
+        if depth > DEPTH + 1:
+            raise ValueError(f"nested deeper than {DEPTH}")
+        if isinstance(part, dict):
+            waiting += [(each, depth + 1) for pair in part.items() for each in pair]
+        elif isinstance(part, list):
+            waiting += [(each, depth + 1) for each in part]
+        elif isinstance(part, str) and _LONE.search(part):
+            raise ValueError("a text holds half a character")
 
 
 def decode_line(where: str, raw: bytes) -> dict[str, Any]:
     """The object of one line of a ``.jsonl`` file."""
+    if len(raw) > LINE_BYTES:
+        damaged(where, f"a line of {len(raw):,} bytes")
     try:
         line = decode(raw.decode())
     except ValueError as error:
@@ -134,8 +205,7 @@ def _is(value: object, kinds: type | tuple[type, ...]) -> bool:
 def apply_event(where: str, line: dict[str, Any], trials: dict[str, dict[str, Any]]) -> None:
     """Take one line of ``trials.jsonl`` into `trials`, the fields of `TrialRecord` by trial id."""
     name, event = line["trial_id"], line.pop("event", None)
-    if not _is(line.get("time"), (int, float)):
-        damaged(where, "time must be a number")
+    _check_time(where, line)
     time, trial = line.pop("time"), trials.get(name)
     if event == "started":
         _check_started(where, line, trial)
@@ -149,17 +219,27 @@ def apply_event(where: str, line: dict[str, Any], trials: dict[str, dict[str, An
             damaged(where, f"trial {name} ends but is not running")
         if line.get("state") not in ENDED_STATES:
             damaged(where, f"state must be {' or '.join(ENDED_STATES)}, got {line.get('state')!r}")
+        if not isinstance(line.get("error"), str | None):
+            damaged(where, f"error must be a text or null, got {line['error']!r}")
         trial |= {"ended": time, "state": line.pop("state"), "error": line.pop("error", None)}
         trial["extra"] |= {k: v for k, v in line.items() if k != "trial_id"}
     else:
         damaged(where, f"event must be started or ended, got {event!r}")
 
 
+def _check_time(where: str, line: Mapping[str, Any]) -> None:
+    if not _is(line.get("time"), (int, float)) or not 0 <= line["time"] <= LATEST:
+        damaged(where, f"time must be a number of seconds, got {line.get('time')!r}")
+
+
 def _check_started(where: str, line: Mapping[str, Any], trial: Mapping[str, Any] | None) -> None:
     if not isinstance(line.get("config"), dict) or not isinstance(line.get("explorer"), bool):
         damaged(where, "config must be an object and explorer true or false")
-    if not _is(line.get("budget"), int):
-        damaged(where, "budget must be a whole number of epochs")
+    if not _is(line.get("budget"), int) or not 1 <= line["budget"] <= MOST_EPOCHS:
+        damaged(where, f"budget must be a whole number of epochs, got {line.get('budget')!r}")
+    for name, value in line["config"].items():
+        if not isinstance(value, str | int | float | None):
+            damaged(where, f"{name} must be a number, a text, true, false or null")
     if trial is not None and ("state" in trial or trial["config"] != line["config"]):
         damaged(where, f"trial {line['trial_id']} starts again after its end or otherwise")
 
@@ -173,10 +253,12 @@ def apply_result(where: str, line: dict[str, Any], trials: dict[str, dict[str, A
     trial = trials.get(line["trial_id"])
     if trial is None:
         damaged(where, f"a result of trial {line['trial_id']}, which never started")
-    if not _is(line.get("epoch"), int) or line["epoch"] < 1:
+    if not _is(line.get("epoch"), int) or not 1 <= line["epoch"] <= MOST_EPOCHS:
         damaged(where, f"epoch must be a whole number from 1, got {line.get('epoch')!r}")
-    if not _is(line.get("time"), (int, float)):
-        damaged(where, "time must be a number")
+    _check_time(where, line)
+    for name in NUMBERS:
+        if line.get(name) is not None and not _is(line[name], (int, float)):
+            damaged(where, f"{name} must be a number or null, got {line[name]!r}")
     rows = trial["rows"]
     while rows and rows[-1]["epoch"] >= line["epoch"]:
         rows.pop()

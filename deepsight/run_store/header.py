@@ -8,14 +8,23 @@ says, is not stated: None, or empty. No reader guesses a value in its place.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from deepsight.config import UserError, Value
-from deepsight.run_store.format import SCHEMA_VERSION, TRIAL_COLUMNS, StudyFormatError, damaged
+from deepsight.run_store.format import (
+    MOST_EPOCHS,
+    SCHEMA_VERSION,
+    TRIAL_COLUMNS,
+    StudyFormatError,
+    damaged,
+)
 from deepsight.space import Domain, from_json
+from deepsight.space_checks import check_stored
 
 Json = Mapping[str, Any]
 
@@ -118,6 +127,35 @@ _REQUIRED: dict[str, type] = {
     "fixed": dict,
     "space": dict,
 }
+MOST_CHARACTERS = 1000
+_RANGES = {"trials": (0, 10**9), "explore": (0, 1), "reduction_factor": (2, 10**6)}
+"""What optional numbers may be; others are not stated."""
+
+
+def _anything(value: object) -> bool:
+    return True
+
+
+def _text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _counts(value: object) -> bool:
+    """Numbers by name."""
+    return isinstance(value, dict) and all(type(n) is int and n >= 0 for n in value.values())
+
+
+_DATA: dict[str, Callable[[object], bool]] = {
+    "name": _text,
+    "source": _text,
+    "fingerprint": _text,
+    "classes": lambda value: isinstance(value, list) and all(map(_text, value)),
+    "counts": lambda value: isinstance(value, dict) and all(map(_counts, value.values())),
+    "image_size": lambda value: type(value) is int and value > 0,
+    "dropped": lambda value: isinstance(value, dict),
+    "left_out": _counts,
+}
+"""What fields of ``data`` must be; others are not stated."""
 _OPTIONAL: dict[str, type | tuple[type, ...]] = {
     "id": str,
     "created": str,
@@ -152,10 +190,32 @@ def parse_header(stored: Json, where: str) -> StudyHeader:
     stated |= {"rungs": tuple(stored["rungs"]), "space": space}
     for name, kinds in _OPTIONAL.items():
         value = stored.get(name)
+        low, high = _RANGES.get(name, (-math.inf, math.inf))
+        if isinstance(value, int | float) and not low <= value <= high:
+            continue
+        if name == "data" and isinstance(value, dict):
+            value = {k: v for k, v in value.items() if _DATA.get(k, _anything)(v)}
         if isinstance(value, kinds) and not isinstance(value, bool):
             stated[name] = tuple(value) if isinstance(value, list) else value
     extra = {name: stored[name] for name in stored if name not in {*_REQUIRED, *_OPTIONAL}}
     return StudyHeader(**stated, extra=extra, stored=stored)
+
+
+def _check_values(stored: Json, where: str) -> None:
+    """Refuse required fields whose values reading could not bear."""
+    for name in ("name", "metric"):
+        if not 0 < len(stored[name]) <= MOST_CHARACTERS:
+            damaged(where, f"{name} must have 1 to {MOST_CHARACTERS} characters")
+    if not 1 <= stored["max_epochs"] <= MOST_EPOCHS:
+        damaged(where, f"max_epochs must lie in [1, {MOST_EPOCHS}], got {stored['max_epochs']}")
+    rungs = stored["rungs"]
+    if not rungs or not all(type(rung) is int and 1 <= rung <= MOST_EPOCHS for rung in rungs):
+        damaged(where, f"rungs must be whole numbers of epochs, got {rungs!r}")
+    if any(later <= earlier for earlier, later in pairwise(rungs)):
+        damaged(where, f"rungs must increase, got {rungs!r}")
+    for name, value in stored["fixed"].items():
+        if not isinstance(value, str | int | float | None):
+            damaged(where, f"{name} in fixed must be a number, a text, true, false or null")
 
 
 def header_fields() -> list[str]:
@@ -177,12 +237,12 @@ def _check(stored: Json, where: str) -> dict[str, Domain]:
     for name, kind in _REQUIRED.items():
         if type(stored.get(name)) is not kind:
             damaged(where, f"{name} must be of type {kind.__name__}, got {stored.get(name)!r}")
-    if not all(type(rung) is int for rung in stored["rungs"]):
-        damaged(where, f"rungs must be whole numbers of epochs, got {stored['rungs']!r}")
+    _check_values(stored, where)
     if stored["mode"] not in ("max", "min"):
         damaged(where, f"mode must be max or min, got {stored['mode']!r}")
     try:
         space = from_json(stored["space"])
+        check_stored(space)
     except UserError as error:
         damaged(where, error.cause.rstrip("."))
     taken = sorted(set(space) & set(TRIAL_COLUMNS))

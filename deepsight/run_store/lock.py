@@ -21,13 +21,12 @@ from pathlib import Path
 
 from deepsight.config import UserError
 from deepsight.files import read_file, replacing
+from deepsight.run_store.format import LATEST
 
 NOTE = "writer.json"
 NOTE_BYTES = 1 << 16
 MARK = re.compile(r"(\d{1,10})-(\d{1,19})", re.ASCII)
 """What the processes of a run carry: the driver's number and when it began, in nanoseconds."""
-LATEST = 253_402_300_799
-"""The last second of the year 9999: later times have no date."""
 CLOCK_S = 2.0
 """How far two readings of a process's start time may lie apart (the clock may have been set)."""
 
