@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from deepsight.config import UserError
+from deepsight.config import PlainFormatter, UserError
 from deepsight.imports import Permission, ask_on_terminal
 
 INTERRUPTED = 130
@@ -52,7 +52,9 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     options = parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(PlainFormatter("%(message)s"))
     try:
         from analysis.diagnosis.build import make_diagnosis  # imports torch
         from analysis.diagnosis.groups import parse_groups

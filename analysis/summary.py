@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.page.formatting import count, duration, text
-from deepsight.config import UserError
+from deepsight.config import UserError, without_controls
 from deepsight.data.class_balance import FAIR_METRIC, ClassBalance, printable, validation_balance
 from deepsight.run_store import (
     STATES,
@@ -304,7 +304,7 @@ def config_table(summary: Summary) -> Table:
     for name, value in summary.incumbent.config.items():
         starred = name in summary.changed
         cells = ("*" if starred else "", name, _value(value), _value(summary.baseline.config[name]))
-        table.add_row(*(Text(c) for c in cells), style="bold" if starred else "")
+        table.add_row(*(Text(without_controls(c)) for c in cells), style="bold" if starred else "")
     return table
 
 
@@ -323,7 +323,9 @@ def render(summaries: Sequence[Summary], console: Console) -> None:
         if index:
             console.print()
         for number, line in enumerate(summary_lines(summary)):
-            console.print(Text(line, style="" if number else "bold"), soft_wrap=True)
+            console.print(
+                Text(without_controls(line), style="" if number else "bold"), soft_wrap=True
+            )
         if summary.incumbent:
             console.print(config_table(summary))
 
@@ -342,7 +344,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stderr.write(f"error: {error.cause}\n{error.remedy}\n")
             return error.exit_code
     for warning in caught:
-        sys.stderr.write(f"warning: {warning.message}\n")
+        sys.stderr.write(f"warning: {without_controls(str(warning.message))}\n")
     if options.json:
         listed = json.dumps([to_json(s) for s in summaries], indent=2, allow_nan=False)
         sys.stdout.write(listed + "\n")

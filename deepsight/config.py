@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 # these are imported from here, beside what they are of
+from deepsight.values import PlainFormatter as PlainFormatter
 from deepsight.values import UserError as UserError
 from deepsight.values import Value as Value
 from deepsight.values import is_import_path as is_import_path
 from deepsight.values import single_value as single_value
 from deepsight.values import unknown as unknown
+from deepsight.values import without_controls as without_controls
 
 
 def param(

@@ -110,7 +110,6 @@ def open_file(root: Path, parts: Sequence[str], flags: int = os.O_RDONLY) -> int
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise _refused(path, "a file")
-    os.set_blocking(descriptor, True)
     return descriptor
 
 
@@ -123,7 +122,7 @@ def read_file(root: Path, parts: Sequence[str], most: int) -> bytes:
     """
     with os.fdopen(open_file(root, parts), "rb") as file:
         size = os.fstat(file.fileno()).st_size
-        content = file.read(most + 1) if size <= most else b""
+        content = (file.read(most + 1) or b"") if size <= most else b""  # None: it would wait
     if size > most or len(content) > most:
         raise FileRefusedError(
             f"{root.joinpath(*parts)} has more than {most:,} bytes.", "No study needs as much."

@@ -15,7 +15,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from deepsight.config import PARAMS, STUDY_PARAMS, UserError, is_import_path, unknown
+from deepsight.config import (
+    PARAMS,
+    STUDY_PARAMS,
+    UserError,
+    is_import_path,
+    unknown,
+    without_controls,
+)
 
 IMPORTED = tuple(
     name for name, field in (PARAMS | STUDY_PARAMS).items() if field.metadata["importable"]
@@ -51,7 +58,7 @@ def ask_on_terminal(sentence: str) -> bool:
     """Whether a person at a terminal answers yes; without a terminal nobody does."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
-    sys.stderr.write(f"{sentence}\nRun it? Type yes, or anything else to stop: ")
+    sys.stderr.write(f"{without_controls(sentence)}\nRun it? Type yes, or anything else to stop: ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 

@@ -6,11 +6,34 @@ What everything else stands on: no project import, standard library only.
 from __future__ import annotations
 
 import difflib
+import logging
 import math
+import re
 from collections.abc import Iterable
 
 Value = bool | int | float | str | None
 """A hyperparameter's value: whatever JSON can hold without nesting."""
+
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def without_controls(text: str) -> str:
+    r"""`text` without what a terminal would obey: control characters become escapes (``\x1b``).
+
+    Names come from files of others; an escape sequence in one could move the cursor, set the title
+    or hide what follows, and a change of direction could show a name backwards. Tabs and ends of
+    lines stay.
+    """
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+class PlainFormatter(logging.Formatter):
+    """Lines of the log as a terminal may get them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without control characters."""
+        return without_controls(super().format(record))
 
 
 class UserError(ValueError):
@@ -22,6 +45,7 @@ class UserError(ValueError):
     exit_code = 2
 
     def __init__(self, cause: str, remedy: str) -> None:
+        cause, remedy = (without_controls(" ".join(text.split("\n"))) for text in (cause, remedy))
         super().__init__(cause)
         self.cause = cause
         self.remedy = remedy
@@ -57,7 +81,8 @@ def single_value(name: str, value: object) -> Value:
         raise UserError(f"{name}: {str(value)[:40]} is of type {kind}.", _remedy(value))
     too_large = isinstance(value, int) and abs(value) >= 2**63
     if too_large or (isinstance(value, float) and not math.isfinite(value)):
-        shown = str(value)[:20]
+        # decimals have a limit of digits, which hexadecimals have not
+        shown = hex(value)[:20] if isinstance(value, int) else str(value)
         raise UserError(
             f"{name}: {shown} is no value: it has no place in the files of a study.",
             f"Give a finite number, or a text that your code understands, as '{shown}'.",

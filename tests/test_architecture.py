@@ -138,7 +138,8 @@ UNITS = {
     ),
     "analysis.figures": unit(f"{COMPUTES} deepsight.config", "numpy matplotlib plotly"),
     "analysis.page": unit(
-        "deepsight.files deepsight.notebook analysis.page.formatting analysis.figures",
+        "deepsight.config deepsight.files deepsight.notebook analysis.page.formatting "
+        "analysis.figures",
         "jinja2 markupsafe matplotlib plotly",
     ),
     "analysis.report": unit(

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from deepsight.config import UserError, Value, is_import_path
+from deepsight.config import PlainFormatter, UserError, Value, is_import_path, without_controls
 from deepsight.imports import IMPORTED, Permission, ask_on_terminal, imports_in
 from deepsight.overrides import parse_set
 from deepsight.run_store import load_header
@@ -145,7 +145,9 @@ def _resume_changes(flags: argparse.Namespace) -> dict[str, Value]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     take_streams()
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(PlainFormatter("%(message)s"))
     try:
         flags = make_parser().parse_args(arguments)
         level = logging.DEBUG if flags.verbose else logging.INFO
@@ -205,16 +207,18 @@ def report(outcome: Outcome) -> int:
     elif outcome.repeated_failure:
         say(
             "stopped, since the first trials all failed with the same error: "
-            f"{outcome.repeated_failure}\n"
+            f"{without_controls(outcome.repeated_failure)}\n"
             f"Fix it, then start a new study or continue with {_resume(outcome.directory)}\n"
         )
         code = EXIT_NO_SUCCESS
     elif not progress.ended["completed"] + progress.ended["stopped"]:
-        say(f"no trial succeeded; the last error: {progress.last_error or 'all diverged'}\n")
+        last = without_controls(progress.last_error or "all diverged")
+        say(f"no trial succeeded; the last error: {last}\n")
         code = EXIT_NO_SUCCESS
     elif outcome.unfinished:
         say(f"time is up; go on with: python -m deepsight.tune {_resume(outcome.directory)}\n")
-    sys.stdout.write(f"{shown}\n")
+    path = f"{shown}"
+    sys.stdout.write((without_controls(path) if sys.stdout.isatty() else path) + "\n")
     sys.stdout.flush()
     return code
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.live import Live as RichLive
 from rich.text import Text
 
+from deepsight.config import without_controls
 from deepsight.data.class_balance import ClassBalance
 from deepsight.notebook import Output, block_html, in_notebook, show
 from deepsight.run_store import score_text
@@ -132,11 +133,11 @@ class TerminalProgress(Observer):
         return describe(self._search, elapsed_s, self._epochs_before, self._baseline)
 
     def _render(self) -> Text:
-        return Text(self._line(), no_wrap=False)
+        return Text(without_controls(self._line()), no_wrap=False)
 
     def say(self, text: str) -> None:
         """Print a line above the live one."""
-        self._console.print(text, markup=False)
+        self._console.print(without_controls(text), markup=False)
 
     def reported(self, proposal: Proposal, row: Mapping[str, Any]) -> None:
         """A plain line now and then."""
