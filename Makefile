@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 SHELL  := /bin/bash -o pipefail
 
-.PHONY: tune test faults lint types pytest .venv bench clean
+.PHONY: tune test attack faults lint types pytest .venv bench clean
 
 tune: $(STAMP)
 	@study=$$($(BIN)/python -m deepsight.tune --space finetune | tail -n 1) \
@@ -18,6 +18,10 @@ test: lint types pytest
 faults: $(STAMP)
 	rm -f faults.json
 	FAULTS_OUT=faults.json $(BIN)/python -m pytest tests/faults tests/tune/ray_backend/test_cluster.py -m 'faults or not faults'
+
+# Studies, experiments and caches of strangers: docs/security.md has the table. About ten minutes.
+attack: $(STAMP)
+	DEEPSIGHT_FUZZ=5000 $(BIN)/python -m pytest tests/attacks --timeout 1800
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
