@@ -211,8 +211,8 @@ def _check_values(stored: Json, where: str) -> None:
     rungs = stored["rungs"]
     if not rungs or not all(type(rung) is int and 1 <= rung <= MOST_EPOCHS for rung in rungs):
         damaged(where, f"rungs must be whole numbers of epochs, got {rungs!r}")
-    if any(later <= earlier for earlier, later in pairwise(rungs)):
-        damaged(where, f"rungs must increase, got {rungs!r}")
+    if any(later < earlier for earlier, later in pairwise(rungs)):
+        damaged(where, f"rungs must not decrease, got {rungs!r}")
     for name, value in stored["fixed"].items():
         if not isinstance(value, str | int | float | None):
             damaged(where, f"{name} in fixed must be a number, a text, true, false or null")

@@ -168,7 +168,7 @@ def test_what_is_beyond_the_format_is_a_value_error(text):
         ("results.jsonl", {"val_accuracy": "0.9"}, "results.jsonl:1: val_accuracy must be"),
         ("results.jsonl", {"epoch": 10**12}, "results.jsonl:1: epoch must be"),
         ("study.json", {"max_epochs": -1}, "study.json: max_epochs must lie in"),
-        ("study.json", {"rungs": [3, 1]}, "study.json: rungs must increase"),
+        ("study.json", {"rungs": [3, 1]}, "study.json: rungs must not decrease"),
         (
             "study.json",
             {"space": {"a": {"type": "float", "low": -1, "high": 1, "log": True}}},
