@@ -89,7 +89,9 @@ UNITS = {
     "deepsight.models.weights": unit(
         f"{CORE} deepsight.data.cache deepsight.data.download deepsight.data.datasets"
     ),
-    "deepsight.models": unit(f"{CORE} deepsight.models.weights", "numpy torch torchvision"),
+    "deepsight.models": unit(
+        f"{CORE} deepsight.models.weights", "numpy safetensors torch torchvision"
+    ),
     "deepsight.losses": unit(CORE, "torch"),
     "deepsight.checkpoint": unit(CORE, "numpy torch"),
     "search_spaces": unit("deepsight.space"),

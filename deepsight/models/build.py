@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from deepsight.config import TrialConfig, UserError, is_import_path
 from deepsight.imports import call, load_object
 from deepsight.models.finetune import stages
+from deepsight.models.quantised import read_weights
 from deepsight.models.resnet import RESNETS, fit_stem
 from deepsight.models.scratch_cnn import build_scratch_cnn
 from deepsight.models.weights import require_weights
@@ -86,8 +87,8 @@ def load_backbone(model: nn.Module, path: Path) -> None:
 
     Args:
         model: What is changed.
-        path: A state dict of `torch.save`, alone or under "state_dict", "model" or "state"; what
-            it holds for the head is not read.
+        path: A state dict of `torch.save`, alone or under "state_dict", "model" or "state", or a
+            safetensors file, quantised or not; what it holds for the head is not read.
 
     Raises:
         UserError: If the file is not readable or does not fit the model.
@@ -123,12 +124,14 @@ def _some(names: list[str]) -> str:
 
 
 def _state_dict(path: Path) -> dict[str, Tensor]:
+    if path.suffix == ".safetensors":
+        return read_weights(path)
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # torch.load raises many kinds, down to KeyError, on broken files
         raise UserError(
             f"{path} is no weights file ({type(error).__name__}).",
-            "It must be a state dict saved by torch.save, tensors only.",
+            "It must be a state dict saved by torch.save, tensors only, or *.safetensors.",
         ) from error
     for _ in range(2):  # a trial's checkpoint: {"state": {"model": {...}}}
         for key in ("state_dict", "state", "model"):
