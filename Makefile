@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 SHELL  := /bin/bash -o pipefail
 
-.PHONY: tune test attack faults lint types pytest .venv bench clean
+.PHONY: tune test attack faults lint types pytest .venv bench weights clean
 
 tune: $(STAMP)
 	@study=$$($(BIN)/python -m deepsight.tune --space finetune | tail -n 1) \
@@ -51,6 +51,10 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/scheduling_overhead.py --flat 1000 --flat-peer 100
 	$(BIN)/python benchmarks/embedded_weights.py
 	$(BIN)/python benchmarks/toy_difficulty.py
+
+# The embedded weights that come with the package, anew by their recipe; minutes alone, goes on if cut.
+weights: $(STAMP)
+	$(BIN)/python -m deepsight.pretrain --model resnet18 --package
 
 clean:
 	rm -rf $(VENV)

@@ -1,34 +1,48 @@
-"""Make the embedded weights: ``python -m deepsight.pretrain [--model resnet18]``.
+"""Make the embedded weights: ``python -m deepsight.pretrain [--model resnet18] [--package]``.
 
 The network learns classes of drawn objects that no study uses, by the same `train_trial` as any
-trial; its backbone stays in the cache directory. Runs once for each model and recipe.
+trial; its backbone stays in the cache directory. Runs once for each model and recipe; interrupted,
+it goes on where it was. ``--package`` also writes it, in 8 bits a weight, to where the package
+keeps the weights that it comes with.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import logging
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from deepsight.config import TrialConfig, UserError, flatten, trial_config
+from deepsight.config import DataConfig, TrialConfig, UserError, flatten, trial_config
 from deepsight.data.cache import locked
+from deepsight.data.datasets import source_of
+from deepsight.data.download import sha256_of
 from deepsight.hardware import choose_hardware
-from deepsight.models.weights import RECIPES, embedded_file
+from deepsight.models.weights import RECIPES, cached_file, packaged_file
 
 logger = logging.getLogger(__name__)
 
 MAX_THREADS = 8
 """More do not help 32x32 images."""
+COMPARED = 40
+"""Pictures whose means are kept with the weights: two of each class."""
+LICENCE = (
+    "MIT, as DeepSight. Learnt from pictures that DeepSight draws by code, and from nothing else: "
+    "no photographs, no data set and no weights of others."
+)
 
 
 def pretrain(config: TrialConfig, path: Path) -> dict[str, Any]:
     """Train by `config` and write the backbone's weights, with the recipe, to `path`.
+
+    After every epoch the whole state goes to `progress_file`, from which a later call goes on.
 
     Returns:
         The last epoch's metrics.
@@ -36,18 +50,22 @@ def pretrain(config: TrialConfig, path: Path) -> dict[str, Any]:
     Raises:
         UserError: If the training diverges, or as `train_trial`.
     """
-    from deepsight.checkpoint import save  # here, so that wrong arguments are refused at once
+    from deepsight import checkpoint  # here, so that wrong arguments are refused at once
     from deepsight.models.build import backbone_names, build_model
     from deepsight.training.trial import train_trial
 
     start = time.monotonic()
-    logger.info("drawing %d images", config.data.size)
-    row: dict[str, Any] = {}
-    state: dict[str, Any] | None = None
-    for result in train_trial(config):
+    progress = progress_file(path)
+    state, row = checkpoint.load(progress) if checkpoint.verify(progress) else (None, {})
+    if state is None:
+        logger.info("drawing %d images", config.data.size)
+    else:
+        logger.info("going on after epoch %d", state["epoch"])
+    for result in train_trial(config, resume=state):
         if result.diverged:
             raise UserError("the pretraining diverged.", "Set model.weights=none, and report it.")
         row, state = result.metrics, result.state
+        assert state is not None, "only a diverged epoch has no state"
         logger.info(
             "epoch %d of %d: loss %.3f, accuracy %.3f, %.0f s",
             row["epoch"],
@@ -56,20 +74,29 @@ def pretrain(config: TrialConfig, path: Path) -> dict[str, Any]:
             row["val_accuracy"],
             time.monotonic() - start,
         )
+        if row["epoch"] < config.train.epochs:
+            checkpoint.save(progress, state, row)
     assert state is not None, "no epochs"
     model = build_model(config, len(state["classes"]), state["image_size"])
     weights = {name: state["model"][name] for name in backbone_names(model)}
-    save(path, {"model": weights}, row | {"recipe": flatten(config)})
+    checkpoint.save(path, {"model": weights}, row | {"recipe": flatten(config)})
+    for leftover in (progress, checkpoint.previous(progress)):
+        leftover.unlink(missing_ok=True)
     return row
 
 
+def progress_file(path: Path) -> Path:
+    """Where the training of what becomes `path` keeps its state until it ends."""
+    return path.with_name(f".{path.stem}.progress.pt")
+
+
 def make_embedded(name: str) -> Path:
-    """Make the embedded weights of a model unless they are there; one process at a time.
+    """Make a model's weights in the cache unless they are there; one process at a time.
 
     Raises:
         UserError: As `pretrain`.
     """
-    path = embedded_file(name)
+    path = cached_file(name)
     with locked(path.with_name(f".{path.name}.lock")):
         if path.is_file():
             logger.info("embedded weights for %s are there", name)
@@ -81,6 +108,57 @@ def make_embedded(name: str) -> Path:
                 chosen = dataclasses.replace(chosen, threads=threads)
             pretrain(dataclasses.replace(config, hardware=chosen), path)
     return path
+
+
+def package(name: str, source: Path) -> Path:
+    """Write the weights in `source`, a file of `pretrain`, as a file of the package.
+
+    Beside the safetensors file stands a JSON file of the same name: its SHA-256, the recipe, what
+    the first pictures of the recipe look like, accuracy, versions and licence.
+
+    Raises:
+        UserError: If the package cannot be written to.
+    """
+    import torch
+
+    from deepsight import checkpoint
+    from deepsight.models.quantised import write_weights
+
+    state, row = checkpoint.load(source)
+    recipe = row.pop("recipe")
+    path = packaged_file(name)
+    try:
+        path.parent.mkdir(exist_ok=True)
+        write_weights(path, state["model"])
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written: {error.strerror}.", "Run it in a clone of DeepSight."
+        ) from error
+    facts = {
+        "sha256": sha256_of(path),
+        "licence": LICENCE,
+        "made_by": f"python -m deepsight.pretrain --model {name} --package",
+        "recipe": {k: v for k, v in recipe.items() if not k.startswith("hardware.")},
+        "first_pictures": picture_means(trial_config(RECIPES[name]).data),
+        "val_accuracy": row["val_accuracy"],
+        "hardware": {k: v for k, v in recipe.items() if k.startswith("hardware.")},
+        "torch": torch.__version__,
+    }
+    text = json.dumps(facts, indent=1, sort_keys=True) + "\n"
+    path.with_suffix(".json").write_text(text, encoding="utf-8")
+    return path
+
+
+def picture_means(config: DataConfig) -> list[float]:
+    """Mean level (0 to 255) of each of the first pictures of a recipe, to a hundredth.
+
+    They tell whether the drawing code still draws what the weights have learnt from; unlike a
+    digest they survive another processor's last bit.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        few = dataclasses.replace(config, size=COMPARED)
+        raw = source_of(config.name).build(few, Path(scratch))
+    return [round(float(image.mean()), 2) for image in raw.images[:COMPARED]]
 
 
 def best_threads(config: TrialConfig, available: int) -> int:
@@ -122,10 +200,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; prints the file's path."""
     parser = argparse.ArgumentParser(prog="python -m deepsight.pretrain", description=__doc__)
     parser.add_argument("--model", choices=sorted(RECIPES), default="resnet18")
-    name = parser.parse_args(arguments).model
+    parser.add_argument("--package", action="store_true", help="write it into the package too")
+    args = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        path = make_embedded(name)
+        path = make_embedded(args.model)
+        if args.package:
+            path = package(args.model, path)
     except UserError as error:
         logger.error("%s", error.cause)
         logger.error("%s", error.remedy)

@@ -7,7 +7,9 @@ import torch
 from deepsight import pretrain
 from deepsight.config import UserError, trial_config
 from deepsight.data.toy_objects.dataset import CLASSES, SOURCE_CLASSES
+from deepsight.models import weights
 from deepsight.models.build import build_model
+from deepsight.models.quantised import read_weights
 from deepsight.models.weights import RECIPES, embedded_file, require_weights
 
 TINY = {
@@ -41,19 +43,65 @@ def test_makes_the_backbone_once_and_trials_start_from_it(
     assert "epoch 1 of 1: loss" in caplog.text
 
     saved = torch.load(path, weights_only=True)
-    weights = saved["state"]["model"]
-    assert weights
-    assert not [name for name in weights if name.startswith("fc")]
+    made = saved["state"]["model"]
+    assert made
+    assert not [name for name in made if name.startswith("fc")]
     assert saved["row"]["recipe"]["data.name"] == "digits"
 
     config = trial_config({"data.name": "toy_objects", "model.name": "resnet20_cifar"})
     assert require_weights(config) == path
     state = build_model(config, num_classes=4, image_size=32).state_dict()
-    assert all(torch.equal(state[name], tensor) for name, tensor in weights.items())
+    assert all(torch.equal(state[name], tensor) for name, tensor in made.items())
 
     written = path.stat().st_mtime_ns
     assert pretrain.main(["--model", "resnet20_cifar"]) == 0
     assert path.stat().st_mtime_ns == written
+
+
+def test_interrupted_pretraining_goes_on_and_ends_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO, logger="deepsight")
+    config = trial_config(TINY | {"train.epochs": 2})
+    whole, cut = tmp_path / "whole.pt", tmp_path / "cut.pt"
+    pretrain.pretrain(config, whole)
+
+    def interrupt(message: str, *values: object) -> None:
+        if message.startswith("epoch") and values[0] == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pretrain.logger, "info", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain.pretrain(config, cut)
+    assert pretrain.progress_file(cut).is_file()
+    pretrain.pretrain(config, cut)
+    assert "going on after epoch 1" in caplog.text
+    ends = [torch.load(path, weights_only=True)["state"]["model"] for path in (whole, cut)]
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cut.pt", "whole.pt"]
+
+
+@pytest.mark.usefixtures("tiny_recipe")
+def test_package_writes_weights_with_their_facts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(weights, "PACKAGED", tmp_path / "embedded")
+    assert pretrain.main(["--model", "resnet20_cifar", "--package"]) == 0
+    path = weights.packaged_file("resnet20_cifar")
+    assert capsys.readouterr().out == f"{path}\n"
+    assert path.stat().st_mode & 0o004, "other users of an installation read it too"
+    facts = weights.packaged_facts("resnet20_cifar")
+    assert facts["recipe"]["train.epochs"] == 1
+    assert "hardware.threads" not in facts["recipe"]
+    assert len(facts["first_pictures"]) == pretrain.COMPARED
+    config = trial_config({"data.name": "toy_objects", "model.name": "resnet20_cifar"})
+    assert require_weights(config) == path
+
+    exact = torch.load(weights.cached_file("resnet20_cifar"), weights_only=True)["state"]["model"]
+    for name, tensor in read_weights(path).items():
+        largest = exact[name].abs().max().item() if tensor.ndim > 1 else 0.0
+        assert torch.allclose(tensor, exact[name], rtol=0, atol=largest / 127), name
 
 
 def test_diverged_pretraining_leaves_no_file(tmp_path: Path) -> None:

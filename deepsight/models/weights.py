@@ -1,7 +1,8 @@
 """Where pretrained weights come from, and how they get there. Light: importing it needs no torch.
 
-Three sources: ``imagenet`` (torchvision's files, downloaded), ``embedded`` (trained here once by
-`deepsight.pretrain` on drawn objects of other classes) and a file of the user's own.
+Three sources: ``imagenet`` (torchvision's files, downloaded), ``embedded`` (trained by
+`deepsight.pretrain` on drawn objects of other classes: ResNet18's come with the package, the others
+are made once in the cache) and a file of the user's own.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from deepsight.config import TrialConfig, UserError, Value, flatten, trial_config, unknown
 from deepsight.data.cache import cache_dir, check_once, locked
@@ -21,6 +23,9 @@ from deepsight.data.download import DownloadError, download, sha256_of, unreacha
 from deepsight.files import hash_fits
 
 logger = logging.getLogger(__name__)
+
+PACKAGED = Path(__file__).with_name("embedded")
+"""Embedded weights that come with the package, each with a JSON file that describes it."""
 
 EMBEDDED_DATA = ("toy_objects", "digits")
 """Data sets that come with the package; their networks begin with embedded weights."""
@@ -100,14 +105,51 @@ def weights_file(config: TrialConfig) -> Path | None:
 
 
 def embedded_file(name: str) -> Path:
-    """The cache file of a model's embedded weights; its name changes with recipe and drawings."""
+    """A model's embedded weights: the package's file where there is one, else `cached_file`.
+
+    The package's file counts whatever the drawing code is now (docs/decisions/0067).
+    """
+    path = packaged_file(name)
+    return path if path.is_file() else cached_file(name)
+
+
+def packaged_file(name: str) -> Path:
+    """Where the package keeps a model's embedded weights, if it does: 8 bits a weight."""
+    return PACKAGED / f"{name}.safetensors"
+
+
+def is_packaged(path: Path) -> bool:
+    """Whether `path` is a weights file of the package."""
+    return path.parent == PACKAGED
+
+
+def packaged_facts(name: str) -> dict[str, Any]:
+    """What the package says of its weights file: ``sha256``, ``recipe``, ``licence`` and more.
+
+    Raises:
+        UserError: If that cannot be read.
+    """
+    path = packaged_file(name).with_suffix(".json")
+    try:
+        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}.", "Install deepsight again.") from error
+    return facts
+
+
+def cached_file(name: str) -> Path:
+    """Where `deepsight.pretrain` puts its result; the name changes with recipe and drawing code."""
     from deepsight.data.datasets import source_of  # imports the drawing code
 
     config = trial_config(RECIPES[name])
-    recipe = {k: v for k, v in flatten(config).items() if not k.startswith("hardware.")}
     drawings = source_of(config.data.name).identity(config.data)
-    text = json.dumps([recipe, drawings], sort_keys=True)
+    text = json.dumps([recipe_of(config), drawings], sort_keys=True)
     return _folder() / f"embedded-{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.pt"
+
+
+def recipe_of(config: TrialConfig) -> dict[str, Value]:
+    """All that the weights depend on but the machine: the flat config without its hardware."""
+    return {k: v for k, v in flatten(config).items() if not k.startswith("hardware.")}
 
 
 def check_weights(config: TrialConfig) -> None:
@@ -140,6 +182,12 @@ def require_weights(config: TrialConfig) -> Path | None:
     kind = resolve_weights(config)
     if kind == "imagenet":
         fetch(IMAGENET[config.model.name], path)
+    elif is_packaged(path):
+        _check_sha256(
+            path,
+            packaged_facts(config.model.name)["sha256"],
+            "Install deepsight again, or make them with python -m deepsight.pretrain --package.",
+        )
     elif kind == "embedded":
         if path.is_file() and not _is_whole(path):
             logger.warning("%s is damaged and made again", path)
@@ -179,13 +227,15 @@ def fetch(source: Download, path: Path) -> None:
                     download(source.url, path, source.sha256)
                 except DownloadError as error:
                     raise _unavailable(source, path, str(error)) from error
+    _check_sha256(path, source.sha256, "Delete it, so that it is downloaded again.")
+
+
+def _check_sha256(path: Path, expected: str, remedy: str) -> None:
+    """Read a file in full once by a process tree, and refuse it if its hash is another."""
 
     def check() -> None:
-        if sha256_of(path) != source.sha256:
-            raise UserError(
-                f"{path} is damaged: its SHA-256 is not {source.sha256}.",
-                "Delete it, so that it is downloaded again.",
-            )
+        if sha256_of(path) != expected:
+            raise UserError(f"{path} is damaged: its SHA-256 is not {expected}.", remedy)
 
     check_once([path], check)
 

@@ -11,7 +11,7 @@ from deepsight.config import TrialConfig
 from deepsight.data.cache import cache_dir, make_directory
 from deepsight.data.datasets import Dataset, check_source, open_named, pack_dataset, preview
 from deepsight.data.raw import left_out
-from deepsight.models.weights import check_weights, require_weights, weights_file
+from deepsight.models.weights import check_weights, is_packaged, require_weights, weights_file
 
 __all__ = ["check", "describe", "files", "open_named", "prepare", "preview"]
 
@@ -86,6 +86,7 @@ def files(configs: Iterable[TrialConfig]) -> tuple[Path, list[str]]:
         if config.data.name.startswith("folder:"):
             paths.add(Path(config.data.name.removeprefix("folder:")).expanduser())
         weights = weights_file(config)
-        if weights is not None and not weights.is_relative_to(cache):
-            paths.add(weights)
+        if weights is None or weights.is_relative_to(cache) or is_packaged(weights):
+            continue  # a package is wherever it is installed
+        paths.add(weights)
     return cache, sorted(str(path.absolute()) for path in paths)

@@ -75,18 +75,19 @@ def test_files_by_source() -> None:
     folder = cache_dir() / "weights"
     assert weights_file(config_of("scratch_cnn")) is None
     assert weights_file(config_of("resnet18", "cifar10")) == folder / "resnet18-f37072fd.pth"
-    embedded = weights_file(config_of("resnet18"))
+    embedded = weights_file(config_of("resnet50"))
     assert embedded is not None
     assert embedded.parent == folder
-    assert embedded.name.startswith("embedded-resnet18-")
+    assert embedded.name.startswith("embedded-resnet50-")
+    assert weights_file(config_of("resnet18")) == weights.packaged_file("resnet18")
     assert weights_file(config_of("resnet18", chosen="~/w.pt")) == Path.home() / "w.pt"
 
 
-def test_embedded_file_changes_with_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = weights.embedded_file("resnet18")
-    assert weights.embedded_file("resnet18") == before
+def test_cached_file_changes_with_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = weights.cached_file("resnet18")
+    assert weights.cached_file("resnet18") == before
     monkeypatch.setitem(RECIPES, "resnet18", RECIPES["resnet18"] | {"optim.lr": 0.5})
-    assert weights.embedded_file("resnet18") != before
+    assert weights.cached_file("resnet18") != before
 
 
 @pytest.mark.parametrize("model", RECIPES)
