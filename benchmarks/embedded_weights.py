@@ -1,8 +1,11 @@
-"""Fine-tuning from embedded weights against random ones: ``python benchmarks/embedded_weights.py``.
+"""Fine-tuning from embedded weights and other starts: ``python benchmarks/embedded_weights.py``.
 
-Trains the same network on `toy_objects` from both starts at equal epochs, over several seeds (of
-weights, order and augmentation; the split stays), prints a table and writes JSON. Everything but
-the starting weights is `deepsight.config`'s default.
+Trains the same network from each start at equal epochs, over several seeds (of head, order and
+augmentation; the split stays). Everything but the starting weights is `deepsight.config`'s default.
+Prints a table of accuracies and of differences from the first start, paired by seed. Every run goes
+to the JSON file at once; what is there already is not run again.
+
+    python benchmarks/embedded_weights.py --starts embedded none some/weights.pt --seeds 5
 """
 
 from __future__ import annotations
@@ -10,24 +13,34 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 import statistics
 import sys
 import time
 from pathlib import Path
 
+from scipy import stats
+
 from deepsight.config import trial_config
 from deepsight.models.weights import require_weights
 from deepsight.training.trial import train_trial
 
-STARTS = ("embedded", "none")
+Runs = dict[str, float]
+"""Validation accuracy by ``data/epochs/start/seed``."""
 
 
-def val_accuracy(model: str, start: str, epochs: int, seed: int) -> float:
+def key(data: str, epochs: int, start: str, seed: int) -> str:
+    """The name of one run in the JSON file."""
+    return f"{data}/{epochs}/{Path(start).stem}/{seed}"
+
+
+def val_accuracy(model: str, data: str, epochs: int, start: str, seed: int) -> float:
     """Validation accuracy after the last epoch."""
     config = trial_config(
         {
             "model.name": model,
             "model.weights": start,
+            "data.name": data,
             "train.epochs": epochs,
             "train.seed": seed,
         }
@@ -37,39 +50,76 @@ def val_accuracy(model: str, start: str, epochs: int, seed: int) -> float:
     return float(accuracy)
 
 
-def spread(values: list[float]) -> float:
-    """Standard deviation of a sample; 0 for a single value."""
-    return statistics.stdev(values) if len(values) > 1 else 0.0
+def mean_and_deviation(values: list[float]) -> str:
+    """In per cent; no deviation of a single value."""
+    text = f"{100 * statistics.mean(values):.1f}"
+    return text + (f" +- {100 * statistics.stdev(values):.1f}" if len(values) > 1 else "")
+
+
+def difference(first: list[float], other: list[float]) -> str:
+    """Mean of ``first - other`` over seeds in points, with its 95 % interval by Student's t."""
+    gains = [100 * (a - b) for a, b in zip(first, other, strict=True)]
+    mean, n = statistics.mean(gains), len(gains)
+    if n == 1:
+        return f"{mean:+.1f}"
+    half = float(stats.t.ppf(0.975, n - 1)) * statistics.stdev(gains) / math.sqrt(n)
+    return f"{mean:+.1f} [{mean - half:+.1f}, {mean + half:+.1f}]"
+
+
+def table(runs: Runs, starts: list[str], data: str, epochs: int, seeds: int) -> list[str]:
+    """One line a start: accuracy, and what the first start gains over it on the seeds of both."""
+
+    def found(start: str, among: range | list[int]) -> list[int]:
+        return [seed for seed in among if key(data, epochs, start, seed) in runs]
+
+    def values(start: str, among: list[int]) -> list[float]:
+        return [runs[key(data, epochs, start, seed)] for seed in among]
+
+    lines = []
+    for start in starts:
+        own = found(start, range(seeds))
+        paired = found(starts[0], own)
+        if not own:
+            continue
+        line = f"{data:>12} {epochs:>6}  {Path(start).stem:>16}  n={len(own)}"
+        line += f"  {mean_and_deviation(values(start, own)):>14}"
+        if start != starts[0] and paired:
+            gain = difference(values(starts[0], paired), values(start, paired))
+            line += f"  {Path(starts[0]).stem} gains {gain}, n={len(paired)} pairs"
+        lines.append(line)
+    return lines
 
 
 def main() -> None:
     """Run, print, store."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--model", default="resnet18")
+    parser.add_argument("--data", nargs="+", default=["toy_objects", "digits"])
+    parser.add_argument("--starts", nargs="+", default=["embedded", "none"])
     parser.add_argument("--epochs", type=int, nargs="+", default=[3, 9])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", type=Path, default=Path("embedded_weights.json"))
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
 
+    runs: Runs = json.loads(args.json.read_text()) if args.json.exists() else {}
     began = time.monotonic()
-    require_weights(trial_config({"model.name": args.model, "model.weights": "embedded"}))
-    made_s = time.monotonic() - began
-    accuracies: dict[int, dict[str, list[float]]] = {}
-    print(f"{args.model} on toy_objects, val accuracy, {args.seeds} seeds: mean +- deviation")
-    print(f"{'epochs':>6}  " + "  ".join(f"{start:>15}" for start in STARTS) + "      gain")
-    for epochs in args.epochs:
-        found: dict[str, list[float]] = {start: [] for start in STARTS}
-        for seed in range(args.seeds):  # alternating, so that both see the same machine
-            for start in STARTS:
-                found[start].append(val_accuracy(args.model, start, epochs, seed))
-        accuracies[epochs] = found
-        cells = [f"{statistics.mean(v):.3f} +- {spread(v):.3f}" for v in found.values()]
-        gain = statistics.mean(found["embedded"]) - statistics.mean(found["none"])
-        print(f"{epochs:>6}  {cells[0]:>15}  {cells[1]:>15}  {gain:+8.3f}", flush=True)
-
-    stored = {"model": args.model, "weights_s": made_s, "val_accuracy": accuracies}
-    args.json.write_text(json.dumps(stored, indent=2) + "\n")
+    for start in args.starts:
+        require_weights(trial_config({"model.name": args.model, "model.weights": start}))
+    logging.info("the weights were there after %.1f s", time.monotonic() - began)
+    for seed in range(args.seeds):  # seed by seed, so that a run cut short compares all starts
+        for data in args.data:
+            for epochs in args.epochs:
+                for start in args.starts:
+                    name = key(data, epochs, start, seed)
+                    if name not in runs:
+                        runs[name] = val_accuracy(args.model, data, epochs, start, seed)
+                        args.json.write_text(json.dumps(runs, indent=1) + "\n")
+                        logging.info("%s: %.3f", name, runs[name])
+    print(f"{args.model}, val accuracy in %: mean +- deviation over seeds")
+    for data in args.data:
+        for epochs in args.epochs:
+            print("\n".join(table(runs, args.starts, data, epochs, args.seeds)))
 
 
 if __name__ == "__main__":
