@@ -39,10 +39,15 @@ LICENCE = (
 )
 
 
-def pretrain(config: TrialConfig, path: Path) -> dict[str, Any]:
+def pretrain(config: TrialConfig, path: Path, available: int = 1) -> dict[str, Any]:
     """Train by `config` and write the backbone's weights, with the recipe, to `path`.
 
     After every epoch the whole state goes to `progress_file`, from which a later call goes on.
+
+    Args:
+        config: With its hardware decided, for the first epoch.
+        path: In a folder that exists.
+        available: Threads on a CPU, at most; how many are of use is looked at after every epoch.
 
     Returns:
         The last epoch's metrics.
@@ -50,7 +55,9 @@ def pretrain(config: TrialConfig, path: Path) -> dict[str, Any]:
     Raises:
         UserError: If the training diverges, or as `train_trial`.
     """
-    from deepsight import checkpoint  # here, so that wrong arguments are refused at once
+    import torch  # here, so that wrong arguments are refused at once
+
+    from deepsight import checkpoint
     from deepsight.models.build import backbone_names, build_model
     from deepsight.training.trial import train_trial
 
@@ -76,6 +83,7 @@ def pretrain(config: TrialConfig, path: Path) -> dict[str, Any]:
         )
         if row["epoch"] < config.train.epochs:
             checkpoint.save(progress, state, row)
+            torch.set_num_threads(best_threads(config, available))  # `train_trial` restores it
     assert state is not None, "no epochs"
     model = build_model(config, len(state["classes"]), state["image_size"])
     weights = {name: state["model"][name] for name in backbone_names(model)}
@@ -103,10 +111,9 @@ def make_embedded(name: str) -> Path:
         else:
             config = trial_config(RECIPES[name])
             chosen = choose_hardware(config.hardware, cpus_per_trial=available_cpus())
-            if chosen.device == "cpu":
-                threads = best_threads(config, min(chosen.threads, MAX_THREADS))
-                chosen = dataclasses.replace(chosen, threads=threads)
-            pretrain(dataclasses.replace(config, hardware=chosen), path)
+            most = min(chosen.threads, MAX_THREADS) if chosen.device == "cpu" else 1
+            chosen = dataclasses.replace(chosen, threads=best_threads(config, most))
+            pretrain(dataclasses.replace(config, hardware=chosen), path, most)
     return path
 
 
@@ -184,7 +191,7 @@ def best_threads(config: TrialConfig, available: int) -> int:
             seconds[threads] = time.monotonic() - start
     torch.set_num_threads(before)
     if seconds[available] > seconds[1]:
-        logger.info("other processes are busy: training on one thread")
+        logger.info("other processes are busy: training on one thread for now")
         return 1
     return available
 

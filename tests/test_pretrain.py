@@ -120,6 +120,24 @@ def test_threads_are_tried_and_left_as_found() -> None:
     assert torch.get_num_threads() == before
 
 
+def test_threads_are_looked_at_after_every_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = torch.get_num_threads()
+    answers, used = [2, 1], []
+    monkeypatch.setattr(pretrain, "best_threads", lambda config, available: answers.pop(0))
+
+    def note(message: str, *values: object) -> None:
+        if message.startswith("epoch"):
+            used.append(torch.get_num_threads())
+
+    monkeypatch.setattr(pretrain.logger, "info", note)
+    config = trial_config(TINY | {"train.epochs": 3, "hardware.threads": 1})
+    pretrain.pretrain(config, tmp_path / "weights.pt", available=2)
+    assert (used, answers) == ([1, 2, 1], [])
+    assert torch.get_num_threads() == before
+
+
 def test_unknown_model_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         pretrain.main(["--model", "scratch_cnn"])
