@@ -76,7 +76,7 @@ def main() -> None:
     """Compare and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("exact", type=Path, nargs="?", default=cached_file("resnet18"))
-    parser.add_argument("--data", nargs="+", default=["toy_objects", "digits"])
+    parser.add_argument("--data", nargs="*", default=["toy_objects", "digits"])
     args = parser.parse_args()
     rounded = embedded_file("resnet18")
     sizes = [path.stat().st_size / 1e6 for path in (args.exact, rounded)]
