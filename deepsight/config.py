@@ -311,6 +311,7 @@ class StudySettings:
         "gp",
         "which searcher proposes; or a sampler of Optuna, as optuna.samplers:CmaEsSampler",
         choices=("gp", "tpe", "random"),
+        words=("planned",),  # the study lists its trials: StudyPlan.planned
         importable=True,
     )
     scheduler: str = param(

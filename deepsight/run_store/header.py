@@ -67,6 +67,7 @@ class StudyHeader:
     seeds: Json = field(default_factory=dict)
     settings: Json = field(default_factory=dict)
     pinned: tuple[str, ...] | None = None
+    planned: tuple[Json, ...] = ()
     data: Json = field(default_factory=dict)
     earlier_data: tuple[Json, ...] = ()
     resources: Json = field(default_factory=dict)
@@ -169,6 +170,7 @@ _OPTIONAL: dict[str, type | tuple[type, ...]] = {
     "seeds": dict,
     "settings": dict,
     "pinned": list,
+    "planned": list,
     "data": dict,
     "earlier_data": list,
     "resources": dict,
@@ -238,6 +240,9 @@ def _check(stored: Json, where: str) -> dict[str, Domain]:
         if type(stored.get(name)) is not kind:
             damaged(where, f"{name} must be of type {kind.__name__}, got {stored.get(name)!r}")
     _check_values(stored, where)
+    planned = stored.get("planned", [])
+    if not isinstance(planned, list) or not all(isinstance(config, dict) for config in planned):
+        damaged(where, "planned must be a list of configs")
     if stored["mode"] not in ("max", "min"):
         damaged(where, f"mode must be max or min, got {stored['mode']!r}")
     try:

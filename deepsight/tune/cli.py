@@ -41,7 +41,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise what `main` prints."""
-        raise UserError(f"{message}.", "See python -m deepsight.tune --help.")
+        raise UserError(f"{message}.", f"See {self.prog} --help.")
 
 
 def make_parser() -> Parser:

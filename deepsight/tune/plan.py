@@ -37,6 +37,7 @@ from deepsight.space import (
     Domain,
     Entry,
     default_point,
+    from_stored,
     plain,
     same,
     sample,
@@ -66,6 +67,8 @@ class StudyPlan:
     """Whether nobody gave the name: where it is taken, the next free one will do."""
     pinned: tuple[str, ...] = ()
     """Hyperparameters of the space that were given a value and do not vary."""
+    planned: tuple[Mapping[str, Entry], ...] = ()
+    """The configs of all trials, where these were decided beforehand; nothing is proposed then."""
 
     @property
     def own_trainable(self) -> bool:
@@ -74,6 +77,8 @@ class StudyPlan:
 
     def default_config(self) -> dict[str, Entry]:
         """The first trial: defaults for everything searched (values for `space` only)."""
+        if self.planned:
+            return dict(self.planned[0])
         return default_point(self.space, self.fixed, {} if self.own_trainable else DEFAULTS)
 
     def full_config(self, point: Mapping[str, Entry]) -> dict[str, Value]:
@@ -139,7 +144,7 @@ def resolve_study(
         given |= {key: plain(value) for key, value in layer.items()}
     settings, resources = study_settings({n: v for n, v in given.items() if n in STUDY_PARAMS})
     own = bool(settings.trainable)
-    settings = with_objective(settings, own)
+    settings = with_objective(_proposing(settings), own)
     check_space(space, known=not own, fixed=given)
     fixed: dict[str, Value] = {} if own else dict(DEFAULTS)
     for key, value in given.items():
@@ -182,9 +187,20 @@ def imports_of(plan: StudyPlan, study: Study | None = None) -> dict[str, str]:
     if plan.own_trainable:
         return imports_in([*named, ("study.trainable", settings.trainable)])
     named += [*plan.fixed.items(), *searched_values(plan.space)]
+    named += [pair for config in plan.planned for pair in config.items()]
     if study is not None:
         named += [pair for record in study.records for pair in record.config.items()]
     return imports_in(named)
+
+
+def _proposing(settings: StudySettings) -> StudySettings:
+    """`settings`, whose searcher proposes trials."""
+    if settings.searcher == "planned":
+        raise UserError(
+            "study.searcher=planned is for studies that list their trials.",
+            "python -m deepsight.confirm makes them; name a searcher: gp, tpe or random.",
+        )
+    return settings
 
 
 def parse_duration(text: str) -> float:
@@ -202,7 +218,8 @@ def parse_duration(text: str) -> float:
 def plan_to_json(plan: StudyPlan) -> dict[str, Any]:
     """The part of ``study.json`` that `plan_from_header` rebuilds the plan from."""
     s = plan.settings
-    return {
+    planned = {"planned": [to_stored(config) for config in plan.planned]} if plan.planned else {}
+    return planned | {
         "name": plan.name,
         "metric": s.metric,
         "mode": s.mode,
@@ -230,8 +247,15 @@ def plan_from_header(header: StudyHeader, **changes: Value) -> StudyPlan:
     """The plan of a stored study, with ``study.*`` settings changed (``trials=48``).
 
     Raises:
-        UserError: If a change is not allowed to have its value.
+        UserError: If a change is not allowed to have its value, or asks for more or fewer trials
+            than a study lists.
     """
+    listed = len(header.planned)
+    if listed and changes.get("trials", listed) != listed:
+        raise UserError(
+            f"this study lists its {listed} trials; {changes['trials']} cannot be asked for.",
+            "Leave --trials away; python -m deepsight.confirm with more seeds lists more.",
+        )
     changes = {name: check_value(f"study.{name}", value) for name, value in changes.items()}
     settings, resources = study_settings(header.settings)
     objective = {"metric": header.metric, "mode": header.mode, "target": header.target}
@@ -243,6 +267,7 @@ def plan_from_header(header: StudyHeader, **changes: Value) -> StudyPlan:
         resources,
         header.rungs,
         pinned=header.pinned or (),
+        planned=tuple(from_stored(c, header.space, header.fixed) for c in header.planned),
     )
 
 

@@ -1,5 +1,6 @@
 """Where settings come from and which wins."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,8 +8,8 @@ import pytest
 
 from deepsight.config import DEFAULTS, UserError, trial_config
 from deepsight.overrides import parse_set
-from deepsight.run_store import parse_header
-from deepsight.space import choice, loguniform, uniform
+from deepsight.run_store import StudyFormatError, parse_header
+from deepsight.space import INACTIVE, choice, loguniform, uniform
 from deepsight.tune.plan import (
     describe,
     parse_duration,
@@ -207,3 +208,24 @@ def test_unknown_space_names_the_known_ones():
     with pytest.raises(UserError) as caught:
         load_space("fintune")
     assert "finetune" in caught.value.remedy
+
+
+def test_a_study_may_list_its_trials():
+    from deepsight.tune.search.searcher import Searcher
+
+    plain = make_plan()
+    listed = tuple({"x": x, "kind": "plain", "extra": INACTIVE} for x in (0.5, 0.25, 0.5))
+    settings = dataclasses.replace(plain.settings, searcher="planned", trials=3)
+    plan = dataclasses.replace(plain, planned=listed, settings=settings)
+    header = parse_header({"schema_version": 1} | plan_to_json(plan), "study.json")
+    assert plan_from_header(header).planned == listed
+    searcher = Searcher(plan)
+    proposals = [searcher.propose(number) for number in range(3)]
+    assert [p.config for p in proposals] == list(listed)
+    assert {(p.explorer, p.budget) for p in proposals} == {(False, 9)}
+    with pytest.raises(UserError, match="lists its 3 trials; 4 cannot be asked for"):
+        plan_from_header(header, trials=4)
+    with pytest.raises(UserError, match="planned is for studies that list their trials"):
+        make_plan(searcher="planned")
+    with pytest.raises(StudyFormatError, match="planned must be a list of configs"):
+        parse_header(dict(header.stored) | {"planned": [1]}, "study.json")

@@ -53,6 +53,8 @@ def make_trial_spec(
 ) -> TrialSpec:
     """The spec for `proposal`; trial k trains with seed ``train.seed + study.seed + k``.
 
+    Where ``train.seed`` is a hyperparameter of the space, its value is the trial's seed.
+
     Args:
         plan: The study's.
         directory: The study's.

@@ -108,8 +108,9 @@ def build_sampler(plan: StudyPlan) -> BaseSampler:
         UserError: If it cannot be imported or made, or is no sampler.
     """
     settings = plan.settings
-    if settings.searcher in SAMPLERS:
-        return SAMPLERS[settings.searcher](
+    name = "random" if plan.planned else settings.searcher  # Optuna wants one, nobody asks it
+    if name in SAMPLERS:
+        return SAMPLERS[name](
             settings.seed,
             settings.max_epochs,
             space=plan.space,

@@ -113,8 +113,14 @@ class Searcher:
         return self._study
 
     def propose(self, number: int) -> Proposal:
-        """The trial of this number: the defaults first, explorers in between, else the sampler."""
+        """The trial of this number: the defaults first, explorers in between, else the sampler.
+
+        A plan that lists its trials has them in that order.
+        """
         plan = self.plan
+        if plan.planned:
+            config = plan.planned[number]
+            return self._begin(Proposal(number, config, False, plan.settings.max_epochs))
         if number == 0:
             return self._begin(
                 Proposal(number, plan.default_config(), False, plan.settings.max_epochs)
@@ -127,7 +133,7 @@ class Searcher:
 
     def restore(self, proposal: Proposal) -> None:
         """Take in a trial that an earlier run proposed, in the order of the record."""
-        sampled = proposal.number > 0 and not proposal.explorer
+        sampled = proposal.number > 0 and not proposal.explorer and not self.plan.planned
         if sampled and isinstance(self._sampler, RecordedSampler):
             self._ask(proposal.number, proposal.config)
         else:
