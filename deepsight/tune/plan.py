@@ -258,12 +258,12 @@ def plan_from_header(header: StudyHeader, **changes: Value) -> StudyPlan:
         )
     changes = {name: check_value(f"study.{name}", value) for name, value in changes.items()}
     settings, resources = study_settings(header.settings)
-    objective = {"metric": header.metric, "mode": header.mode, "target": header.target}
+    stated = {name: getattr(header, name) for name in ("metric", "mode", "target", "max_epochs")}
     return StudyPlan(
         header.name,
         header.space,
         dict(header.fixed),
-        dataclasses.replace(settings, **(objective | changes)),  # type: ignore[arg-type]
+        dataclasses.replace(settings, **(stated | changes)),  # type: ignore[arg-type]
         resources,
         header.rungs,
         pinned=header.pinned or (),
