@@ -21,6 +21,7 @@ from rich.text import Text
 
 from analysis.page.formatting import count, duration, text
 from deepsight.config import UserError, without_controls
+from deepsight.confirm.record import Confirmation, load_confirmation
 from deepsight.data.class_balance import FAIR_METRIC, ClassBalance, printable, validation_balance
 from deepsight.run_store import (
     STATES,
@@ -89,6 +90,8 @@ class Summary:
     """Of the validation images; None where the study does not state them by class."""
     majority_baseline: float | None
     """What always answering the largest class scores in the metric; None where it is not known."""
+    confirmation: Confirmation | None
+    """None before `deepsight.confirm` was run."""
 
     @property
     def target_too_low(self) -> bool:
@@ -145,6 +148,7 @@ def compute_summary(study: Study) -> Summary:
         first_error=f"{failed[0].trial_id}: {failed[0].error}" if failed else None,
         balance=balance,
         majority_baseline=balance.baseline(study.metric) if balance else None,
+        confirmation=load_confirmation(study.directory),
     )
 
 
@@ -216,6 +220,7 @@ def summary_lines(summary: Summary) -> list[str]:
     if summary.first_error:
         lines.append(f"failed     {summary.first_error.splitlines()[0]}")
     lines.append(f"incumbent  {_incumbent_line(summary)}")
+    lines += _confirmed_lines(summary.confirmation)
     lines += _class_lines(summary)
     lines.append(f"defaults   {_baseline_line(summary)}")
     if summary.target is not None:
@@ -231,6 +236,19 @@ def _incumbent_line(summary: Summary) -> str:
     if not trial.full_budget:
         note += f", no trial completed {summary.max_epochs} epochs yet"
     return f"{trial.trial_id}  {_score(summary.metric, trial)} ({note})"
+
+
+def _confirmed_lines(found: Confirmation | None) -> list[str]:
+    """The winner's mean over fresh seeds, if it was confirmed."""
+    winner = found.config(found.winner) if found else None
+    if found is None or winner is None or winner.mean is None:
+        return []
+    mean = winner.mean
+    told = score_text(mean.value)
+    if mean.low is not None and mean.high is not None:
+        told += f" [{score_text(mean.low)}, {score_text(mean.high)}]"
+    seeds = count(mean.n, "fresh seed", grouped=False)
+    return [f"confirmed  {winner.name}  {found.metric} {told} ({seeds}, 95 %)"]
 
 
 def _class_lines(summary: Summary) -> list[str]:

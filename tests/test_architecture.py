@@ -76,6 +76,8 @@ UNITS = {
         "deepsight.run_store.header "
         "deepsight.run_store.objective deepsight.run_store.study deepsight.run_store.lock"
     ),
+    # what a confirmation found, for reports and summaries
+    "deepsight.confirm.record": unit("deepsight.config deepsight.run_store"),
     "deepsight.schedulers": unit(),
     "deepsight.optuna_distributions": unit("deepsight.space", "optuna"),
     "deepsight.metrics": unit("", "numpy"),
@@ -107,11 +109,11 @@ UNITS = {
         "deepsight.data.cache deepsight.data.class_balance search_spaces",
         "ray grpc optuna yaml rich numpy scipy threadpoolctl PIL psutil tensorboard",
     ),
-    "deepsight.confirm": unit(
-        f"{STUDY} {TRAINS} deepsight.training deepsight.tune",
-        "ray optuna yaml rich numpy scipy pandas",
-    ),
     "deepsight.trained_model": unit(f"{STUDY} {TRAINS}", "numpy torch"),
+    "deepsight.confirm": unit(
+        f"{STUDY} {TRAINS} deepsight.tune deepsight.trained_model deepsight.confirm.record",
+        "numpy statsmodels",
+    ),
     "deepsight.model_card": unit(f"{STUDY} {TRAINS} deepsight.trained_model", "numpy scipy yaml"),
     "deepsight.export": unit(
         f"{STUDY} {TRAINS} deepsight.trained_model deepsight.model_card",
@@ -122,7 +124,8 @@ UNITS = {
         "deepsight.config deepsight.space analysis.statistics.intervals"
     ),
     "analysis.summary": unit(
-        f"{STUDY} deepsight.data.class_balance analysis.page.formatting", "rich"
+        f"{STUDY} deepsight.data.class_balance deepsight.confirm.record analysis.page.formatting",
+        "rich",
     ),
     "analysis.statistics": unit(
         f"{STUDY} {NUMBERS} analysis.summary deepsight.schedulers deepsight.data.class_balance",
@@ -138,15 +141,24 @@ UNITS = {
         f"{STUDY} {NUMBERS} analysis.importance.indices analysis.importance.fanova",
         "numpy scipy sklearn threadpoolctl",
     ),
-    "analysis.figures": unit(f"{COMPUTES} deepsight.config", "numpy matplotlib plotly"),
+    "analysis.figures": unit(
+        f"{COMPUTES} deepsight.config deepsight.confirm.record", "numpy matplotlib plotly"
+    ),
     "analysis.page": unit(
         "deepsight.config deepsight.files deepsight.notebook analysis.page.formatting "
         "analysis.figures",
         "jinja2 markupsafe matplotlib plotly",
     ),
     "analysis.report": unit(
-        f"{STUDY} {COMPUTES} deepsight.data.class_balance analysis.figures analysis.page", "scipy"
+        f"{STUDY} {COMPUTES} deepsight.data.class_balance deepsight.confirm.record "
+        "analysis.figures analysis.page",
+        "scipy",
     ),
+    # the command shows what it found, which analysis draws
+    "deepsight.confirm.cli": unit(
+        f"{STUDY} deepsight.tune deepsight.confirm deepsight.confirm.record analysis.report"
+    ),
+    "deepsight.confirm.__main__": unit("deepsight.confirm.cli"),
     "analysis": unit(f"{STUDY} {COMPUTES} analysis.report deepsight.metrics", SCIENCE),
     "analysis.diagnosis": unit(
         f"{STUDY} {TRAINS} {COMPUTES} deepsight.trained_model analysis.figures analysis.page",

@@ -49,14 +49,15 @@ def _md_block(block: object) -> list[str]:
     if isinstance(block, Picture):
         return [f"![{_md(block.alt)}]({FIGURES}/{block.name}.png)", _md(block.caption)]
     if isinstance(block, Table):
-        return [_md(block.caption), _md_table(block)]
+        return [_md(block.caption), table_markdown(block)]
     if isinstance(block, Statements):
         return ["\n".join(f"- {_md(f.text)} ({_md(f.detail)})" for f in block.items)]
     assert isinstance(block, Note)
     return [f"> {_md(block.text)}" if block.warning else _md(block.text)]
 
 
-def _md_table(table: Table) -> str:
+def table_markdown(table: Table) -> str:
+    """A table in Markdown, its first rows where there are many."""
     marks = ["---:" if right else "---" for right in numeric(table)]
     lines = ["| " + " | ".join(map(_md, table.headings)) + " |", "|" + "|".join(marks) + "|"]
     for index, row in enumerate(table.rows[:MARKDOWN_ROWS]):

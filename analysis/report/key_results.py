@@ -15,10 +15,12 @@ from analysis.page.formatting import (
     percent_interval,
     shorten,
 )
+from analysis.report.confirmation import confirmation_sentences
 from analysis.report.study_results import StudyResults
 from analysis.statistics.intervals import accuracy_interval
 from analysis.summary import Summary, lowest_recalls
 from deepsight.data.class_balance import FAIR_METRIC, ClassBalance
+from deepsight.space import to_stored
 
 
 def key_results(results: StudyResults) -> tuple[str, ...]:
@@ -36,19 +38,33 @@ def key_results(results: StudyResults) -> tuple[str, ...]:
             *_troubles(results),
         )
     score = interval(incumbent.score) if incumbent.score else number(best.score)
+    found = results.confirmation
     sentences = [
+        *(confirmation_sentences(found) if found else ()),
         _by_class(results),
-        f"Best {summary.metric}: {score} after {count(summary.max_epochs, 'epoch')} "
-        f"(trial {best.trial_id}).",
+        f"{'Selected on' if found else 'Best'} {summary.metric}: {score} after "
+        f"{count(summary.max_epochs, 'epoch')} (trial {best.trial_id}).",
         *_on_classes(results),
         _against_defaults(results),
         _contenders(results),
         _importance(results),
-        "It was selected on this score of one seed, which is therefore too good on average; "
-        "training it again with other seeds would tell by how much.",
+        _selected_on(results),
         *_troubles(results),
     ]
     return tuple(s for s in sentences if s)
+
+
+def _selected_on(results: StudyResults) -> str:
+    """What to think of the score by which the best trial was chosen."""
+    found, best = results.confirmation, results.summary.incumbent
+    if found is None or best is None:
+        return (
+            "It was selected on this score of one seed, which is therefore too good on average; "
+            "training it again with other seeds would tell by how much."
+        )
+    if any(c.config == to_stored(best.config) for c in found.configs):
+        return ""
+    return f"{best.trial_id} has not been confirmed: it was selected on this score of one seed."
 
 
 def _by_class(results: StudyResults) -> str:
@@ -171,7 +187,10 @@ def cards(results: StudyResults) -> tuple[Card, ...]:
     states = ", ".join(f"{n} {state}" for state, n in summary.states.items() if n) or "none yet"
     found = [
         *_class_cards(results),
-        Card(f"best {summary.metric}", score, detail),
+        *_confirmed_cards(results),
+        Card(
+            f"{'selected on' if results.confirmation else 'best'} {summary.metric}", score, detail
+        ),
         *_majority_cards(results),
         Card("trials", f"{sum(summary.states.values()):,}", states),
         Card(
@@ -193,6 +212,17 @@ def cards(results: StudyResults) -> tuple[Card, ...]:
     if summary.target is not None:
         found.append(_target_card(summary))
     return tuple(found)
+
+
+def _confirmed_cards(results: StudyResults) -> list[Card]:
+    """The winner's mean over fresh seeds."""
+    found = results.confirmation
+    winner = found.config(found.winner) if found else None
+    if found is None or winner is None or winner.mean is None:
+        return []
+    seeds = count(winner.mean.n, "fresh seed")
+    label = f"confirmed {found.metric}"
+    return [Card(label, number(winner.mean.value), f"{winner.name}, mean of {seeds}")]
 
 
 def _class_cards(results: StudyResults) -> list[Card]:

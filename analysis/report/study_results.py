@@ -11,6 +11,7 @@ from analysis.statistics.early_stopping import EarlyStopping, compute_early_stop
 from analysis.statistics.incumbent import Incumbent, compute_incumbent
 from analysis.statistics.trajectory import Trajectory, compute_trajectory
 from analysis.summary import Summary, compute_summary
+from deepsight.confirm.record import Confirmation, load_confirmation
 from deepsight.run_store import Study
 
 
@@ -26,6 +27,8 @@ class StudyResults:
     early_stopping: EarlyStopping
     cost: Cost
     sensitivity: Sensitivity
+    confirmation: Confirmation | None
+    """None before `deepsight.confirm` was run."""
 
 
 def compute_study_results(study: Study, seed: int = 0) -> StudyResults:
@@ -44,4 +47,5 @@ def compute_study_results(study: Study, seed: int = 0) -> StudyResults:
         early_stopping=compute_early_stopping(study),
         cost=compute_cost(study),
         sensitivity=compute_sensitivity(study, seed),
+        confirmation=load_confirmation(study.directory),
     )

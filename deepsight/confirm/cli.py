@@ -1,0 +1,258 @@
+"""The command line of a confirmation: what it costs, the runs, the results.
+
+Ray and torch are imported only after flags and study have been checked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import math
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepsight.config import UserError
+from deepsight.confirm.driver import load_done, require_search_data, run_confirmation
+from deepsight.confirm.record import FILE, FOLDER, Confirmation, save_confirmation
+from deepsight.confirm.runs import (
+    Contender,
+    Cost,
+    choose_contenders,
+    expected_cost,
+    fresh_seeds,
+    run_of,
+    slots_of,
+)
+from deepsight.overrides import parse_set
+from deepsight.run_store import Study, load_study, score_text
+from deepsight.space import Entry
+from deepsight.tune.cli import Parser
+from deepsight.tune.plan import StudyPlan, plan_from_header, require_directory
+from deepsight.tune.preflight import check_plan
+from deepsight.tune.resume import with_data
+
+if TYPE_CHECKING:
+    from deepsight.confirm.results import Asked
+
+EXIT_NO_SUCCESS = 1
+FIRST_SEEDS = 4
+"""Of a sequential confirmation: fewer give no finite interval."""
+MOST = 1000
+"""Configs, and seeds of one, that may be asked for."""
+
+Run = tuple[Contender, Mapping[str, Entry]]
+
+
+def make_parser() -> Parser:
+    """The flags."""
+    parser = Parser(
+        prog="python -m deepsight.confirm",
+        description="Retrain the best configs of a study and its defaults with fresh seeds.",
+        epilog="The same command goes on with what was interrupted. The last line of standard "
+        "output is the report. Exit codes as of deepsight.tune.",
+    )
+    add = parser.add_argument
+    add("study", metavar="runs/STUDY", help="the study whose best configs are confirmed")
+    add("--top", metavar="K", help="best configs by their score (default 3; 2 with --until)")
+    add("--seeds", metavar="N", help="fresh seeds for every config (default 5; 20 with --until)")
+    add(
+        "--until",
+        metavar="DIFFERENCE",
+        help="add seeds only until it is settled whether the winner is better than the defaults "
+        "and the runner-up, or differs by less than this; --seeds is the most",
+    )
+    add("--trials", metavar="IDS", help="trials to confirm instead, as t0003,t0011")
+    add("--resplit", action="store_true", help="split the data anew for every seed too")
+    add("--no-test", action="store_true", help="leave the test split closed")
+    add("--data", metavar="NAME", help="where the study's data have moved to, as folder:PATH")
+    add("--address", metavar="ADDRESS", help="an existing Ray cluster")
+    add("--dry-run", action="store_true", help="say what would be run and what it costs")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("deepsight").setLevel(logging.INFO)
+    try:
+        return _run(make_parser().parse_args(arguments))
+    except UserError as error:
+        sys.stderr.write(f"error: {error.cause}\n{error.remedy}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+
+
+def _whole_number(name: str, text: str, low: int, high: int) -> int:
+    if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+        raise UserError(
+            f"{name} must be a whole number from {low} to {high}, got {text!r}.",
+            f"As in {name} {max(low, 3)}.",
+        )
+    return int(text)
+
+
+def _difference(text: str | None) -> float | None:
+    if text is None:
+        return None
+    value = parse_set(f"x={text}")[1]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise UserError(
+            f"--until must be a positive number, got {text!r}.",
+            "The smallest difference that matters, as in --until 0.01.",
+        )
+    return float(value)
+
+
+def _run(flags: argparse.Namespace) -> int:
+    directory = require_directory(flags.study, ["study.json", "trials.jsonl"])
+    search = load_study(directory)
+    plan = with_data(plan_from_header(search.header), search.header, flags.data)
+    if flags.resplit and plan.own_trainable:
+        raise UserError(
+            "--resplit: the data of a trainable of your own are its own.",
+            "Leave --resplit away; your trainable may split by train.seed of its config.",
+        )
+    return _confirm(search, plan, _asked(search, plan, flags), flags)
+
+
+def _asked(search: Study, plan: StudyPlan, flags: argparse.Namespace) -> Asked:
+    """What the flags ask for."""
+    from deepsight.confirm.results import Asked, top_pairs, winner_pairs
+
+    until = _difference(flags.until)
+    usual = ("3", "5") if until is None else ("2", "20")
+    top = _whole_number("--top", flags.top or usual[0], 1, MOST)
+    seeds = _whole_number("--seeds", flags.seeds or usual[1], 2, MOST)
+    trials = [name for name in (flags.trials or "").split(",") if name]
+    contenders = choose_contenders(search, top, trials)
+    return Asked(
+        kind="top",
+        contenders=contenders,
+        seeds=fresh_seeds(plan, search, seeds),
+        resplit=flags.resplit,
+        chosen_by=_chosen_by(search, trials),
+        pairs=top_pairs(contenders) if until is None else winner_pairs(contenders),
+        until=until,
+    )
+
+
+def _chosen_by(search: Study, trials: Sequence[str]) -> str:
+    if trials:
+        return "named by trial id"
+    return f"the best {search.metric} among the trials that completed {search.max_epochs} epochs"
+
+
+def _confirm(search: Study, plan: StudyPlan, asked: Asked, flags: argparse.Namespace) -> int:
+    """Say the cost, run what is missing, write what was found."""
+    place = search.directory / FOLDER
+    cost = expected_cost(search, load_done(place), _runs(plan, asked, asked.seeds))
+    say = sys.stdout.write if flags.dry_run else sys.stderr.write
+    say(_cost_text(search, asked, cost))
+    check_plan(plan, local=not flags.address)
+    if flags.dry_run:
+        return 0
+    require_search_data(search, plan)
+    stopped = (_run_all if asked.until is None else _run_until)(search, plan, asked, flags)
+    if stopped:
+        sys.stderr.write("stopped; the same command goes on\n")
+        return 128 + stopped
+    return _conclude(search, plan, load_study(place), asked, flags)
+
+
+def _runs(
+    plan: StudyPlan, asked: Asked, seeds: Sequence[int], names: Collection[str] | None = None
+) -> list[Run]:
+    """Every contender, or those of `names`, with every seed, seed by seed."""
+    chosen = [c for c in asked.contenders if names is None or c.name in names]
+    return [(c, run_of(plan, c, seed, asked.resplit)) for seed in seeds for c in chosen]
+
+
+def _train(
+    search: Study, plan: StudyPlan, runs: Sequence[Run], flags: argparse.Namespace
+) -> int | None:
+    """Train what of `runs` is missing; the signal that stopped it, if any."""
+    wanted = [config for _, config in runs]
+    place = search.directory / FOLDER
+    outcome = run_confirmation(plan, place, wanted, address=flags.address, data=flags.data)
+    return outcome.signal if outcome else None
+
+
+def _run_all(search: Study, plan: StudyPlan, asked: Asked, flags: argparse.Namespace) -> int | None:
+    """Every contender with every seed; the signal that stopped it, if any."""
+    return _train(search, plan, _runs(plan, asked, asked.seeds), flags)
+
+
+def _run_until(
+    search: Study, plan: StudyPlan, asked: Asked, flags: argparse.Namespace
+) -> int | None:
+    """A few seeds, then more for the configs of open pairs; the signal that stopped it, if any."""
+    from deepsight.confirm.results import compare_val, open_pairs
+
+    assert asked.until is not None
+    count = min(FIRST_SEEDS, len(asked.seeds))
+    runs = _runs(plan, asked, asked.seeds[:count])
+    while True:
+        stopped = _train(search, plan, runs, flags)
+        if stopped:
+            return stopped
+        found = compare_val(search, plan, load_study(search.directory / FOLDER), asked)
+        names = {name for pair in open_pairs(found, asked.until) for name in pair}
+        if not names or count == len(asked.seeds):
+            return None
+        step = max(1, slots_of(search) // len(names))  # no slot waits
+        runs += _runs(plan, asked, asked.seeds[count : count + step], names)
+        count = min(count + step, len(asked.seeds))
+
+
+def _conclude(
+    search: Study, plan: StudyPlan, done: Study, asked: Asked, flags: argparse.Namespace
+) -> int:
+    """Compute, save and show what was found."""
+    from deepsight.confirm.opened_test import scores_on_test
+    from deepsight.confirm.results import compute_confirmation
+
+    found = compute_confirmation(
+        search, plan, done, asked, None if flags.no_test else scores_on_test
+    )
+    save_confirmation(found, search.directory / FOLDER / FILE)
+    return show(found, search.directory)
+
+
+def show(found: Confirmation, directory: Path) -> int:
+    """Write the report of a confirmation, print its table and its place; the exit code."""
+    from analysis.report.confirmation import confirmation_text, write_confirmation
+
+    page = write_confirmation(found, directory)
+    sys.stdout.write(f"{confirmation_text(found)}\n{page}\n")
+    return 0 if any(c.mean for c in found.configs) else EXIT_NO_SUCCESS
+
+
+def _cost_text(search: Study, asked: Asked, cost: Cost) -> str:
+    """What is run and what that takes, in two or three lines."""
+    lines = ["confirms   " + ", ".join(_contender_text(search, c) for c in asked.contenders)]
+    seeds = f"{asked.seeds[0]} to {asked.seeds[-1]}"
+    splits = "a split of its own for each" if asked.resplit else "the split of the search"
+    lines.append(f"seeds      {len(asked.seeds)} fresh ones, {seeds}; {splits}")
+    if not cost.runs:
+        lines.append("cost       nothing: all of it is done")
+    else:
+        lasts = "" if cost.seconds is None else f", about {_minutes(cost.seconds)}"
+        at = "" if cost.slots == 1 else f" with {cost.slots} trials at a time"
+        most = "" if asked.until is None else "at most "
+        lines.append(f"cost       {most}{cost.runs} runs, {cost.epochs} epochs{lasts}{at}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _contender_text(search: Study, contender: Contender) -> str:
+    score = contender.search_score
+    told = "no score at full budget" if score is None else f"{search.metric} {score_text(score)}"
+    name = contender.name
+    name += f" ({contender.trial_id})" if name != contender.trial_id else ""
+    return f"{name} {told}"
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.1f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

@@ -1,0 +1,62 @@
+"""What confirmed models score on the test split: every model looks once, and leaves a line.
+
+The scores lie beside the checkpoint, so that a command that goes on opens nothing again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from typing import Any
+
+from deepsight import metrics
+from deepsight.config import UserError
+from deepsight.data.datasets import load_dataset, open_test
+from deepsight.run_store import Study, record_opening, storage_error, trial_path
+from deepsight.trained_model import TrainedModel, load_trained_model
+
+FILE = "test_scores.json"
+
+logger = logging.getLogger(__name__)
+
+
+def scores_on_test(study: Study, trial_id: str) -> dict[str, Any]:
+    """Accuracy, macro_f1, recall and ece of a confirmed model on its test split.
+
+    Args:
+        study: The confirmation.
+        trial_id: A trial of it that completed the full budget.
+
+    Raises:
+        UserError: If checkpoint or data are gone or have changed.
+        StorageError: If the disk does not let us write.
+    """
+    path = trial_path(study.directory, trial_id) / FILE
+    if path.exists():
+        kept: dict[str, Any] = json.loads(path.read_text("utf-8"))["scores"]
+        return kept
+    model = load_trained_model(study, trial_id)
+    images = _open(model)
+    found = metrics.evaluate(model.probabilities(images.images), images.labels)
+    stored = {"sha256": model.sha256, "fingerprint": model.fingerprint, "scores": found}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(json.dumps(stored) + "\n", "utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise storage_error(study.directory, error) from error
+    return found
+
+
+def _open(model: TrainedModel) -> Any:
+    """The test split of the data that the model was trained on."""
+    dataset = load_dataset(model.config.data)
+    if model.fingerprint is not None and dataset.fingerprint != model.fingerprint:
+        raise UserError(
+            f"{model.config.data.name} has changed: its fingerprint is {dataset.fingerprint}, "
+            f"{model.trial_id} was trained on {model.fingerprint}.",
+            "Restore the data as they were, or leave the test split closed with --no-test.",
+        )
+    record_opening(model.study.directory, "confirm", model.trial_id, model.sha256)
+    return open_test(dataset)

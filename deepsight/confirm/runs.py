@@ -1,0 +1,214 @@
+"""Which configs are retrained with which seeds, and what that will cost. Nothing is run here.
+
+A confirmation is a study below the one that it confirms. Its space is that study's, with
+``train.seed`` and ``data.split_seed`` as hyperparameters, so that every trial states both; its
+trials are listed beforehand. A later command adds trials to the list and never repeats one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from deepsight.config import UserError
+from deepsight.run_store import Study, TrialRecord
+from deepsight.space import Entry, Int, same
+from deepsight.tune.plan import StudyPlan
+
+SEED, SPLIT = "train.seed", "data.split_seed"
+MOST_SEED = 2**31 - 1
+ROUND = 1000
+"""Fresh seeds begin at a multiple of this, above all seeds of the search."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A config that is to be confirmed."""
+
+    name: str
+    trial_id: str
+    """The trial of the search that it comes from."""
+    config: Mapping[str, Entry]
+    """Values of the search's space."""
+    search_score: float | None
+    """At full budget, by which it was chosen; None where it had none."""
+
+
+def choose_contenders(study: Study, top: int, trials: Sequence[str] = ()) -> list[Contender]:
+    """The best configs of a search by their observed score, and its defaults last.
+
+    Args:
+        study: The search.
+        top: How many, the defaults aside.
+        trials: Trials to take instead, by id; the best of them counts as the winner.
+
+    Raises:
+        UserError: If no trial has the full budget, or there are fewer configs than asked for.
+    """
+    full = [r for r in study.ranked(study.records) if study.has_full_budget(r)]
+    if not full:
+        raise UserError(
+            f"no trial of {study.directory} completed {study.max_epochs} epochs: nothing was "
+            "chosen that could be confirmed.",
+            f"Go on with python -m deepsight.tune --resume {study.directory}.",
+        )
+    defaults = study.records[0]
+    chosen = [study.record(name) for name in trials]
+    ranked = study.ranked(chosen) if trials else full
+    ranked += [r for r in chosen if r not in ranked]  # those without a score
+    found: list[Contender] = []
+    for record in ranked:
+        new = not any(_same_config(record.config, c.config, study.space) for c in found)
+        if new and not _same_config(record.config, defaults.config, study.space):
+            found.append(_contender(study, record, record.trial_id))
+    if not trials and top > len(found):
+        raise UserError(
+            f"--top {top}: {study.directory} has {len(found)} configs beside the defaults that "
+            f"completed {study.max_epochs} epochs.",
+            f"Ask for --top {max(1, len(found))} or fewer."
+            if found
+            else "Search on: more trials are needed beside the defaults.",
+        )
+    return [*(found if trials else found[:top]), _contender(study, defaults, "defaults")]
+
+
+def _contender(study: Study, record: TrialRecord, name: str) -> Contender:
+    config = {key: record.config[key] for key in study.space}
+    score = study.score(record) if study.has_full_budget(record) else None
+    return Contender(name, record.trial_id, config, score)
+
+
+def _same_config(a: Mapping[str, Entry], b: Mapping[str, Entry], names: Iterable[str]) -> bool:
+    return all(same(a[name], b[name]) for name in names)
+
+
+def fresh_seeds(plan: StudyPlan, study: Study, count: int) -> list[int]:
+    """Seeds that no trial of the search trained with: ``1000, 1001, ...``, from a round number on.
+
+    Args:
+        plan: The search's.
+        study: The search.
+        count: How many; the first ones are the same for any count.
+    """
+    base = int(plan.fixed.get(SEED) or 0) + plan.settings.seed
+    used = [base + len(study.records)]
+    used += [int(r.config[SEED]) for r in study.records if isinstance(r.config.get(SEED), int)]
+    first = (max(used) // ROUND + 1) * ROUND
+    return [(first + k) % MOST_SEED for k in range(count)]
+
+
+def confirm_plan(plan: StudyPlan) -> StudyPlan:
+    """The plan of a confirmation of a search, before its trials are listed."""
+    space = dict(plan.space) | {SEED: Int(0, MOST_SEED)}
+    fixed = {k: v for k, v in plan.fixed.items() if k != SEED}
+    if not plan.own_trainable:
+        space[SPLIT] = Int(0, MOST_SEED)
+        fixed.pop(SPLIT, None)
+    settings = dataclasses.replace(
+        plan.settings,
+        searcher="planned",
+        scheduler="fifo",
+        explore=0.0,
+        brackets=1,
+        time_limit_s=0.0,
+    )
+    name = f"{plan.name[:90]}-confirm"
+    return dataclasses.replace(plan, name=name, space=space, fixed=fixed, settings=settings)
+
+
+def with_planned(plan: StudyPlan, planned: Sequence[Mapping[str, Entry]]) -> StudyPlan:
+    """`plan` with its trials listed."""
+    settings = dataclasses.replace(plan.settings, trials=len(planned))
+    return dataclasses.replace(plan, settings=settings, planned=tuple(planned))
+
+
+def run_of(plan: StudyPlan, contender: Contender, seed: int, resplit: bool) -> dict[str, Entry]:
+    """The config of one run: a contender's, with its seed and the seed of its split.
+
+    Args:
+        plan: The search's.
+        contender: What is retrained.
+        seed: From `fresh_seeds`.
+        resplit: Whether the data are split by this seed too, else as in the search.
+    """
+    config = dict(contender.config) | {SEED: seed}
+    if not plan.own_trainable:
+        stated = config.get(SPLIT, plan.fixed.get(SPLIT))
+        config[SPLIT] = seed if resplit else int(stated or 0)  # type: ignore[arg-type]
+    return config
+
+
+def missing_runs(
+    planned: Sequence[Mapping[str, Entry]], wanted: Iterable[Mapping[str, Entry]]
+) -> list[Mapping[str, Entry]]:
+    """Those of `wanted` that are not planned yet, each once."""
+    known = {_key(config) for config in planned}
+    new: list[Mapping[str, Entry]] = []
+    for config in wanted:
+        if _key(config) not in known:
+            known.add(_key(config))
+            new.append(config)
+    return new
+
+
+def _key(config: Mapping[str, Entry]) -> tuple[tuple[str, Entry], ...]:
+    """Hashable, and equal for the same config."""
+    return tuple(sorted(config.items()))
+
+
+def find_run(study: Study | None, config: Mapping[str, Entry]) -> TrialRecord | None:
+    """The trial of a confirmation that has this config; None before it began."""
+    if study is None:
+        return None
+    return next((r for r in study.records if _same_config(r.config, config, config)), None)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What runs will take."""
+
+    runs: int
+    epochs: int
+    seconds: float | None
+    """None where the search did not record the seconds of epochs."""
+    slots: int
+    """Trials at a time that the seconds assume."""
+
+
+def slots_of(study: Study) -> int:
+    """Trials at a time in the search."""
+    slots = study.header.resources.get("slots")
+    return max(1, slots) if isinstance(slots, int) else 1
+
+
+def expected_cost(
+    study: Study, done: Study | None, runs: Sequence[tuple[Contender, Mapping[str, Entry]]]
+) -> Cost:
+    """Epochs, and seconds by what an epoch of each config took in the search.
+
+    Args:
+        study: The search.
+        done: The confirmation as far as it is there.
+        runs: What is wanted, each with its contender.
+    """
+    slots = slots_of(study)
+    everyone = _epoch_seconds(study.records)
+    left, epochs, seconds = 0, 0, 0.0
+    for contender, config in runs:
+        record = find_run(done, config)
+        if record is not None and record.ended is not None:
+            continue
+        missing = study.max_epochs - (record.num_epochs if record else 0)
+        own = _epoch_seconds([r for r in study.records if r.trial_id == contender.trial_id])
+        left, epochs = left + 1, epochs + missing
+        seconds += missing * (own or everyone or 0.0)
+    known = seconds / min(slots, max(left, 1)) if everyone else None
+    return Cost(left, epochs, known, slots)
+
+
+def _epoch_seconds(records: Iterable[TrialRecord]) -> float | None:
+    walls = [row.get("wall_s") for record in records for row in record.rows]
+    known = [float(w) for w in walls if isinstance(w, int | float)]
+    return statistics.median(known) if known else None

@@ -1,0 +1,115 @@
+"""What a confirmation lists, costs and refuses; nothing is trained."""
+
+import pytest
+
+from deepsight.config import UserError
+from deepsight.confirm.cli import main
+from deepsight.confirm.runs import (
+    choose_contenders,
+    confirm_plan,
+    expected_cost,
+    fresh_seeds,
+    missing_runs,
+    run_of,
+    with_planned,
+)
+from deepsight.run_store import parse_header
+from deepsight.tune.plan import plan_from_header, plan_to_json
+from tests.analysis.studies import HEADER, SMALL, hand_study, ramp, trial, write_study
+
+
+@pytest.fixture
+def study(tmp_path):
+    return hand_study(tmp_path / "s", list(SMALL))
+
+
+def names(contenders):
+    return [c.name for c in contenders]
+
+
+def test_the_best_configs_come_first_and_the_defaults_last(tmp_path):
+    trials = [
+        trial(ramp(0.60)),
+        trial(ramp(0.90), config={"optim.lr": 0.01}),
+        trial(ramp(0.80), config={"optim.lr": 0.01}),  # the same config once more
+        trial(ramp(0.85), config={"optim.lr": 0.02}),
+        trial(ramp(0.99, 3), config={"optim.lr": 0.03}),  # stopped
+        trial(ramp(0.70)),  # the defaults once more
+    ]
+    study = hand_study(tmp_path / "s", trials)
+    found = choose_contenders(study, 2)
+    assert names(found) == ["t0001", "t0003", "defaults"]
+    assert [c.search_score for c in found] == [0.90, 0.85, 0.60]
+    named = choose_contenders(study, 2, ["t0003", "t0004"])
+    assert names(named) == ["t0003", "t0004", "defaults"]
+    assert named[1].search_score is None
+    with pytest.raises(UserError, match=r"--top 3: .* has 2 configs beside the defaults"):
+        choose_contenders(study, 3)
+    with pytest.raises(UserError, match="unknown trial 't0009'"):
+        choose_contenders(study, 1, ["t0009"])
+
+
+def test_seeds_are_fresh_and_stay_the_same(study):
+    plan = plan_from_header(study.header)
+    assert fresh_seeds(plan, study, 3) == [1000, 1001, 1002]
+    assert fresh_seeds(plan, study, 5)[:3] == [1000, 1001, 1002]
+    far = parse_header(HEADER | {"fixed": {"train.seed": 995}}, "study.json")
+    assert fresh_seeds(plan_from_header(far), study, 1) == [2000]  # 995 and ten trials
+
+
+def test_runs_state_their_seed_and_split(study):
+    plan = plan_from_header(study.header)
+    best, *_ = choose_contenders(study, 1)
+    plain, split = (run_of(plan, best, 1000, resplit) for resplit in (False, True))
+    assert (plain["train.seed"], plain["data.split_seed"]) == (1000, 0)
+    assert (split["train.seed"], split["data.split_seed"]) == (1000, 1000)
+    assert missing_runs([plain], [plain, split, split]) == [split]
+
+
+def test_a_plan_that_lists_its_trials_survives_its_file(study):
+    plan = plan_from_header(study.header)
+    runs = [run_of(plan, c, 1000, False) for c in choose_contenders(study, 2)]
+    made = with_planned(confirm_plan(plan), runs)
+    header = parse_header({"schema_version": 1} | plan_to_json(made), "study.json")
+    again = plan_from_header(header)
+    assert again.planned == tuple(runs)
+    assert again.settings.scheduler == "fifo"
+    assert again.settings.trials == 3
+    with pytest.raises(UserError, match="lists its 3 trials; 9 cannot"):
+        plan_from_header(header, trials=9)
+
+
+def test_cost_is_what_is_left(study):
+    plan = plan_from_header(study.header)
+    contenders = choose_contenders(study, 1)
+    runs = [(c, run_of(plan, c, s, False)) for s in (1000, 1001) for c in contenders]
+    cost = expected_cost(study, None, runs)
+    assert (cost.runs, cost.epochs, cost.seconds) == (4, 36, 54.0)  # t0009: 2 s an epoch
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cause"),
+    [
+        (["--top", "99"], "has 2 configs beside the defaults"),
+        (["--top", "0"], "--top must be a whole number from 1"),
+        (["--top", "x"], "--top must be"),
+        (["--seeds", "1"], "--seeds must be a whole number from 2"),
+        (["--trials", "t0099"], "unknown trial"),
+        (["--what"], "unrecognized arguments"),
+    ],
+)
+def test_bad_requests_are_answered_in_two_lines(study, arguments, cause, capsys):
+    assert main([str(study.directory), *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert cause in err
+    assert len(err.splitlines()) == 2
+
+
+def test_a_study_without_a_trial_of_full_budget_has_nothing_to_confirm(tmp_path, capsys):
+    write_study(tmp_path / "s", [trial(ramp(0.5, 3))])
+    assert main([str(tmp_path / "s")]) == 2
+    assert "completed 9 epochs: nothing was chosen" in capsys.readouterr().err
+    assert main([str(tmp_path / "none")]) == 2
+    assert "is not a study" in capsys.readouterr().err
