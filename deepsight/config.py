@@ -94,6 +94,9 @@ class DataConfig:
     val_fraction: float = param(0.2, "share held out for model selection", low=0.01, high=0.5)
     test_fraction: float = param(0.2, "share held out for the final test", low=0.01, high=0.5)
     split_seed: int = param(0, "seed of the split (and of drawn data)", low=0, high=2**31 - 1)
+    defects: str = param(
+        "", "defects planted into toy_objects or digits, to test a diagnosis: background:cat:0.9"
+    )
 
 
 @dataclass(frozen=True)
@@ -265,6 +268,9 @@ class TrainConfig:
         high=100_000,
     )
     seed: int = param(0, "seed of weights, order and augmentation", low=0, high=2**31 - 1)
+    focus_pairs: str = param(
+        "", "pairs of classes whose hardest images count twice: cat:dog, or cat:dog,car:truck"
+    )
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from typing import Any
 from deepsight.config import DataConfig, UserError, is_import_path, unknown
 from deepsight.data import cifar, digits
 from deepsight.data.cache import cache_dir, locked, replace_directory
+from deepsight.data.defects import check_defects, plant_defects
 from deepsight.data.folder import image_folder
 from deepsight.data.packing import (
     PACKING_VERSION,
@@ -197,6 +198,7 @@ def check_source(config: DataConfig) -> None:
         UserError: If the folder, the files, the host or the function is not there.
     """
     source = source_of(config.name)
+    check_defects(config)
     if source is not DATASETS["folder"] and _pack_path(config, cache_dir()).is_dir():
         return  # packed already: the source is not needed again
     source.check(config)
@@ -289,6 +291,7 @@ def _load(config: DataConfig, root: Path) -> Dataset:
 
 def _open_or_pack(config: DataConfig, root: Path) -> Dataset:
     source = source_of(config.name)
+    check_defects(config)
     path = _pack_path(config, root)
     dataset = _open_whole(path)
     if dataset is not None:
@@ -304,7 +307,9 @@ def _open_or_pack(config: DataConfig, root: Path) -> Dataset:
 
 def _settings(config: DataConfig) -> dict[str, Any]:
     """What of `config` the content of a pack depends on, besides its name."""
+    planted = {"defects": config.defects} if config.defects else {}
     return {
+        **planted,
         "split_seed": config.split_seed,
         "val_fraction": config.val_fraction,
         "test_fraction": config.test_fraction,
@@ -314,7 +319,9 @@ def _settings(config: DataConfig) -> dict[str, Any]:
 
 def _made_from(config: DataConfig) -> dict[str, Any]:
     """All that the content of a pack depends on."""
+    code = _code(Path(__file__).with_name("defects.py")) if config.defects else ""
     return {
+        **({"defects_code": code} if code else {}),
         "name": config.name,
         "packing_version": PACKING_VERSION,
         **_settings(config),
@@ -344,7 +351,7 @@ def _pack(config: DataConfig, source: Source, path: Path) -> None:
     with replace_directory(path) as directory:
         scratch = directory / "scratch"
         scratch.mkdir()
-        raw = check_raw(source.build(config, scratch), config.name)
+        raw = plant_defects(check_raw(source.build(config, scratch), config.name), config)
         if _pack_path(config, path.parents[1]) != path:
             raise UserError(
                 f"{config.name} changed while it was packed.",

@@ -11,6 +11,8 @@ from deepsight.data.raw import RawData
 SIZE = 16
 """Side in pixels: the 8x8 scans are enlarged once, so that cropping and pooling have room."""
 
+CLASSES = tuple("0123456789")
+
 
 def build_digits() -> RawData:
     """Read the scans, enlarge them and repeat the grey channel three times."""
@@ -21,7 +23,7 @@ def build_digits() -> RawData:
     return RawData(
         images=np.repeat(grey[..., None], 3, axis=3),
         labels=scans.target.astype(np.int64),
-        classes=[str(digit) for digit in scans.target_names],
+        classes=CLASSES,
         source="scikit-learn's load_digits: 1,797 scans of 8x8 pixels, test set of Alpaydin and "
         "Kaynak, Optical Recognition of Handwritten Digits (UCI, 1998), enlarged to 16x16",
     )

@@ -64,6 +64,8 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "dropped": dict(dataset.dropped),
         "left_out": left_out(dataset.dropped),
     }
+    if "defects" in dataset.made_from:
+        described["defects"] = dataset.made_from["defects"]
     if dataset.value_range is not None:
         described["value_range"] = dict(dataset.value_range)
     return described
