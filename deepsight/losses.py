@@ -11,7 +11,7 @@ Soft targets of zeros and ones give exactly what the hard labels give.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -46,6 +46,36 @@ def build_loss(config: LossConfig, class_counts: Tensor) -> Loss:
             "Return a function (logits, targets) -> scalar tensor.",
         )
     return loss
+
+
+def focus_on_pairs(loss: Loss, pairs: Sequence[tuple[int, int]]) -> Loss:
+    """`loss`, with the hardest images of confused pairs counted a second time, pair by pair.
+
+    Hard examples are mined online, in each batch, by their loss (Shrivastava et al. 2016): of the
+    images of either class of a pair, the harder half. Their second loss is the cross-entropy
+    between the two classes alone, -log p_true / (p_true + p_other), and the term is divided by the
+    size of the batch, so that it weighs as a mean does.
+
+    Args:
+        loss: What is minimised otherwise.
+        pairs: Labels; without any, `loss` comes back as it is. An image with soft targets belongs
+            to a pair that holds more than half of its mass.
+    """
+    if not pairs:
+        return loss
+
+    def focused(logits: Tensor, targets: Tensor) -> Tensor:
+        total = loss(logits, targets)
+        shares = soft(targets, logits.shape[1])
+        for pair in pairs:
+            own = shares[:, list(pair)]
+            log_p = F.log_softmax(logits.float()[:, list(pair)], dim=1)
+            losses = torch.where(own.sum(1) > 0.5, -(own * log_p).sum(1), 0.0)
+            num_hard = (int((own.sum(1) > 0.5).sum()) + 1) // 2
+            total = total + losses.topk(num_hard).values.sum() / len(logits)
+        return total
+
+    return focused
 
 
 def cross_entropy(config: LossConfig, class_counts: Tensor) -> Loss:

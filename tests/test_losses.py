@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from deepsight.config import PARAMS, LossConfig, UserError
-from deepsight.losses import LOSSES, build_loss
+from deepsight.losses import LOSSES, build_loss, focus_on_pairs
 
 COUNTS = torch.tensor([60, 30, 10])
 
@@ -126,3 +126,30 @@ def test_loss_of_ones_own() -> None:
     assert loss(torch.ones(2, 3), torch.tensor([0, 1])).item() == 18
     with pytest.raises(UserError, match="returned int"):
         build_loss(LossConfig(f"{__name__}:no_loss"), COUNTS)
+
+
+def test_focus_adds_the_harder_half_of_the_pair_by_hand() -> None:
+    logits = torch.zeros(6, 3)
+    logits[:, 1] = torch.tensor([0.0, 1.0, 2.0, 3.0, 5.0, 7.0])
+    targets = torch.tensor([0, 0, 0, 1, 2, 2])  # of 0 and 1 by hardness: rows 2, 1, 0, 3
+    plain = F.cross_entropy(logits, targets)
+    added = (math.log(1 + math.exp(2)) + math.log(1 + math.exp(1))) / 6
+    focused = focus_on_pairs(F.cross_entropy, [(0, 1)])
+    assert focused(logits, targets).item() == pytest.approx(plain.item() + added)
+    shares = F.one_hot(targets, 3).float()
+    assert focused(logits, shares).item() == pytest.approx(plain.item() + added)
+
+
+def test_focus_leaves_other_classes_and_batches_without_the_pair_alone() -> None:
+    logits, targets = batch()
+    logits.requires_grad_()
+    only = targets == 2
+    plain = F.cross_entropy(logits[only], targets[only])
+    assert focus_on_pairs(F.cross_entropy, [(0, 1)])(logits[only], targets[only]) == plain
+    assert focus_on_pairs(F.cross_entropy, []) is F.cross_entropy
+    extra = focus_on_pairs(lambda logits, targets: 0 * logits.sum(), [(0, 1)])(logits, targets)
+    extra.backward()
+    assert logits.grad is not None
+    assert (logits.grad[:, 2] == 0).all()
+    assert (logits.grad[only] == 0).all()
+    assert (logits.grad[:, :2] != 0).any()

@@ -12,6 +12,7 @@ from deepsight.data.cache import cache_dir, make_directory
 from deepsight.data.datasets import Dataset, check_source, open_named, pack_dataset, preview
 from deepsight.data.raw import left_out
 from deepsight.models.weights import check_weights, is_packaged, require_weights, weights_file
+from deepsight.training.focus_pairs import parse_pairs
 
 __all__ = ["check", "describe", "files", "open_named", "prepare", "preview"]
 
@@ -36,10 +37,12 @@ def prepare(configs: Iterable[TrialConfig]) -> dict[str, Any]:
         The ``data`` field of ``study.json``, of the first config's data set.
 
     Raises:
-        UserError: If a data set or weights cannot be had.
+        UserError: If a data set or weights cannot be had, or ``train.focus_pairs`` names classes
+            that the data set has not.
     """
     described: dict[str, Any] = {}
     packs: dict[str, dict[str, str]] = {}
+    classes: dict[str, tuple[str, ...]] = {}
     for config in configs:
         if config.data.name not in packs:
             dataset = pack_dataset(config.data)
@@ -48,6 +51,8 @@ def prepare(configs: Iterable[TrialConfig]) -> dict[str, Any]:
                 "fingerprint": dataset.fingerprint,
             }
             described = described or describe(dataset)
+            classes[config.data.name] = dataset.classes
+        parse_pairs(config.train.focus_pairs, classes[config.data.name])
         require_weights(config)
     return described | {"packs": packs}
 

@@ -22,13 +22,14 @@ from deepsight.config import (
 )
 from deepsight.data.datasets import Dataset, load_dataset
 from deepsight.hardware import choose_hardware
-from deepsight.losses import build_loss
+from deepsight.losses import build_loss, focus_on_pairs
 from deepsight.models.build import build_model
 from deepsight.models.finetune import param_groups
 from deepsight.models.small_maps import fit_kernels
 from deepsight.training.batches import load_samples
 from deepsight.training.epoch import Learner, Trained, Validated, evaluate, train_epoch
 from deepsight.training.epoch_result import EpochResult
+from deepsight.training.focus_pairs import parse_pairs
 from deepsight.training.optim import build_optimiser
 from deepsight.training.process_settings import process_settings
 
@@ -98,6 +99,7 @@ def build_learner(config: TrialConfig, dataset: Dataset | None = None) -> Learne
     if device.type == "cuda" and config.hardware.memory_format == "channels_last":
         # on a CPU only the images are: the fused optimisers copy weights that are, too
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    pairs = parse_pairs(config.train.focus_pairs, dataset.classes)
     counts = torch.bincount(torch.tensor(dataset.train.labels), minlength=num_classes)
     return Learner(
         config=config,
@@ -112,7 +114,7 @@ def build_learner(config: TrialConfig, dataset: Dataset | None = None) -> Learne
         model=model,
         averaged=copy.deepcopy(model).requires_grad_(False) if config.optim.ema_decay else None,
         optimiser=build_optimiser(param_groups(model, config), config.optim),
-        loss=build_loss(config.loss, counts.to(device)),
+        loss=focus_on_pairs(build_loss(config.loss, counts.to(device)), pairs),
         augment=build_augment(config.augment, dataset.mean, dataset.std),
         value_range=dataset.value_range,
     )
