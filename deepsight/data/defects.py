@@ -244,7 +244,7 @@ def _rare(raw: RawData, defect: Defect, generator: np.random.Generator) -> RawDa
         labels=raw.labels[rows],
         masks=_masks(raw)[rows],
         split=None if raw.split is None else raw.split[rows],
-        names=None if raw.names is None else [raw.names[row] for row in rows],
+        names=None if raw.names is None else [raw.names[int(row)] for row in rows],
     )
 
 
