@@ -162,7 +162,7 @@ UNITS = {
     "analysis": unit(f"{STUDY} {COMPUTES} analysis.report deepsight.metrics", SCIENCE),
     "analysis.diagnosis": unit(
         f"{STUDY} {TRAINS} {COMPUTES} deepsight.trained_model analysis.figures analysis.page",
-        f"{SCIENCE} torch torchvision captum PIL",
+        f"{SCIENCE} torch torchvision captum PIL cv2",
     ),
     "analysis.diagnose": unit("deepsight.config deepsight.imports analysis.diagnosis"),
     # --map draws what diagnosis maps (decision 0064): above it, and imported where it is asked for

@@ -8,11 +8,18 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from analysis.diagnosis.evaluation import data_config, evaluate, open_data
+from analysis.diagnosis.evaluation import Evaluation, data_config, evaluate, open_data
+from analysis.diagnosis.evidence.collect import collect_evidence
+from analysis.diagnosis.findings import Findings, find
 from analysis.diagnosis.groups import Groups, default_groups, group_labels
 from analysis.diagnosis.map_results import MapResults, compute_map_results
 from analysis.diagnosis.object_masks import join_masks, masks_digest
 from analysis.diagnosis.page.browser import browser_section
+from analysis.diagnosis.page.findings_section import (
+    findings_section,
+    findings_summary,
+    recommendations_of,
+)
 from analysis.diagnosis.page.map_section import map_sections, plan_map_drawings
 from analysis.diagnosis.page.pictures import plan_drawings, write_drawings
 from analysis.diagnosis.page.sections import (
@@ -29,7 +36,7 @@ from analysis.page.document import Document, Section, Table
 from analysis.page.files import to_csv
 from analysis.page.html import to_html
 from deepsight.config import UserError
-from deepsight.data.datasets import Split
+from deepsight.data.datasets import Dataset, Split
 from deepsight.files import FileRefusedError, make_folder, read_file, remove_files, replacing
 from deepsight.imports import REFUSE, Permission
 from deepsight.run_store import storage_error
@@ -93,6 +100,7 @@ def make_diagnosis(
         made_from = _made_from(results, chosen)
         made_from |= {"layer": layer, "masks": masks_digest(images.masks)}
         _remove_stale(directory, made_from)
+        findings = _findings(model, dataset, evaluation, images, progress)
         looks = None
         if isinstance(found, MapResults):
             looks = SheetMaps(found.maps, found.grad_cam_verdict)
@@ -101,9 +109,40 @@ def make_diagnosis(
             drawings += plan_map_drawings(results, found, images.images)
         write_drawings(drawings, directory, progress)
         first = (browser_section(results, images.images, looks),) if len(evaluation) else ()
-        return write_pages(results, {d.name: d for d in drawings}, directory, found, first)
+        named = {d.name: d for d in drawings}
+        return write_pages(results, named, directory, found, first, findings)
     except OSError as error:
         raise storage_error(directory, error) from error
+
+
+def study_findings(study: Path, trial: str | None = None, split: str = "test") -> Findings:
+    """What is wrong with data or model, without a page; writes evaluations only.
+
+    Args:
+        study: Its directory.
+        trial: Its id; None is the incumbent.
+        split: "test" or "val".
+
+    Raises:
+        UserError: As `make_diagnosis`.
+    """
+    model = load_trained_model(study, trial)
+    dataset = open_data(model)
+    evaluation, images = evaluate(model, dataset, split, diagnosis_directory(model, split))
+    return _findings(model, dataset, evaluation, images, silent)
+
+
+def _findings(
+    model: TrainedModel,
+    dataset: Dataset,
+    evaluation: Evaluation,
+    images: Split,
+    progress: Progress,
+) -> Findings:
+    if not len(evaluation):
+        return Findings((), 0, (f"No image of the {evaluation.split} split.",))
+    directory = diagnosis_directory(model, "val")
+    return find(collect_evidence(model, dataset, evaluation, images, directory, progress))
 
 
 def _map_results(
@@ -134,15 +173,19 @@ def write_pages(
     directory: Path,
     found: MapResults | str = NOT_ASKED,
     first: tuple[Section, ...] = (),
+    findings: Findings | None = None,
 ) -> Path:
     """Write the page, the table of classes, every number and the summary; returns the page."""
+    if findings is not None:
+        first = (findings_section(findings, results), *first)
+        _write(directory / "recommendations.md", recommendations_of(findings, results))
     looks = map_sections(results, found, drawings)
     document = diagnosis_document(results, drawings, looks, first)
     for table in _tables(document):
         _write(directory / f"{table.name}.csv", to_csv(table))
     _write(directory / "per_class.csv", to_csv(numbers_of_classes(results.scores)))
     _write(directory / "per_class.html", to_html(per_class_document(results), directory))
-    _write(directory / "summary.txt", summary_text(results))
+    _write(directory / "summary.txt", summary_text(results) + findings_summary(findings, results))
     _write(directory / PAGE, to_html(document, directory))
     return directory / PAGE
 
