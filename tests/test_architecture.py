@@ -165,7 +165,7 @@ UNITS = {
         f"{SCIENCE} torch torchvision captum PIL cv2",
     ),
     "analysis.diagnose": unit("deepsight.config deepsight.imports analysis.diagnosis"),
-    # --map draws what diagnosis maps (decision 0064): above it, and imported where it is asked for
+    # --map draws what diagnosis maps (decision 0061): above it, and imported where it is asked for
     "deepsight.predict": unit(
         f"{STUDY} {TRAINS} deepsight.trained_model analysis.diagnosis", "numpy torch PIL"
     ),
@@ -205,7 +205,7 @@ OPENS_TEST = ("deepsight.confirm", "analysis.diagnosis")
 
 MAX_MODULES_PER_FOLDER = 14
 MANY_MODULES: dict[str, int] = {
-    "deepsight": 19,  # the commands stand on top, as they are called: python -m deepsight.predict
+    "deepsight": 20,  # the commands stand on top, as they are called: python -m deepsight.predict
 }
 """Folders that hold more, and how many; each with its reason."""
 
