@@ -156,7 +156,8 @@ UNITS = {
     ),
     # the command shows what it found, which analysis draws
     "deepsight.confirm.cli": unit(
-        f"{STUDY} deepsight.tune deepsight.confirm deepsight.confirm.record analysis.report"
+        f"{STUDY} deepsight.tune deepsight.confirm deepsight.confirm.record "
+        "analysis.importance analysis.report"
     ),
     "deepsight.confirm.__main__": unit("deepsight.confirm.cli"),
     "analysis": unit(f"{STUDY} {COMPUTES} analysis.report deepsight.metrics", SCIENCE),

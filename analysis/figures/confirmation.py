@@ -72,3 +72,46 @@ def _rows(axes: Axes, names: list[str]) -> None:
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
+
+
+def draw_waterfall(found: Confirmation) -> Figure | None:
+    """From the defaults to the winner: what each choice is worth when it alone is taken back.
+
+    What the choices do only together is a bar of its own. None where a mean is missing.
+    """
+    means = [found.config(name).mean for name in (found.defaults, found.winner)]
+    worth = [
+        c for c in found.comparisons if c.split == "val" and c.second != found.defaults and c.gain
+    ]
+    if means[0] is None or means[1] is None or not worth:
+        return None
+    sign = 1.0 if found.mode == "max" else -1.0
+    start, end = means[0].value, means[1].value
+    steps = [sign * c.gain.value for c in worth if c.gain]
+    names = [
+        "defaults",
+        *(shorten(f"not {c.second}", 34) for c in worth),
+        "only together",
+        "winner",
+    ]
+    steps.append(end - start - sum(steps))
+    figure = new_figure(height=1.2 + ROW * len(names))
+    axes = figure.subplots()
+    axes.plot([start], [0], "o", color="#22262b")
+    at = start
+    for row, step in enumerate(steps, start=1):
+        decided = row <= len(worth) and worth[row - 1].verdict != "undecided"
+        colour = (BLUE if sign * step > 0 else ORANGE) if decided else GREY
+        axes.barh(row, step, left=at, height=0.55, color=colour, zorder=3)
+        gain = worth[row - 1].gain if row <= len(worth) else None
+        if gain is not None and gain.low is not None and gain.high is not None:
+            ends = [at + sign * gain.low, at + sign * gain.high]
+            axes.hlines(row, min(ends), max(ends), color="#22262b", linewidth=1.2, zorder=4)
+        at += step
+        axes.vlines(at, row, row + 1, color=GREY, linewidth=0.8)
+    axes.plot([end], [len(names) - 1], "o", color="#22262b")
+    _rows(axes, names)
+    axes.use_sticky_edges = False  # room beside the defaults
+    axes.autoscale_view(scaley=False)
+    axes.set_xlabel(f"{found.metric} after {found.max_epochs} epochs")
+    return figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from analysis.figures.confirmation import draw_forest
+from analysis.figures.confirmation import draw_forest, draw_waterfall
 from analysis.figures.style import style
 from analysis.page.document import Block, Card, Cell, Document, Note, Picture, Section, Table
 from analysis.page.files import write_report
@@ -16,7 +16,7 @@ from analysis.statistics.intervals import Interval
 from deepsight.confirm.record import FOLDER, Comparison, Confirmation, ConfirmedConfig, Estimate
 from deepsight.run_store import storage_error
 
-TITLE = "Confirmation on fresh seeds"
+TITLE, ABLATION_TITLE = "Confirmation on fresh seeds", "Choices taken back"
 CURSE = "The winner's curse"
 
 
@@ -192,6 +192,49 @@ def confirmation_section(results: StudyResults) -> Section:
     return _section(found)
 
 
+def ablation_section(results: StudyResults) -> Section:
+    """The ablation in the report of its study, or how to make one."""
+    if results.ablation is None:
+        lead = (
+            "Not made: python -m deepsight.confirm --ablate with this study takes the winner's "
+            "choices back to their defaults, one at a time."
+        )
+        return Section("ablation", ABLATION_TITLE, lead)
+    return _ablation_section(results.ablation)
+
+
+def _ablation_section(found: Confirmation) -> Section:
+    pairs = comparison_table(found)
+    blocks: list[Block] = [dataclasses.replace(pairs, name="ablation_pairs")]
+    with style():
+        figure = draw_waterfall(found)
+    if figure is not None:
+        alt = "What each choice of the winner adds to the score of the defaults"
+        caption = "Lines: 95 %, paired by seed. In grey: not decided, or only together."
+        blocks.insert(0, Picture("waterfall", figure, alt, caption=caption))
+    blocks += [Note(text, warning=True) for text in _troubles(found)]
+    data = {"ablation": dataclasses.asdict(found)}
+    return Section("ablation", ABLATION_TITLE, _lead(found), tuple(blocks), data)
+
+
+def ablation_sentences(found: Confirmation) -> tuple[str, ...]:
+    """Which choices of the winner are worth something."""
+    pairs = [c for c in found.comparisons if c.split == "val" and c.second != found.defaults]
+    winner = found.config(found.winner)
+    sentences = [
+        f"{winner.name} reaches {found.metric} {estimate_text(winner.mean)}; its choices were "
+        f"taken back one at a time ({count(len(pairs), 'choice')})."
+    ]
+    for verdict, told in (("better", "Worth something"), ("worse", "Worth less than the default")):
+        named = [f"{c.second} loses {estimate_text(c.gain)}" for c in pairs if c.verdict == verdict]
+        if named:
+            sentences.append(f"{told}: {'; '.join(named)}.")
+    open_ones = [c.second for c in pairs if c.verdict == "undecided"]
+    if open_ones:
+        sentences.append(f"Not decided by these seeds: {'; '.join(open_ones)}.")
+    return (*sentences, *_troubles(found))
+
+
 def _section(found: Confirmation) -> Section:
     blocks: list[Block] = [config_table(found), comparison_table(found)]
     if any(c.mean for c in found.configs):
@@ -212,7 +255,7 @@ def _lead(found: Confirmation) -> str:
     if found.test_metric:
         opened = f" The test split was looked at by {count(found.num_openings, 'model')}."
     return (
-        f"{count(len(found.configs) - 1, 'config')} and the defaults, chosen by {found.chosen_by}; "
+        f"{count(len(found.configs) - 1, 'config')} and the defaults: {found.chosen_by}; "
         f"{count(found.epochs, 'epoch')} of training, {splits}.{opened}"
     )
 
@@ -228,9 +271,9 @@ def confirmation_document(found: Confirmation) -> Document:
     return Document(
         title=f"Confirmation of {found.study}",
         subtitle=f"DeepSight confirmation, {found.metric}",
-        key_results=confirmation_sentences(found),
+        key_results=sentences_of(found),
         cards=tuple(cards),
-        sections=(_section(found),),
+        sections=(_section(found) if found.kind == "top" else _ablation_section(found),),
         warnings=(),
         footer=("Intervals are 95 %. The runs are a study of their own in this folder's parent.",),
     )
@@ -240,13 +283,18 @@ def _short(estimate: Estimate | None) -> str:
     return "none" if estimate is None else number(estimate.value)
 
 
+def sentences_of(found: Confirmation) -> tuple[str, ...]:
+    """What was found, of either kind."""
+    return confirmation_sentences(found) if found.kind == "top" else ablation_sentences(found)
+
+
 def write_confirmation(found: Confirmation, study: Path) -> Path:
     """Write the page of a confirmation below its study; returns the page.
 
     Raises:
         StorageError: If the disk refuses.
     """
-    directory = study / FOLDER / "report"
+    directory = study / FOLDER / ("report" if found.kind == "top" else "ablation")
     try:
         return write_report(confirmation_document(found), directory)
     except OSError as error:
@@ -256,4 +304,4 @@ def write_confirmation(found: Confirmation, study: Path) -> Path:
 def confirmation_text(found: Confirmation) -> str:
     """What was found, and both tables in Markdown, for a terminal."""
     tables = [table_markdown(t) for t in (config_table(found), comparison_table(found))]
-    return "\n\n".join(["\n".join(confirmation_sentences(found)), *tables])
+    return "\n\n".join(["\n".join(sentences_of(found)), *tables])

@@ -11,7 +11,7 @@ from analysis.statistics.early_stopping import EarlyStopping, compute_early_stop
 from analysis.statistics.incumbent import Incumbent, compute_incumbent
 from analysis.statistics.trajectory import Trajectory, compute_trajectory
 from analysis.summary import Summary, compute_summary
-from deepsight.confirm.record import Confirmation, load_confirmation
+from deepsight.confirm.record import ABLATION_FILE, Confirmation, load_confirmation
 from deepsight.run_store import Study
 
 
@@ -29,6 +29,8 @@ class StudyResults:
     sensitivity: Sensitivity
     confirmation: Confirmation | None
     """None before `deepsight.confirm` was run."""
+    ablation: Confirmation | None
+    """None before ``deepsight.confirm --ablate`` was run."""
 
 
 def compute_study_results(study: Study, seed: int = 0) -> StudyResults:
@@ -48,4 +50,5 @@ def compute_study_results(study: Study, seed: int = 0) -> StudyResults:
         cost=compute_cost(study),
         sensitivity=compute_sensitivity(study, seed),
         confirmation=load_confirmation(study.directory),
+        ablation=load_confirmation(study.directory, ABLATION_FILE),
     )

@@ -28,7 +28,7 @@ from analysis.page.formatting import (
     text,
 )
 from analysis.report.class_section import class_section
-from analysis.report.confirmation import confirmation_section
+from analysis.report.confirmation import ablation_section, confirmation_section
 from analysis.report.data import as_data
 from analysis.report.findings import compute_findings
 from analysis.report.sensitivity_sections import effects_section, importance_section
@@ -367,6 +367,7 @@ SECTIONS = (
     findings_section,
     best_section,
     confirmation_section,
+    ablation_section,
     class_section,
     importance_section,
     effects_section,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from deepsight.config import UserError
 from deepsight.confirm.driver import load_done, require_search_data, run_confirmation
-from deepsight.confirm.record import FILE, FOLDER, Confirmation, save_confirmation
+from deepsight.confirm.record import ABLATION_FILE, FILE, FOLDER, Confirmation, save_confirmation
 from deepsight.confirm.runs import (
     Contender,
     Cost,
@@ -64,6 +64,8 @@ def make_parser() -> Parser:
         "and the runner-up, or differs by less than this; --seeds is the most",
     )
     add("--trials", metavar="IDS", help="trials to confirm instead, as t0003,t0011")
+    add("--ablate", action="store_true", help="take the winner's choices back, one at a time")
+    add("--budget", metavar="EPOCHS", help="with --ablate: those that matter most, for so many")
     add("--resplit", action="store_true", help="split the data anew for every seed too")
     add("--no-test", action="store_true", help="leave the test split closed")
     add("--data", metavar="NAME", help="where the study's data have moved to, as folder:PATH")
@@ -122,6 +124,10 @@ def _asked(search: Study, plan: StudyPlan, flags: argparse.Namespace) -> Asked:
     """What the flags ask for."""
     from deepsight.confirm.results import Asked, top_pairs, winner_pairs
 
+    if flags.ablate:
+        return _asked_ablation(search, plan, flags)
+    if flags.budget:
+        raise UserError("--budget is for --ablate.", "Leave it away, or add --ablate.")
     until = _difference(flags.until)
     usual = ("3", "5") if until is None else ("2", "20")
     top = _whole_number("--top", flags.top or usual[0], 1, MOST)
@@ -137,6 +143,42 @@ def _asked(search: Study, plan: StudyPlan, flags: argparse.Namespace) -> Asked:
         pairs=top_pairs(contenders) if until is None else winner_pairs(contenders),
         until=until,
     )
+
+
+def _asked_ablation(search: Study, plan: StudyPlan, flags: argparse.Namespace) -> Asked:
+    """The winner, its ablations and the defaults."""
+    from deepsight.confirm.ablation import ablation_pairs, ablations, within_budget
+    from deepsight.confirm.results import Asked
+
+    if flags.until or flags.top:
+        raise UserError("--ablate is about one config.", "Leave --top and --until away.")
+    seeds = _whole_number("--seeds", flags.seeds or "5", 2, MOST)
+    trials = [name for name in (flags.trials or "").split(",") if name]
+    winner, *_, defaults = choose_contenders(search, 1, trials)
+    found = ablations(plan, winner, defaults)
+    budget = None
+    if flags.budget:
+        budget = _whole_number("--budget", flags.budget, 1, 10**9)
+    chosen = within_budget(found, _shares(search), budget, seeds * search.max_epochs)
+    contenders = [winner, *chosen, defaults]
+    left_out = len(found) - len(chosen)
+    return Asked(
+        kind="ablation",
+        contenders=contenders,
+        seeds=fresh_seeds(plan, search, seeds),
+        resplit=flags.resplit,
+        chosen_by=f"the choices of {winner.name} that differ from the defaults"
+        + (f", {left_out} that matter least left out by --budget" if left_out else ""),
+        pairs=ablation_pairs(contenders),
+    )
+
+
+def _shares(search: Study) -> dict[str, float]:
+    """What each hyperparameter decides, by the surrogate; empty where trials are too few."""
+    from analysis.importance.importance import RANKED, compute_importance
+
+    found = compute_importance(search)
+    return {s.name: s.total.value for s in found.shares} if found.verdict == RANKED else {}
 
 
 def _chosen_by(search: Study, trials: Sequence[str]) -> str:
@@ -217,7 +259,8 @@ def _conclude(
     found = compute_confirmation(
         search, plan, done, asked, None if flags.no_test else scores_on_test
     )
-    save_confirmation(found, search.directory / FOLDER / FILE)
+    file = FILE if asked.kind == "top" else ABLATION_FILE
+    save_confirmation(found, search.directory / FOLDER / file)
     return show(found, search.directory)
 
 

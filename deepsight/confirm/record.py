@@ -17,7 +17,7 @@ from deepsight.config import UserError
 from deepsight.run_store import plain_object, storage_error
 
 FOLDER = "confirm"
-FILE = "confirmation.json"
+FILE, ABLATION_FILE = "confirmation.json", "ablation.json"
 VERSION = 1
 
 
