@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deepsight.config import PlainFormatter, UserError
-from deepsight.imports import Permission, ask_on_terminal
+from deepsight.imports import add_trust_flag, permission_of
 
 INTERRUPTED = 130
 
@@ -38,12 +38,7 @@ def parser() -> argparse.ArgumentParser:
         help="whose maps are made (default: the deepest useful)",
     )
     made.add_argument("--data", metavar="NAME", help="where the data are now, if they have moved")
-    made.add_argument(
-        "--trust",
-        action="store_true",
-        help="run Python code that only the study names (its network, its data set); it can do all "
-        "that you can, so only where you know who wrote it",
-    )
+    add_trust_flag(made)
     made.add_argument("--masks", metavar="FOLDER", help="masks of folder: data (data.masks)")
     made.add_argument("--device", choices=("cpu", "cuda"), help="default: what suits this machine")
     return made
@@ -70,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             device=options.device,
             layer=options.layer,
             progress=bar,
-            permission=Permission(trust=options.trust, ask=ask_on_terminal, remedy="add --trust"),
+            permission=permission_of(options),
         )
     except UserError as error:
         sys.stderr.write(f"error: {error.cause}\n{error.remedy}\n")

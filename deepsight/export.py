@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepsight.config import UserError, flatten
+from deepsight.imports import REFUSE, Permission, add_trust_flag, permission_of
 from deepsight.model_card import model_card, public_name
 from deepsight.run_store import storage_error
 
@@ -37,6 +38,7 @@ def export_model(
     trial: str | None = None,
     directory: Path | None = None,
     onnx: bool = False,
+    permission: Permission = REFUSE,
 ) -> Path:
     """Write the model of a trial; returns the folder.
 
@@ -46,6 +48,7 @@ def export_model(
         directory: Where to; None is ``<study>/export/<trial>``. Files of the same names are
             replaced.
         onnx: Whether to write ``model.onnx`` too, checked against PyTorch.
+        permission: Whether a network of somebody's own code, which the checkpoint names, may run.
 
     Raises:
         UserError: If there is no such study, trial or checkpoint, ONNX is asked for and not
@@ -55,7 +58,7 @@ def export_model(
 
     if onnx:
         _require_onnx()
-    model = load_trained_model(study, trial, "cpu", plain=True)
+    model = load_trained_model(study, trial, "cpu", plain=True, permission=permission)
     folder = directory or model.study.directory / FOLDER / model.trial_id
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -171,6 +174,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("study", type=Path, metavar="STUDY", help="a study's directory")
     made.add_argument("--trial", metavar="ID", help="a trial (default: the incumbent)")
     made.add_argument("--to", type=Path, metavar="FOLDER", help="default: STUDY/export/TRIAL")
+    add_trust_flag(made)
     made.add_argument("--onnx", action="store_true", help="also model.onnx, checked")
     return made
 
@@ -180,7 +184,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
-        folder = export_model(options.study, options.trial, options.to, options.onnx)
+        folder = export_model(
+            options.study, options.trial, options.to, options.onnx, permission_of(options)
+        )
     except UserError as error:
         sys.stderr.write(f"error: {error.cause}\n{error.remedy}\n")
         return error.exit_code

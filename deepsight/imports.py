@@ -6,6 +6,7 @@ Importing runs code. Code that the caller of this process named may run; code th
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import re
 import sys
@@ -106,6 +107,21 @@ class Permission:
         if self.ask is not None and self.ask(sentence):
             return
         raise UserError(sentence, f"If you know who wrote it and trust them, {self.remedy}.")
+
+
+def add_trust_flag(parser: argparse.ArgumentParser) -> None:
+    """Add ``--trust`` to a command that reads what others may have written."""
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="run Python code that only the study names (its network, its data set); it can do all "
+        "that you can, so only where you know who wrote it",
+    )
+
+
+def permission_of(flags: argparse.Namespace) -> Permission:
+    """What the flags of `add_trust_flag` allow; asked on a terminal where they say nothing."""
+    return Permission(trust=flags.trust, ask=ask_on_terminal, remedy="add --trust")
 
 
 REFUSE = Permission()

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, TextIO
 from deepsight.config import UserError
 from deepsight.data.folder.decode import decode
 from deepsight.data.folder.files import is_image, is_system
+from deepsight.imports import add_trust_flag, permission_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -176,6 +177,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--map", type=Path, metavar="FOLDER", help="write each image with its Grad-CAM there"
     )
+    add_trust_flag(made)
     made.add_argument("--device", choices=("cpu", "cuda"), help="default: what suits this machine")
     return made
 
@@ -214,7 +216,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from deepsight.trained_model import load_trained_model  # imports torch
 
         files = image_files(options.images)
-        model = load_trained_model(options.study, options.trial, options.device)
+        model = load_trained_model(
+            options.study, options.trial, options.device, permission=permission_of(options)
+        )
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         seen = _overlays(model, options.map) if options.map else None
         write(noted(classify_files(model, files, seen)), model.class_names, sys.stdout)

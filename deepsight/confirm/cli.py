@@ -10,6 +10,7 @@ import logging
 import math
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,11 +26,12 @@ from deepsight.confirm.runs import (
     run_of,
     slots_of,
 )
+from deepsight.imports import add_trust_flag, permission_of
 from deepsight.overrides import parse_set
 from deepsight.run_store import Study, load_study, score_text
 from deepsight.space import Entry
 from deepsight.tune.cli import Parser
-from deepsight.tune.plan import StudyPlan, plan_from_header, require_directory
+from deepsight.tune.plan import StudyPlan, imports_of, plan_from_header, require_directory
 from deepsight.tune.preflight import check_plan
 from deepsight.tune.resume import with_data
 
@@ -70,6 +72,7 @@ def make_parser() -> Parser:
     add("--no-test", action="store_true", help="leave the test split closed")
     add("--data", metavar="NAME", help="where the study's data have moved to, as folder:PATH")
     add("--address", metavar="ADDRESS", help="an existing Ray cluster")
+    add_trust_flag(parser)
     add("--dry-run", action="store_true", help="say what would be run and what it costs")
     return parser
 
@@ -112,6 +115,8 @@ def _run(flags: argparse.Namespace) -> int:
     directory = require_directory(flags.study, ["study.json", "trials.jsonl"])
     search = load_study(directory)
     plan = with_data(plan_from_header(search.header), search.header, flags.data)
+    named = [flags.data] if flags.data else []
+    permission_of(flags).also(named).require(imports_of(plan, search), directory)
     if flags.resplit and plan.own_trainable:
         raise UserError(
             "--resplit: the data of a trainable of your own are its own.",
@@ -218,7 +223,14 @@ def _train(
     """Train what of `runs` is missing; the signal that stopped it, if any."""
     wanted = [config for _, config in runs]
     place = search.directory / FOLDER
-    outcome = run_confirmation(plan, place, wanted, address=flags.address, data=flags.data)
+    outcome = run_confirmation(
+        plan,
+        place,
+        wanted,
+        address=flags.address,
+        data=flags.data,
+        permission=permission_of(flags).also(imports_of(plan, search)),
+    )
     return outcome.signal if outcome else None
 
 
@@ -256,9 +268,9 @@ def _conclude(
     from deepsight.confirm.opened_test import scores_on_test
     from deepsight.confirm.results import compute_confirmation
 
-    found = compute_confirmation(
-        search, plan, done, asked, None if flags.no_test else scores_on_test
-    )
+    permission = permission_of(flags).also(imports_of(plan, search))
+    opened = None if flags.no_test else partial(scores_on_test, permission=permission)
+    found = compute_confirmation(search, plan, done, asked, opened)
     file = FILE if asked.kind == "top" else ABLATION_FILE
     save_confirmation(found, search.directory / FOLDER / file)
     return show(found, search.directory)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from deepsight.config import UserError
 from deepsight.confirm.runs import confirm_plan, find_run, missing_runs, with_planned
+from deepsight.imports import REFUSE, Permission
 from deepsight.run_store import Study, load_study, open_study
 from deepsight.space import Entry
 from deepsight.tune import driver
@@ -38,7 +39,13 @@ def require_search_data(search: Study, plan: StudyPlan) -> None:
 
 
 def run_confirmation(
-    plan: StudyPlan, directory: Path, wanted: Runs, *, address: str | None, data: str | None
+    plan: StudyPlan,
+    directory: Path,
+    wanted: Runs,
+    *,
+    address: str | None,
+    data: str | None,
+    permission: Permission = REFUSE,
 ) -> Outcome | None:
     """Train what of `wanted` is not there yet; None if all of it is.
 
@@ -48,6 +55,7 @@ def run_confirmation(
         wanted: Configs of runs, from `deepsight.confirm.runs.run_of`.
         address: A running Ray cluster; None starts Ray here.
         data: Where the data are now, if they have moved.
+        permission: Which code that the confirmation's files name may run.
 
     Raises:
         UserError: As `deepsight.tune.driver.run_study`.
@@ -67,5 +75,10 @@ def run_confirmation(
     elif all((r := find_run(done, config)) and r.ended for config in wanted):
         return None
     return driver.resume_study(
-        directory, address=address, show_progress=True, may_exit=True, data=data
+        directory,
+        address=address,
+        show_progress=True,
+        may_exit=True,
+        data=data,
+        permission=permission,
     )

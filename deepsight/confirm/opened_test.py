@@ -13,6 +13,7 @@ from typing import Any
 from deepsight import metrics
 from deepsight.config import UserError
 from deepsight.data.datasets import load_dataset, open_test
+from deepsight.imports import REFUSE, Permission, imports_in
 from deepsight.run_store import Study, record_opening, storage_error, trial_path
 from deepsight.trained_model import TrainedModel, load_trained_model
 
@@ -21,12 +22,13 @@ FILE = "test_scores.json"
 logger = logging.getLogger(__name__)
 
 
-def scores_on_test(study: Study, trial_id: str) -> dict[str, Any]:
+def scores_on_test(study: Study, trial_id: str, permission: Permission = REFUSE) -> dict[str, Any]:
     """Accuracy, macro_f1, recall and ece of a confirmed model on its test split.
 
     Args:
         study: The confirmation.
         trial_id: A trial of it that completed the full budget.
+        permission: Whether code that its checkpoint names may run.
 
     Raises:
         UserError: If checkpoint or data are gone or have changed.
@@ -36,7 +38,8 @@ def scores_on_test(study: Study, trial_id: str) -> dict[str, Any]:
     if path.exists():
         kept: dict[str, Any] = json.loads(path.read_text("utf-8"))["scores"]
         return kept
-    model = load_trained_model(study, trial_id)
+    model = load_trained_model(study, trial_id, permission=permission)
+    permission.require(imports_in([("data.name", model.config.data.name)]), model.checkpoint_path)
     images = _open(model)
     found = metrics.evaluate(model.probabilities(images.images), images.labels)
     stored = {"sha256": model.sha256, "fingerprint": model.fingerprint, "scores": found}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from deepsight.config import PlainFormatter, UserError, Value, is_import_path, without_controls
-from deepsight.imports import IMPORTED, Permission, ask_on_terminal, imports_in
+from deepsight.imports import IMPORTED, imports_in, permission_of
 from deepsight.overrides import parse_set
 from deepsight.run_store import load_header
 from deepsight.tune import driver
@@ -97,12 +97,8 @@ def plan_from_flags(flags: argparse.Namespace) -> StudyPlan:
     direct |= _changes(flags)
     sets = dict(parse_set(text) for text in flags.sets)
     return plan_study(
-        flags.space, flags.experiment, flags.name, direct, sets, permission=_permission(flags)
+        flags.space, flags.experiment, flags.name, direct, sets, permission=permission_of(flags)
     )
-
-
-def _permission(flags: argparse.Namespace) -> Permission:
-    return Permission(trust=flags.trust, ask=ask_on_terminal, remedy="add --trust")
 
 
 def _named_again(flags: argparse.Namespace) -> dict[str, Value]:
@@ -176,7 +172,7 @@ def _run(flags: argparse.Namespace) -> int:
                 space=space,
                 data=flags.data,
                 named=_named_again(flags),
-                permission=_permission(flags).also(
+                permission=permission_of(flags).also(
                     imports_in([*searched_values(space or {}), *fixed.items()])
                 ),
                 allow_changed_data=bool(changes.pop("allow_changed_data", False)),

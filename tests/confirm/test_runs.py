@@ -113,3 +113,12 @@ def test_a_study_without_a_trial_of_full_budget_has_nothing_to_confirm(tmp_path,
     assert "completed 9 epochs: nothing was chosen" in capsys.readouterr().err
     assert main([str(tmp_path / "none")]) == 2
     assert "is not a study" in capsys.readouterr().err
+
+
+def test_code_that_only_the_search_names_is_not_run(tmp_path, capsys):
+    trials = [trial(ramp(0.6)), trial(ramp(0.9), config={"optim.lr": 0.01})]
+    write_study(tmp_path / "s", trials, fixed={"model.name": "strangers:net"})
+    assert main([str(tmp_path / "s"), "--top", "1"]) == 2
+    err = capsys.readouterr().err
+    assert "wants to run the Python code strangers:net (model.name)" in err
+    assert err.rstrip().endswith("add --trust.")
