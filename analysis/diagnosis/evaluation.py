@@ -24,6 +24,7 @@ from torch import nn
 from analysis.diagnosis.progress import Progress, silent
 from deepsight.config import DataConfig, UserError, check_value
 from deepsight.data.datasets import Dataset, Split, load_dataset, open_test
+from deepsight.data.folder.image_folder import PREFIX
 from deepsight.data.packing import image_names
 from deepsight.files import make_folder, open_file, replacing, require_stored
 from deepsight.imports import REFUSE, Permission, imports_in
@@ -92,9 +93,17 @@ def data_config(model: TrainedModel, data: str | None, masks: str | None = None)
         model: Whose data are wanted.
         data: Where they are now, as in ``data.name``, if they have moved.
         masks: The folder of their masks, as in ``data.masks``; None is that of the training.
+
+    Raises:
+        UserError: If the name is none, or masks are given for data that are no folder.
     """
     config = model.config.data
     name = config.name if data is None else str(check_value("data.name", data))
+    if masks and not name.startswith(PREFIX):
+        raise UserError(
+            f"data.masks is for folder: data, and the data are {name}.",
+            "Leave it out, or use data.name=folder:PATH.",
+        )
     return dataclasses.replace(config, name=name, masks=config.masks if masks is None else masks)
 
 

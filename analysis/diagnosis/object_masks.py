@@ -33,11 +33,6 @@ def join_masks(images: Split, dataset: Dataset, split: str, config: DataConfig) 
     if images.masks is not None or not len(images.labels):
         return images
     if not config.name.startswith(PREFIX):
-        if config.masks:
-            raise UserError(
-                f"data.masks is for folder: data, and the data are {config.name}.",
-                "Leave it out, or use data.name=folder:PATH.",
-            )
         return images
     folder = Path(config.masks).expanduser().absolute() if config.masks else None
     names = image_names(dataset.path, split)

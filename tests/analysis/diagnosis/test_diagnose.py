@@ -98,7 +98,12 @@ def test_maps_come_with_layer_verdict_and_what_is_missing(diagnosed):
 
 def test_an_unknown_layer_is_named_with_the_nearest(trained_study, capsys):
     study = str(trained_study)
-    assert diagnose.main([study, "--trial", "t0000", "--layer", "block.0", "--trust"]) == 2
+    assert (
+        diagnose.main(
+            [study, "--trial", "t0000", "--split", "val", "--layer", "block.0", "--trust"]
+        )
+        == 2
+    )
     assert "blocks.0" in capsys.readouterr().err
 
 
@@ -153,7 +158,7 @@ def test_an_interrupted_diagnosis_goes_on(trained_study, tmp_path):
         return items
 
     page = make_diagnosis(study, "t0000", progress=note, permission=TRUST)
-    assert [title for title, _ in todo] == ["drawing"]
+    assert [title for title, _ in todo] == ["testing for defects", "drawing"]
     assert page.is_file()
     assert {p: p.stat().st_mtime_ns for p in done} == done
 

@@ -65,7 +65,7 @@ def test_a_parallel_folder_of_masks_is_joined_by_name(cache, tmp_path, capsys):
 
 
 def test_masks_are_for_folders(trained_study, capsys):
-    assert diagnose.main([str(trained_study), "--trial", "t0000", "--masks", "x"]) == 2
+    assert diagnose.main([str(trained_study), "--trial", "t0000", "--trust", "--masks", "x"]) == 2
     assert "data.masks is for folder: data" in capsys.readouterr().err
 
 
