@@ -90,8 +90,7 @@ def make_diagnosis(
     )
     config = data_config(model, data, masks)
     dataset = open_data(model, config, permission)
-    directory = diagnosis_directory(model, split)
-    make_folder(model.study.directory, directory.relative_to(model.study.directory).parts)
+    directory = _made_directory(model, split)
     evaluation, images = evaluate(model, dataset, split, directory, progress)
     images = join_masks(images, dataset, split, config)
     results = compute_results(model, evaluation, chosen)
@@ -128,7 +127,7 @@ def study_findings(study: Path, trial: str | None = None, split: str = "test") -
     """
     model = load_trained_model(study, trial)
     dataset = open_data(model)
-    evaluation, images = evaluate(model, dataset, split, diagnosis_directory(model, split))
+    evaluation, images = evaluate(model, dataset, split, _made_directory(model, split))
     return _findings(model, dataset, evaluation, images, silent)
 
 
@@ -165,6 +164,13 @@ def diagnosis_directory(model: TrainedModel, split: str) -> Path:
     """Where a model's diagnosis goes: ``<study>/diagnosis/<trial>``, or ``<trial>-val``."""
     name = model.trial_id + ("" if split == "test" else f"-{split}")
     return model.study.directory / FOLDER / name
+
+
+def _made_directory(model: TrainedModel, split: str) -> Path:
+    """`diagnosis_directory`, made if absent; no link below the study is followed."""
+    directory = diagnosis_directory(model, split)
+    make_folder(model.study.directory, directory.relative_to(model.study.directory).parts)
+    return directory
 
 
 def write_pages(

@@ -126,6 +126,8 @@ def results_of(scale=1.0, zero=0.0, mode="max"):
         early_stopping=compute_early_stopping(made),
         cost=compute_cost(made),
         sensitivity=compute_sensitivity(replace(made, records=made.records[:3])),
+        confirmation=None,
+        ablation=None,
     )
 
 

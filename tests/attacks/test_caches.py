@@ -95,7 +95,7 @@ def test_descendants_verify_only_what_has_changed_since(pack, monkeypatch):
 
 def test_every_flipped_byte_of_embedded_weights_is_found(tmp_path, monkeypatch):
     monkeypatch.setenv("DEEPSIGHT_CACHE", str(tmp_path))
-    config = trial_config({"model.name": "resnet18", "data.name": "digits"})
+    config = trial_config({"model.name": "resnet20_cifar", "data.name": "digits"})
     path = weights.weights_file(config)
     path.parent.mkdir()
 
@@ -107,7 +107,7 @@ def test_every_flipped_byte_of_embedded_weights_is_found(tmp_path, monkeypatch):
     monkeypatch.setattr(weights, "_pretrain", made)
     weights.require_weights(config)
     weights.require_weights(config)
-    assert calls == ["resnet18"]
+    assert calls == ["resnet20_cifar"]
     rng = random.Random(0)
     for number in range(FLIPS):
         flip(path, rng)

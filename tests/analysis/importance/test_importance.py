@@ -81,7 +81,7 @@ def test_the_same_seed_gives_the_same(study, importance):
 
 
 def test_the_surrogate_predicts(surrogate):
-    config = {"main": 0.4, "early": 0.5, "kind": "b", "only_a": None, "idle": 0.1}
+    config = {"main": 0.4, "early": 0.5, "kind": "b", "only_a": INACTIVE, "idle": 0.1}
     for epoch in (1, 3, 9):
         mean, deviation = surrogate.predict([config], epoch)
         assert mean[0] == pytest.approx(score(config, epoch / 9), abs=0.03)

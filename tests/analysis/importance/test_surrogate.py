@@ -35,9 +35,9 @@ def test_scores_come_back_from_a_scale(link):
     targets = scale.targets(scores)
     assert (targets.mean(), targets.std()) == (pytest.approx(0.0, abs=1e-12), pytest.approx(1.0))
     assert scale.scores(targets) == pytest.approx(scores)
-    step = 1e-6
+    step = 1e-4  # targets are rounded
     slopes = (scale.targets(scores + step) - scale.targets(scores - step)) / (2 * step)
-    assert np.exp(scale.log_slopes(targets)) == pytest.approx(slopes)
+    assert np.exp(scale.log_slopes(targets)) == pytest.approx(slopes, rel=1e-4)
 
 
 def percent(config, share):

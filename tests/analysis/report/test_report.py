@@ -230,9 +230,13 @@ def test_no_pickle_is_opened(tmp_path):
 def test_a_second_report_replaces_the_first(tmp_path):
     path = write_study(tmp_path / "again", SMALL[:4])
     report(path)
-    (path / "report/data/left_over.json").write_text("{}")
+    listed = json.loads((path / "report/files.json").read_text())
+    (path / "report/files.json").write_text(json.dumps([*listed, "data/left_over.json"]))
+    for name in ("left_over", "of_the_user"):
+        (path / f"report/data/{name}.json").write_text("{}")
     report(path)
     assert not (path / "report/data/left_over.json").exists()
+    assert (path / "report/data/of_the_user.json").exists()
     assert not (path / "report/.index.html").exists()
 
 
