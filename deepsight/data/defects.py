@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -260,6 +259,8 @@ def _size(raw: RawData, defect: Defect, generator: np.random.Generator) -> RawDa
 
 def _move(raw: RawData, rows: Rows, at: float) -> RawData:
     """Shrink objects; `at` is where in the old bounding box (0) or about its middle (0.5)."""
+    import cv2  # only where objects are moved or blurred: it changes LD_LIBRARY_PATH
+
     masks = _masks(raw)
     for row in rows:
         image, mask = raw.images[row].copy(), masks[row].copy()
@@ -283,6 +284,8 @@ def _move(raw: RawData, rows: Rows, at: float) -> RawData:
 
 def _blur(raw: RawData, defect: Defect, generator: np.random.Generator) -> RawData:
     """Test images are blurred."""
+    import cv2  # only where objects are moved or blurred: it changes LD_LIBRARY_PATH
+
     for row in _of_test(raw, defect, generator):
         sigma = BLUR * raw.images.shape[1]
         raw.images[row] = cv2.GaussianBlur(raw.images[row], (0, 0), sigma)

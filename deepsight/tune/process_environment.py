@@ -16,6 +16,7 @@ from deepsight.config import UserError
 
 SET_BY_RAY = (
     "DEEPSIGHT_VERIFIED",  # deepsight/data/cache.py, for the workers
+    "LD_LIBRARY_PATH",  # OpenCV, where wide images are read
     "PYTHONBREAKPOINT",
     "RAY_AUTH_MODE",
     "TUNE_RESULT_BUFFER_LENGTH",
