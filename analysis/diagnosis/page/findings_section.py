@@ -36,8 +36,8 @@ def findings_section(findings: Findings, results: Results) -> Section:
     caption = "p: corrected for all tests; images: named in recommendations.md."
     table = (Table("findings", columns, tuple(rows), caption, noun="findings", example="labels"),)
     lead = (
-        f"{count(findings.num_tests, 'test')}; data without a defect have a finding in at most "
-        f"{100 * ALPHA:g} % of cases. Classes that are merely hard stand in the table only."
+        f"{count(findings.num_tests, 'test')}, corrected for a false alarm in {100 * ALPHA:g} % of "
+        "data without a defect. Classes that are merely hard stand in the table only."
     )
     if not findings.defects:
         notes.insert(0, Note(summary_sentences(findings, classes)[0]))
