@@ -3,6 +3,7 @@
 from deepsight.run_store.format import (
     CHECKPOINT_FILE,
     HEADER_FILE,
+    NUMBER_FIELDS,
     SCHEMA_VERSION,
     STATES,
     StorageError,
@@ -29,6 +30,7 @@ __all__ = [
     "CHECKPOINT_FILE",
     "DISK_ERRORS",
     "HEADER_FILE",
+    "NUMBER_FIELDS",
     "SCHEMA_VERSION",
     "STATES",
     "Objective",

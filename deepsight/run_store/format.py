@@ -40,7 +40,7 @@ TRIAL_COLUMNS = (
 )
 """What `Study.trials` holds beside the hyperparameters, which therefore cannot have these names."""
 
-NUMBERS = (
+NUMBER_FIELDS = (
     "wall_s",
     "busy_s",
     "train_loss",
@@ -83,7 +83,11 @@ def trial_path(directory: Path, trial_id: str) -> Path:
 
 def _plain(value: Any) -> Any:
     """`value` as JSON holds it: not-a-number and infinities become None, arrays become lists."""
-    if value is None or isinstance(value, bool | int | str):
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int):
+        if abs(value) >= 2**63:
+            raise ValueError("a whole number has at most 64 bits")
         return value
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
@@ -102,12 +106,14 @@ def plain_object(where: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """`values` as JSON holds them: no not-a-number, no infinity, no arrays.
 
     Raises:
-        ValueError: If a value has no JSON form; says where and which.
+        ValueError: If a value has no JSON form, or one that `decode` would refuse: it would make
+            the file unreadable. Says where and which.
     """
     plain = {}
     for name, value in values.items():
         try:
             plain[name] = _plain(value)
+            _check_depth_and_texts({name: plain[name]})
         except ValueError as error:
             raise ValueError(f"{where}: {name}: {error}") from None
     return plain
@@ -256,7 +262,7 @@ def apply_result(where: str, line: dict[str, Any], trials: dict[str, dict[str, A
     if not _is(line.get("epoch"), int) or not 1 <= line["epoch"] <= MOST_EPOCHS:
         damaged(where, f"epoch must be a whole number from 1, got {line.get('epoch')!r}")
     _check_time(where, line)
-    for name in NUMBERS:
+    for name in NUMBER_FIELDS:
         if line.get(name) is not None and not _is(line[name], (int, float)):
             damaged(where, f"{name} must be a number or null, got {line[name]!r}")
     rows = trial["rows"]

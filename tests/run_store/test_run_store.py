@@ -350,3 +350,13 @@ def test_the_documentation_names_every_field():
             fields |= set(json.loads(line))
     fields |= {*load_study(V1).header.data, *load_study(V1).header.resources}
     assert [name for name in sorted(fields) if f"`{name}`" not in page] == []
+
+
+@pytest.mark.parametrize("value", [[2**63], -(2**63), {"a": "\ud800"}, {"\ud800": 1}])
+def test_nothing_is_written_that_cannot_be_read(study, value):
+    with open_study(study) as writer, pytest.raises(ValueError, match="results.jsonl: x: "):
+        writer.result("t0001", {"epoch": 9, "x": value})
+    assert load_study(study).records
+    with open_study(study) as writer:
+        writer.result("t0001", {"epoch": 9, "x": [2**63 - 1, "caf\udce9", [[[]]]]})
+    assert load_study(study).records[1].rows[-1]["x"] == [2**63 - 1, "caf\udce9", [[[]]]]

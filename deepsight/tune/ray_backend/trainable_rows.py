@@ -12,27 +12,13 @@ from dataclasses import replace
 from typing import Any
 
 from deepsight.config import UserError
-from deepsight.run_store import plain_object
+from deepsight.run_store import NUMBER_FIELDS, plain_object
 from deepsight.training.epoch_result import EpochResult
 
 RESERVED = ("time", "trial_id")
 """Fields that DeepSight writes itself; a trainable's are stored as ``own_NAME``."""
 OWN_EPOCH = "own_epoch"
 """Where a trainable's epoch is kept that differs from the recorded one."""
-NUMBERS = (
-    "wall_s",
-    "busy_s",
-    "train_loss",
-    "val_loss",
-    "val_accuracy",
-    "val_macro_f1",
-    "val_ece",
-    "lr",
-    "images_per_s",
-)
-"""Fields of the run format that hold a number or null."""
-LARGEST_INT = 2**63 - 1
-"""Tables hold integers of 64 bits."""
 
 
 def taken_results(
@@ -86,7 +72,7 @@ def taken_row(metrics: Mapping[str, Any]) -> dict[str, Any]:
         if field in row or (field != name and field in metrics):
             raise UserError(f"the trainable yields {field} twice.", "Rename one of the two.")
         row[field] = _plain(field, value)
-        if name in NUMBERS:
+        if name in NUMBER_FIELDS:
             require_number(field, row[field])
     recalls = row.get("val_recall")
     if recalls is not None and not (
@@ -126,8 +112,6 @@ def _plain(name: str, value: Any) -> Any:
         plain = plain_object("the trainable's row", {name: plain})[name]
     except ValueError as error:
         raise UserError(f"{error}.", "Yield numbers, texts, or lists and tables of them.") from None
-    if isinstance(plain, int) and abs(plain) > LARGEST_INT:
-        raise _wrong(name, "a number of at most 64 bits", plain)
     return plain
 
 

@@ -1,5 +1,6 @@
 """What trainables of users yield: taken by rules, renamed, or refused with the reason."""
 
+import functools
 import json
 import os
 
@@ -98,6 +99,9 @@ def test_arrays_of_one_element_are_numbers():
         ("wall_s", "00:01", "which is not a number"),
         ("val_recall", 0.5, "which is not a list of numbers"),
         ("anything", 10**400, "at most 64 bits"),
+        ("anything", [0, {"n": 2**63}], "at most 64 bits"),
+        ("anything", [0, ["\ud800"]], "half a character"),
+        ("anything", functools.reduce(lambda inner, _: [inner], range(40), 0), "nested deeper"),
         ("anything", object(), "anything: a object is not a number, a text or a list"),
     ],
 )
