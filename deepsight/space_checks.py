@@ -122,7 +122,9 @@ def _check_bound(name: str, bound: object, domain: Float | Int) -> None:
         raise UserError(
             f"{name}: bounds must be numbers, got {bound!r}.", "Write 1.0e-4 rather than '1e-4'."
         )
-    if not math.isfinite(bound):
+    if isinstance(bound, int):
+        single_value(name, bound)
+    elif not math.isfinite(bound):
         raise UserError(
             f"{name}: bounds must be finite, got {bound}.",
             "Give the largest and smallest value that is worth a trial; loguniform spans decades.",

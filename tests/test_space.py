@@ -260,6 +260,8 @@ def test_unsound_spaces_are_refused(space, cause):
         (uniform(True, 2), "bounds must be numbers, got True", "1.0e-4"),
         (uniform(0, math.inf), "bounds must be finite, got inf", "worth a trial"),
         (loguniform(math.nan, 1), "bounds must be finite, got nan", "worth a trial"),
+        (randint(0, 2**63), "0x8000000000000000 is no value", "Give a finite number"),
+        (randint(-(10**400), 1), "is no value: it has no place", "Give a finite number"),
         (randint(0.5, 3.5), "must be whole, got 0.5", "uniform(0.5, 3.5)"),
         (randint(1, np.float64(3)), "must be whole, got 3.0", "uniform(1, 3.0)"),
         (choice((3, 3), (5, 5)), "(3, 3) is of type tuple", "'3x3'"),
