@@ -97,13 +97,14 @@ def prepare_all(plan: StudyPlan) -> dict[str, Any]:
 
 
 def preview_data(plan: StudyPlan) -> str:
-    """The data in a line for a dry run, which decodes nothing, or why they cannot be read."""
+    """The data in a line for a dry run, which decodes nothing.
+
+    Raises:
+        UserError: If they cannot be read; `check_plan` finds that too.
+    """
     if plan.own_trainable:
         return "those of the trainable"
-    try:
-        return describe_data(prerequisites.preview(plan.default_trial.data))
-    except UserError as error:
-        return f"{plan.default_trial.data.name}, not usable yet: {error.cause} {error.remedy}"
+    return describe_data(prerequisites.preview(plan.default_trial.data))
 
 
 def files_needed(plan: StudyPlan) -> tuple[Path, list[str]]:
