@@ -201,7 +201,7 @@ def compute_importance(study: StudyLike, seed: int = 0) -> Importance:
 
 
 def load_trained_model(
-    study: StudyLike, trial: str | None = None, device: str | None = None
+    study: StudyLike, trial: str | None = None, device: str | None = None, *, trust: bool = False
 ) -> TrainedModel:
     """The model of a trial, as it was validated, with its preprocessing.
 
@@ -209,17 +209,23 @@ def load_trained_model(
         study: The study, or its directory.
         trial: Its id; None is the incumbent.
         device: "cpu" or "cuda"; None is what suits this machine.
+        trust: Whether a network of somebody's own code, which the checkpoint names, may run.
 
     Raises:
-        UserError: If there is no such study, trial or checkpoint.
+        UserError: If there is no such study, trial or checkpoint, or it names code that may not
+            run.
     """
     from deepsight.trained_model import load_trained_model as load
 
-    return load(study, trial, device)
+    return load(study, trial, device, permission=Permission(trust=trust))
 
 
 def classify(
-    study: StudyLike, images: str | Path | Sequence[str | Path], trial: str | None = None
+    study: StudyLike,
+    images: str | Path | Sequence[str | Path],
+    trial: str | None = None,
+    *,
+    trust: bool = False,
 ) -> list[Prediction]:
     """Classify image files: ``python -m deepsight.predict`` as a function.
 
@@ -227,15 +233,16 @@ def classify(
         study: The study, or its directory.
         images: A file, a folder, or several; folders stand for the images below them.
         trial: The trial whose model classifies; None is the incumbent.
+        trust: As in `load_trained_model`.
 
     Raises:
-        UserError: If there is no such study, trial, checkpoint or path. A file that cannot be read
-            is none: its prediction says why.
+        UserError: As in `load_trained_model`; also if there is no such path. A file that cannot be
+            read is no error: its prediction says why.
     """
     from deepsight.predict import classify_files, image_files
 
     files = image_files([images] if isinstance(images, str | Path) else images)
-    return list(classify_files(load_trained_model(study, trial), files))
+    return list(classify_files(load_trained_model(study, trial, trust=trust), files))
 
 
 def export_model(
@@ -243,6 +250,8 @@ def export_model(
     trial: str | None = None,
     directory: str | Path | None = None,
     onnx: bool = False,
+    *,
+    trust: bool = False,
 ) -> Path:
     """Write a model for others, with a model card: ``python -m deepsight.export`` as a function.
 
@@ -251,13 +260,15 @@ def export_model(
         trial: Its id; None is the incumbent.
         directory: Where to; None is ``<study>/export/<trial>``.
         onnx: Whether to write ``model.onnx`` too.
+        trust: As in `load_trained_model`.
 
     Raises:
-        UserError: If there is no such study, trial or checkpoint, or ONNX fails.
+        UserError: As in `load_trained_model`; also if ONNX fails.
     """
     from deepsight.export import export_model as export
 
-    return export(_directory(study), trial, None if directory is None else Path(directory), onnx)
+    folder = None if directory is None else Path(directory)
+    return export(_directory(study), trial, folder, onnx, Permission(trust=trust))
 
 
 def diagnose(
@@ -266,6 +277,7 @@ def diagnose(
     *,
     split: str = "test",
     groups: Mapping[str, Sequence[str]] | None = None,
+    trust: bool = False,
 ) -> Path:
     """Write what a model gets wrong: ``python -m analysis.diagnose`` as a function.
 
@@ -274,16 +286,21 @@ def diagnose(
         trial: Its id; None is the incumbent.
         split: "test" or "val".
         groups: Names of classes by group, to be compared.
+        trust: Whether code of somebody's own (network, data set), which the checkpoint names, may
+            run.
 
     Returns:
         The page.
 
     Raises:
-        UserError: If there is no such study, trial, checkpoint, data or class.
+        UserError: As in `load_trained_model`; also if there are no such data or class.
     """
     from analysis.diagnosis.build import make_diagnosis
 
-    return make_diagnosis(_directory(study), trial, split=split, groups=groups)
+    permission = Permission(trust=trust)
+    return make_diagnosis(
+        _directory(study), trial, split=split, groups=groups, permission=permission
+    )
 
 
 def _settings(trials: int | None, time_limit: str | float | None) -> dict[str, Value]:

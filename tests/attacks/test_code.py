@@ -141,6 +141,30 @@ def test_a_checkpoint_of_a_stranger_imports_nothing(name, says, trained_study, t
     assert ran(), says
 
 
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [
+        (deepsight.load_trained_model, {}),
+        (deepsight.classify, {"images": "."}),
+        (deepsight.export_model, {}),
+        (deepsight.diagnose, {"split": "val"}),
+    ],
+)
+def test_a_notebook_can_do_what_the_refusal_says(function, arguments, trained_study, tmp_path, ran):
+    study = copied(trained_study, tmp_path / "s")
+    file = study / "trials" / "t0000" / CHECKPOINT_FILE
+    content = checkpoint.load(file)
+    content[0]["config"]["model.name"] = "stranger:harm"
+    checkpoint.save(file, *content, wait=True)
+    with pytest.raises(UserError, match="stranger:harm") as refused:
+        function(study, trial="t0000", **arguments)
+    assert "pass trust=True" in refused.value.remedy
+    assert not ran()
+    with pytest.raises(UserError, match="stranger:harm"):  # it runs, and is no network
+        function(study, trial="t0000", trust=True, **arguments)
+    assert ran()
+
+
 def test_a_report_imports_nothing(tmp_path, ran):
     write_study(tmp_path / "s", "model.name", "space")
     assert study_document(*read(tmp_path / "s")).sections
