@@ -211,7 +211,7 @@ def _is(value: object, kinds: type | tuple[type, ...]) -> bool:
 def apply_event(where: str, line: dict[str, Any], trials: dict[str, dict[str, Any]]) -> None:
     """Take one line of ``trials.jsonl`` into `trials`, the fields of `TrialRecord` by trial id."""
     name, event = line["trial_id"], line.pop("event", None)
-    _check_time(where, line)
+    check_time(where, line)
     time, trial = line.pop("time"), trials.get(name)
     if event == "started":
         _check_started(where, line, trial)
@@ -233,7 +233,8 @@ def apply_event(where: str, line: dict[str, Any], trials: dict[str, dict[str, An
         damaged(where, f"event must be started or ended, got {event!r}")
 
 
-def _check_time(where: str, line: Mapping[str, Any]) -> None:
+def check_time(where: str, line: Mapping[str, Any]) -> None:
+    """Refuse a line whose ``time`` is no date in seconds."""
     if not _is(line.get("time"), (int, float)) or not 0 <= line["time"] <= LATEST:
         damaged(where, f"time must be a number of seconds, got {line.get('time')!r}")
 
@@ -261,7 +262,7 @@ def apply_result(where: str, line: dict[str, Any], trials: dict[str, dict[str, A
         damaged(where, f"a result of trial {line['trial_id']}, which never started")
     if not _is(line.get("epoch"), int) or not 1 <= line["epoch"] <= MOST_EPOCHS:
         damaged(where, f"epoch must be a whole number from 1, got {line.get('epoch')!r}")
-    _check_time(where, line)
+    check_time(where, line)
     for name in NUMBER_FIELDS:
         if line.get(name) is not None and not _is(line[name], (int, float)):
             damaged(where, f"{name} must be a number or null, got {line[name]!r}")

@@ -12,7 +12,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from deepsight.files import append_to, read_file
-from deepsight.run_store.format import HEADER_BYTES, OPENINGS_FILE, damaged, decode_line
+from deepsight.run_store.format import (
+    HEADER_BYTES,
+    OPENINGS_FILE,
+    check_time,
+    damaged,
+    decode_line,
+)
 from deepsight.run_store.writer import storage_error
 
 
@@ -66,6 +72,8 @@ def load_openings(directory: Path) -> list[Opening]:
     for number, raw in enumerate(content.splitlines(), start=1):
         where = f"{path}:{number}"
         line = decode_line(where, raw)
+        if "time" in line:
+            check_time(where, line)
         try:
             found.append(Opening(**{k: line[k] for k in Opening.__dataclass_fields__}))
         except KeyError as error:

@@ -239,6 +239,10 @@ def test_openings_of_the_test_split_are_kept_in_order(tmp_path):
     path.write_text(path.read_text() + '{"trial_id": "t0002"}\n')
     with pytest.raises(StudyFormatError, match="test_openings.jsonl:3: lacks 'time'"):
         load_openings(tmp_path)
+    stated = '{"trial_id": "t0002", "time": "now", "command": "diagnose", "sha256": ""}\n'
+    path.write_text(stated)
+    with pytest.raises(StudyFormatError, match="test_openings.jsonl:1: time must be a number"):
+        load_openings(tmp_path)
     with pytest.raises(StorageError):
         record_opening(tmp_path / "nowhere", "diagnose", "t0000", "")
 
