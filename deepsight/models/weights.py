@@ -107,7 +107,7 @@ def weights_file(config: TrialConfig) -> Path | None:
 def embedded_file(name: str) -> Path:
     """A model's embedded weights: the package's file where there is one, else `cached_file`.
 
-    The package's file counts whatever the drawing code is now (docs/decisions/0067).
+    The package's file counts whatever the drawing code is now (decision 0064).
     """
     path = packaged_file(name)
     return path if path.is_file() else cached_file(name)
