@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepsight.config import UserError, flatten
+from deepsight.files import make_folder, replacing
 from deepsight.imports import REFUSE, Permission, add_trust_flag, permission_of
 from deepsight.model_card import model_card, public_name
 from deepsight.run_store import storage_error
@@ -52,7 +53,7 @@ def export_model(
 
     Raises:
         UserError: If there is no such study, trial or checkpoint, ONNX is asked for and not
-            installed or differs from PyTorch, or the disk refuses.
+            installed or differs from PyTorch, a link stands in the way, or the disk refuses.
     """
     from deepsight.trained_model import load_trained_model
 
@@ -61,11 +62,14 @@ def export_model(
     model = load_trained_model(study, trial, "cpu", plain=True, permission=permission)
     folder = directory or model.study.directory / FOLDER / model.trial_id
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_weights(model, folder / WEIGHTS)
-        _write(folder / CONFIG, json.dumps(describe(model), indent=2, ensure_ascii=False) + "\n")
-        difference = _write_onnx(model, folder / ONNX) if onnx else None
-        _write(folder / CARD, model_card(model, difference))
+        if directory is None:  # the study may be a stranger's: no link in it is followed
+            make_folder(model.study.directory, [FOLDER, model.trial_id])
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+        _write_weights(model, folder)
+        _write(folder, CONFIG, json.dumps(describe(model), indent=2, ensure_ascii=False) + "\n")
+        difference = _write_onnx(model, folder) if onnx else None
+        _write(folder, CARD, model_card(model, difference))
     except OSError as error:
         raise storage_error(folder, error) from error
     return folder
@@ -93,24 +97,22 @@ def describe(model: TrainedModel) -> dict[str, Any]:
     }
 
 
-def _write(path: Path, text: str) -> None:
-    aside = path.with_name(f".{path.name}")
-    aside.write_text(text, "utf-8", errors="backslashreplace")
-    aside.replace(path)
+def _write(folder: Path, name: str, text: str) -> None:
+    with replacing(folder, [name]) as aside:
+        aside.write_text(text, "utf-8", errors="backslashreplace")
 
 
-def _write_weights(model: TrainedModel, path: Path) -> None:
+def _write_weights(model: TrainedModel, folder: Path) -> None:
     """Write the state dict, read it back and compare."""
     import torch
     from safetensors.torch import load, save
 
     state = {k: t.detach().contiguous().clone() for k, t in model.module.state_dict().items()}
-    aside = path.with_name(f".{path.name}")
-    aside.write_bytes(save(state, metadata={"format": "pt"}))
-    back = load(aside.read_bytes())
-    assert back.keys() == state.keys()
-    assert all(torch.equal(back[k], t) for k, t in state.items())
-    aside.replace(path)
+    with replacing(folder, [WEIGHTS]) as aside:
+        aside.write_bytes(save(state, metadata={"format": "pt"}))
+        back = load(aside.read_bytes())
+        assert back.keys() == state.keys()
+        assert all(torch.equal(back[k], t) for k, t in state.items())
 
 
 def _require_onnx() -> None:
@@ -125,13 +127,11 @@ def _require_onnx() -> None:
         ) from error
 
 
-def _write_onnx(model: TrainedModel, path: Path) -> float:
+def _write_onnx(model: TrainedModel, folder: Path) -> float:
     """Export, run with onnxruntime on real images, compare; the largest relative difference."""
-    import onnxruntime
     import torch
 
     inputs = _some_inputs(model)
-    aside = path.with_name(f".{path.name}")
     batch = torch.export.Dim("batch")
     program = torch.onnx.export(
         model.module,
@@ -143,21 +143,28 @@ def _write_onnx(model: TrainedModel, path: Path) -> float:
         verbose=False,
     )
     assert program is not None
-    program.save(aside)
-    session = onnxruntime.InferenceSession(aside, providers=["CPUExecutionProvider"])
+    with replacing(folder, [ONNX]) as aside:
+        program.save(aside)
+        difference = _onnx_difference(model, inputs, aside)
+        if not difference <= TOLERANCE:
+            raise UserError(
+                f"the ONNX network differs from PyTorch by {difference:.1e} of the largest "
+                f"logit on {len(inputs)} images; at most {TOLERANCE:g} is accepted.",
+                "Export without --onnx, and report the network and the versions of torch and onnx.",
+            )
+    return difference
+
+
+def _onnx_difference(model: TrainedModel, inputs: Tensor, path: Path) -> float:
+    """Largest difference of a logit between the network at `path` and PyTorch's, relative."""
+    import onnxruntime
+    import torch
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (told,) = session.run(["logits"], {"images": inputs.numpy()})
     with torch.inference_mode():
         expected = model.module(inputs)
-    difference = (torch.from_numpy(told) - expected).abs().max() / expected.abs().max()
-    if not float(difference) <= TOLERANCE:
-        aside.unlink()
-        raise UserError(
-            f"the ONNX network differs from PyTorch by {float(difference):.1e} of the largest "
-            f"logit on {len(inputs)} images; at most {TOLERANCE:g} is accepted.",
-            "Export without --onnx, and report the network and the versions of torch and onnx.",
-        )
-    aside.replace(path)
-    return float(difference)
+    return float((torch.from_numpy(told) - expected).abs().max() / expected.abs().max())
 
 
 def _some_inputs(model: TrainedModel) -> Tensor:

@@ -14,6 +14,7 @@ from analysis.page.files import write_report
 from analysis.report.build import make_comparison, make_report
 from deepsight import checkpoint
 from deepsight.config import UserError
+from deepsight.export import export_model
 from deepsight.files import (
     FileRefusedError,
     append_to,
@@ -170,6 +171,23 @@ def test_a_diagnosis_writes_through_no_link(trained_study, tmp_path, outside):
             make_diagnosis(study, "t0000", split="val", permission=TRUST)
         (folder / name).unlink()
         (folder / name).write_bytes(kept)
+
+
+@pytest.mark.parametrize("name", ["export", "export/t0000"])
+def test_an_export_is_not_written_into_a_link(name, trained_study, tmp_path, outside):
+    study = copied(trained_study, tmp_path / "s")
+    replace_by_link(study / name, outside)
+    with pytest.raises(UserError, match=re.escape(f"{study / name} is a link")):
+        export_model(study, "t0000")
+
+
+def test_an_export_writes_through_no_link(trained_study, tmp_path, outside):
+    study = copied(trained_study, tmp_path / "s")
+    names = ("model.safetensors", "config.json", "README.md")
+    for name in (*names, *(f".{name}" for name in names)):
+        replace_by_link(study / "export" / "t0000" / name, outside / "index.html")
+    folder = export_model(study, "t0000")
+    assert not any((folder / name).is_symlink() for name in names)
 
 
 def test_the_record_of_openings_follows_no_link(study, outside):
