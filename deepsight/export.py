@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepsight.config import UserError, flatten
+from deepsight.config import UserError
 from deepsight.files import make_folder, replacing
 from deepsight.imports import REFUSE, Permission, add_trust_flag, permission_of
-from deepsight.model_card import model_card, public_name
+from deepsight.model_card import model_card, public_config
 from deepsight.run_store import storage_error
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def describe(model: TrainedModel) -> dict[str, Any]:
             "std": list(p.std),
             "decoded_size": model.stored_size,
         },
-        "config": flatten(model.config) | {"data.name": public_name(model)},
+        "config": public_config(model),
         "study": model.study.header.name,
         "trial": model.trial_id,
         "epoch": model.epoch,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +12,14 @@ import numpy as np
 import yaml
 from scipy import stats
 
-from deepsight.config import DEFAULTS, flatten
+from deepsight.config import DEFAULTS, Value, flatten
 from deepsight.data.folder.image_folder import PREFIX
+from deepsight.files import open_file, require_stored
 
 if TYPE_CHECKING:
     from deepsight.trained_model import TrainedModel
+
+logger = logging.getLogger(__name__)
 
 LEVEL = 0.95
 MAX_CLASSES = 30
@@ -59,6 +64,16 @@ def public_name(model: TrainedModel) -> str:
     return PREFIX + Path(name).name if name.startswith(PREFIX) else name
 
 
+def public_config(model: TrainedModel) -> dict[str, Value]:
+    """Every hyperparameter, without the folders of this machine that lead to data and weights."""
+    config = model.config
+    return flatten(config) | {
+        "data.name": public_name(model),
+        "data.masks": Path(config.data.masks).name,
+        "model.weights": Path(config.model.weights).name,
+    }
+
+
 def scores(model: TrainedModel) -> list[tuple[str, float, int | None]]:
     """Split, accuracy and number of images: validation, and test where it was measured."""
     found: list[tuple[str, float, int | None]] = []
@@ -71,13 +86,22 @@ def scores(model: TrainedModel) -> list[tuple[str, float, int | None]]:
 
 def _test_accuracy(model: TrainedModel) -> tuple[float, int] | None:
     """What ``analysis.diagnose`` has stored of this very checkpoint."""
-    path = model.study.directory / "diagnosis" / model.trial_id / "evaluation.npz"
-    if not path.exists():
+    study, parts = model.study.directory, ["diagnosis", model.trial_id, "evaluation.npz"]
+    path = study.joinpath(*parts)
+    try:
+        file = os.fdopen(open_file(study, parts), "rb")
+    except FileNotFoundError:
         return None
-    with np.load(path, allow_pickle=False) as stored:
-        about = json.loads(str(stored["about"]))
-        hits = stored["predictions"] == stored["labels"]
-    if (about["sha256"], about["split"]) != (model.sha256, "test") or not len(hits):
+    try:
+        with file:
+            require_stored(file, path)
+            with np.load(file, allow_pickle=False) as stored:
+                about = json.loads(str(stored["about"]))
+                hits = stored["predictions"] == stored["labels"]
+        if (about["sha256"], about["split"]) != (model.sha256, "test") or not len(hits):
+            return None
+    except Exception as error:  # a torn archive raises many kinds, from zipfile's to KeyError
+        logger.warning("%s is damaged, and its test score left out: %s", path, error)
         return None
     return float(hits.mean()), len(hits)
 
@@ -109,13 +133,14 @@ def _results(model: TrainedModel) -> str:
         "test": "opened after the search",
     }
     lines = ["| split | accuracy | 95 % interval (Wilson) | images | |", "|---|---:|---|---:|---|"]
-    for split, value, images in scores(model):
+    found = scores(model)
+    for split, value, images in found:
         interval, count = "unknown", "unknown"
         if images:
             wilson = stats.binomtest(round(value * images), images).proportion_ci(LEVEL, "wilson")
             interval, count = f"{wilson.low:.4f} to {wilson.high:.4f}", f"{images:,}"
         lines.append(f"| {split} | {value:.4f} | {interval} | {count} | {told[split]} |")
-    if len(lines) < 4:
+    if all(split != "test" for split, _, _ in found):
         lines += [
             "",
             "The test split was not measured; `python -m analysis.diagnose` does it, and another "
@@ -163,7 +188,7 @@ def _data(model: TrainedModel) -> str:
 def _hyperparameters(model: TrainedModel) -> str:
     changed = {
         name: value
-        for name, value in (flatten(model.config) | {"data.name": public_name(model)}).items()
+        for name, value in public_config(model).items()
         if value != DEFAULTS.get(name) and not name.startswith("hardware.")
     }
     rows = [f"| {_md(name)} | {_md(str(value))} |" for name, value in changed.items()]

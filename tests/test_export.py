@@ -126,10 +126,26 @@ def test_a_missing_extra_is_named(trained_study, tmp_path, monkeypatch, capsys):
 def test_a_folders_path_stays_at_home(trained_study, tmp_path):
     import dataclasses
 
-    from deepsight.model_card import public_name
+    from deepsight.model_card import model_card, public_name
 
     model = load_trained_model(trained_study)
-    data = dataclasses.replace(model.config.data, name="folder:/home/me/photos")
-    moved = dataclasses.replace(model, config=dataclasses.replace(model.config, data=data))
+    data = dataclasses.replace(
+        model.config.data, name="folder:/home/me/photos", masks="/home/me/masks"
+    )
+    network = dataclasses.replace(model.config.model, weights="/home/me/mine.pt")
+    config = dataclasses.replace(model.config, data=data, model=network)
+    moved = dataclasses.replace(model, config=config)
     assert public_name(moved) == "folder:photos"
-    assert "/home/me" not in json.dumps(export.describe(moved))
+    for text in (json.dumps(export.describe(moved)), model_card(moved, None)):
+        assert "/home/me" not in text
+        assert "mine.pt" in text.replace("\\", "")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"no archive"])
+def test_a_damaged_diagnosis_is_left_out_of_the_card(exported, tmp_path, content):
+    study = shutil.copytree(exported[0], tmp_path / "study")
+    stored = study / "diagnosis" / "t0001" / "evaluation.npz"
+    stored.parent.mkdir(parents=True)
+    stored.write_bytes(content)
+    card = (export.export_model(study, "t0001") / "README.md").read_text()
+    assert "The test split was not measured" in card

@@ -190,6 +190,14 @@ def test_an_export_writes_through_no_link(trained_study, tmp_path, outside):
     assert not any((folder / name).is_symlink() for name in names)
 
 
+def test_an_export_reads_no_diagnosis_by_a_link(trained_study, tmp_path, outside):
+    study = copied(trained_study, tmp_path / "s")
+    path = study / "diagnosis" / "t0000" / "evaluation.npz"
+    replace_by_link(path, outside / "thesis.txt")
+    with pytest.raises(UserError, match=re.escape(f"{path} is a link")):
+        export_model(study, "t0000")
+
+
 def test_the_record_of_openings_follows_no_link(study, outside):
     replace_by_link(study / "test_openings.jsonl", outside / "thesis.txt")
     with pytest.raises(UserError, match="is a link"):
