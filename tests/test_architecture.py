@@ -77,7 +77,7 @@ UNITS = {
         "deepsight.run_store.objective deepsight.run_store.study deepsight.run_store.lock"
     ),
     # what a confirmation found, for reports and summaries
-    "deepsight.confirm.record": unit("deepsight.config deepsight.run_store"),
+    "deepsight.confirm.record": unit("deepsight.config deepsight.files deepsight.run_store"),
     "deepsight.schedulers": unit(),
     "deepsight.optuna_distributions": unit("deepsight.space", "optuna"),
     "deepsight.metrics": unit("", "numpy"),

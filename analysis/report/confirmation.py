@@ -14,6 +14,7 @@ from analysis.page.markdown import table_markdown
 from analysis.report.study_results import StudyResults
 from analysis.statistics.intervals import Interval
 from deepsight.confirm.record import FOLDER, Comparison, Confirmation, ConfirmedConfig, Estimate
+from deepsight.files import make_folder
 from deepsight.run_store import storage_error
 
 TITLE, ABLATION_TITLE = "Confirmation on fresh seeds", "Choices taken back"
@@ -292,11 +293,13 @@ def write_confirmation(found: Confirmation, study: Path) -> Path:
     """Write the page of a confirmation below its study; returns the page.
 
     Raises:
+        FileRefusedError: If a link stands in the way.
         StorageError: If the disk refuses.
     """
-    directory = study / FOLDER / ("report" if found.kind == "top" else "ablation")
+    parts = [FOLDER, "report" if found.kind == "top" else "ablation"]
+    directory = study.joinpath(*parts)
     try:
-        return write_report(confirmation_document(found), directory)
+        return write_report(confirmation_document(found), make_folder(study, parts))
     except OSError as error:
         raise storage_error(directory, error) from error
 

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import json
 import logging
-import os
+from collections.abc import Sequence
 from typing import Any
 
 from deepsight import metrics
 from deepsight.config import UserError
 from deepsight.data.datasets import load_dataset, open_test
+from deepsight.files import FileRefusedError, read_file, replacing
 from deepsight.imports import REFUSE, Permission, imports_in
 from deepsight.run_store import Study, record_opening, storage_error, trial_path
 from deepsight.trained_model import TrainedModel, load_trained_model
 
 FILE = "test_scores.json"
+MOST_BYTES = 1 << 24
+"""No scores take as much, whatever the number of classes."""
 
 logger = logging.getLogger(__name__)
 
@@ -31,25 +34,42 @@ def scores_on_test(study: Study, trial_id: str, permission: Permission = REFUSE)
         permission: Whether code that its checkpoint names may run.
 
     Raises:
-        UserError: If checkpoint or data are gone or have changed.
+        UserError: If checkpoint or data are gone or have changed, or the scores that are there
+            are damaged or reached by a link.
         StorageError: If the disk does not let us write.
     """
     path = trial_path(study.directory, trial_id) / FILE
-    if path.exists():
-        kept: dict[str, Any] = json.loads(path.read_text("utf-8"))["scores"]
+    parts = path.relative_to(study.directory).parts
+    kept = _kept(study, parts)
+    if kept is not None:
         return kept
     model = load_trained_model(study, trial_id, permission=permission)
     permission.require(imports_in([("data.name", model.config.data.name)]), model.checkpoint_path)
     images = _open(model)
     found = metrics.evaluate(model.probabilities(images.images), images.labels)
     stored = {"sha256": model.sha256, "fingerprint": model.fingerprint, "scores": found}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(json.dumps(stored) + "\n", "utf-8")
-        temporary.replace(path)
+        with replacing(study.directory, parts) as temporary:
+            temporary.write_text(json.dumps(stored) + "\n", "utf-8")
     except OSError as error:
         raise storage_error(study.directory, error) from error
     return found
+
+
+def _kept(study: Study, parts: Sequence[str]) -> dict[str, Any] | None:
+    """The scores of an earlier command; None if there are none."""
+    try:
+        scores: dict[str, Any] = json.loads(read_file(study.directory, parts, MOST_BYTES))["scores"]
+    except FileNotFoundError:
+        return None
+    except FileRefusedError:
+        raise
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(
+            f"{study.directory.joinpath(*parts)} is damaged: {type(error).__name__}: {error}.",
+            "Delete it; the model then looks at the test split once more, which is recorded.",
+        ) from error
+    return scores
 
 
 def _open(model: TrainedModel) -> Any:

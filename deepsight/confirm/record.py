@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from deepsight.config import UserError
+from deepsight.files import FileRefusedError, read_file, replacing
 from deepsight.run_store import plain_object, storage_error
 
 FOLDER = "confirm"
 FILE, ABLATION_FILE = "confirmation.json", "ablation.json"
 VERSION = 1
+MOST_BYTES = 64 << 20
+"""No confirmation takes as much."""
 
 
 @dataclass(frozen=True)
@@ -125,10 +127,10 @@ def save_confirmation(found: Confirmation, path: Path) -> None:
         StorageError: If the disk does not let us.
     """
     content = {"version": VERSION} | plain_object(path.name, dataclasses.asdict(found))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     try:
-        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", "utf-8")
-        temporary.replace(path)
+        with replacing(path.parent, [path.name]) as temporary:
+            temporary.write_text(text, "utf-8")
     except OSError as error:
         raise storage_error(path.parent, error) from error
 
@@ -141,14 +143,16 @@ def load_confirmation(study: Path, file: str = FILE) -> Confirmation | None:
         file: Its name in ``confirm/``.
 
     Raises:
-        UserError: If the file is damaged.
+        UserError: If the file is damaged, or it or its folder is a link.
     """
     path = study / FOLDER / file
-    if not path.exists():
-        return None
     try:
-        return _parsed(json.loads(path.read_text("utf-8")))
-    except (ValueError, TypeError, KeyError, OSError) as error:
+        return _parsed(json.loads(read_file(study, [FOLDER, file], MOST_BYTES)))
+    except FileNotFoundError:
+        return None
+    except FileRefusedError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, OSError, RecursionError) as error:
         raise UserError(
             f"{path} cannot be read: {type(error).__name__}: {error}.",
             "Delete it; the same python -m deepsight.confirm command writes it again.",

@@ -12,8 +12,12 @@ from analysis.diagnosis.build import make_diagnosis
 from analysis.page.document import Document, Section, Table
 from analysis.page.files import write_report
 from analysis.report.build import make_comparison, make_report
+from analysis.report.confirmation import write_confirmation
 from deepsight import checkpoint
 from deepsight.config import UserError
+from deepsight.confirm.driver import load_done
+from deepsight.confirm.opened_test import scores_on_test
+from deepsight.confirm.record import load_confirmation, save_confirmation
 from deepsight.export import export_model
 from deepsight.files import (
     FileRefusedError,
@@ -35,6 +39,7 @@ from deepsight.run_store import (
 from deepsight.tune.cli import main
 from deepsight.tune.observers.checkpoint_cleanup import ALL
 from deepsight.tune.ray_backend.worker import TORN
+from tests.analysis.report.test_confirmation import confirmed
 from tests.attacks.studies import V1, copied
 
 TRUST = Permission(trust=True)
@@ -196,6 +201,35 @@ def test_an_export_reads_no_diagnosis_by_a_link(trained_study, tmp_path, outside
     replace_by_link(path, outside / "thesis.txt")
     with pytest.raises(UserError, match=re.escape(f"{path} is a link")):
         export_model(study, "t0000")
+
+
+def test_a_confirmation_follows_no_link(tmp_path, outside):
+    search, found = confirmed(tmp_path)
+    kept = search.directory / "confirm" / "confirmation.json"
+    replace_by_link(kept, outside / "thesis.txt")
+    with pytest.raises(UserError, match=re.escape(f"{kept} is a link")):
+        load_confirmation(search.directory)
+    save_confirmation(found, kept)
+    assert load_confirmation(search.directory) == found
+    for name in ("confirm/report", "confirm"):
+        path = search.directory / name
+        replace_by_link(path, outside)
+        with pytest.raises(UserError, match=re.escape(f"{path} is a link")):
+            write_confirmation(found, search.directory)
+    with pytest.raises(UserError, match="is a link"):
+        load_done(search.directory / "confirm")
+
+
+@pytest.mark.parametrize("content", ["{", "7", "[]", "{}", "link"])
+def test_kept_test_scores_are_those_of_a_plain_whole_file(content, study, outside):
+    path = study / "trials" / "t0000" / "test_scores.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if content == "link":
+        path.symlink_to(outside / "thesis.txt")
+    else:
+        path.write_text(content)
+    with pytest.raises(UserError, match=re.escape(str(path))):
+        scores_on_test(load_study(study), "t0000")
 
 
 def test_the_record_of_openings_follows_no_link(study, outside):
