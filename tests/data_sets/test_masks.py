@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -84,4 +87,17 @@ def test_a_broken_mask_and_a_missing_folder_are_named(tmp_path):
     (tmp_path / "masks").mkdir()
     (tmp_path / "masks/1.png").write_bytes(b"no image")
     with pytest.raises(UserError, match="cannot be read"):
+        load_masks(["1.png"], tmp_path / "images", 20, tmp_path / "masks")
+
+
+@pytest.mark.parametrize("side", [7_100, 20_000])
+def test_a_mask_that_would_fill_the_memory_is_refused_by_its_header(tmp_path, side):
+    """A bomb: few bytes, whose header states more pixels than any image may have."""
+    save(tmp_path / "images/1.png", np.zeros((40, 40, 3), np.uint8))
+    path = save(tmp_path / "masks/1.png", square())
+    content = bytearray(path.read_bytes())
+    content[16:24] = struct.pack(">II", side, side)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=f"cannot be read: {side}x{side} pixels|cannot be read: Im"):
         load_masks(["1.png"], tmp_path / "images", 20, tmp_path / "masks")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from deepsight.config import UserError
-from deepsight.data.folder.decode import formats
+from deepsight.data.folder.decode import open_image
 
 ALPHA_SUFFIXES = frozenset({".png", ".webp"})
 """Files whose transparency is taken for a mask."""
@@ -88,7 +88,7 @@ def read_mask(path: Path, size: int, like: Path | None = None) -> NDArray[np.uin
         UserError: If it cannot be read or has another shape.
     """
     try:
-        with Image.open(path, formats=formats()) as image:
+        with open_image(path) as image:
             levels = ImageOps.exif_transpose(_object(image))
             if like is not None and like != path:
                 _check_shape(path, levels, like)
@@ -96,9 +96,9 @@ def read_mask(path: Path, size: int, like: Path | None = None) -> NDArray[np.uin
             left, top = (levels.width - side) / 2, (levels.height - side) / 2
             box = (left, top, left + side, top + side)
             small = levels.resize((size, size), Image.Resampling.BOX, box=box)
-    except (OSError, ValueError, SyntaxError) as error:
-        if isinstance(error, UserError):
-            raise
+    except UserError:
+        raise
+    except Exception as error:  # decoders raise anything on bad bytes; the reason is told
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
             f"the mask {path} cannot be read: {reason}.", "Repair it or remove it."
@@ -125,17 +125,17 @@ def _object(image: Image.Image) -> Image.Image:
 def _has_alpha(path: Path) -> bool:
     """Whether some of the file is transparent and some is not: a photograph has no shape."""
     try:
-        with Image.open(path, formats=formats()) as image:
+        with open_image(path) as image:
             if not image.has_transparency_data:
                 return False
             low, high = image.convert("RGBA").getchannel("A").getextrema()
             return bool(low <= 127 < high)  # type: ignore[operator]
-    except (OSError, ValueError, SyntaxError):
+    except Exception:  # decoders raise anything on bad bytes
         return False  # broken files are named where images are decoded
 
 
 def _check_shape(path: Path, mask: Image.Image, like: Path) -> None:
-    with Image.open(like, formats=formats()) as image:
+    with open_image(like) as image:
         width, height = ImageOps.exif_transpose(image).size
     if abs(np.log(mask.width / mask.height * height / width)) > _SAME_SHAPE:
         raise UserError(
