@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from deepsight.config import UserError
 from deepsight.data.folder.decode import decode
-from deepsight.data.folder.files import is_image, is_system
+from deepsight.data.folder.files import images_below
 from deepsight.imports import add_trust_flag, permission_of
 
 if TYPE_CHECKING:
@@ -53,13 +53,16 @@ class Prediction:
 def image_files(paths: Iterable[str | Path]) -> list[Path]:
     """The files that are meant: those named, and all images below the folders that are named.
 
+    A folder is walked as the folders of a data set are: links are followed, loops end.
+
     Raises:
-        UserError: If a path does not exist, a folder holds no image or nothing is named.
+        UserError: If a path does not exist, a folder holds no image or cannot be read, or nothing
+            is named.
     """
     found: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = sorted(_images_below(path))
+            inside = sorted(images_below(path, frozenset()))
             if not inside:
                 raise UserError(f"{path} holds no image file.", "Name a folder with images in it.")
             found += inside
@@ -70,13 +73,6 @@ def image_files(paths: Iterable[str | Path]) -> list[Path]:
     if not found:
         raise UserError("no image is named.", "Name image files, or folders of them.")
     return list(dict.fromkeys(found))
-
-
-def _images_below(folder: Path) -> Iterator[Path]:
-    for path in folder.rglob("*"):
-        system = any(map(is_system, path.relative_to(folder).parts))
-        if is_image(path) and not system and path.is_file():
-            yield path
 
 
 Seen = Callable[

@@ -80,6 +80,15 @@ def test_broken_files_are_named_and_the_rest_is_classified(trained_study, mixed,
     assert "Traceback" not in err
 
 
+def test_a_folder_is_walked_as_that_of_a_data_set(mixed, tmp_path):
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "b.png").write_bytes((mixed / "deeper" / "a.png").read_bytes())
+    (mixed / "linked").symlink_to(tmp_path / "shared")
+    (mixed / "linked" / "loop").symlink_to(mixed)
+    found = [path.relative_to(mixed).as_posix() for path in predict.image_files([mixed])]
+    assert found == ["deeper/a.png", "linked/b.png", "torn.png"]
+
+
 def test_many_files_take_several_batches(trained_study, photos, tmp_path, monkeypatch):
     monkeypatch.setattr(predict, "BLOCK", 4)
     folder, expected = photos
