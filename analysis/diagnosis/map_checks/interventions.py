@@ -139,7 +139,10 @@ def compute_interventions(
     for name, change, who in progress(plans, "changing images"):
         rows = np.flatnonzero(who)
         after = np.concatenate(
-            [predicted_classes(model, change(rows[part])) for part in batch_slices(inputs)]
+            [
+                predicted_classes(model, change(rows[part]))
+                for part in batch_slices(inputs[: len(rows)])
+            ]
         )
         effects += _effects(name, labels[rows], before[rows], after, num_classes)
         examples[name] = change(shown).numpy()

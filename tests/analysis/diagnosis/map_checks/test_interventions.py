@@ -20,6 +20,7 @@ from analysis.diagnosis.map_checks.interventions import (
     compute_interventions,
     paired_change,
 )
+from analysis.diagnosis.maps import passes
 
 
 class ByColour(nn.Module):
@@ -146,3 +147,12 @@ def test_the_paired_interval_covers_the_change_about_as_often_as_it_says():
         change = paired_change(np.isin(kind, (0, 1)), np.isin(kind, (0, 2)))
         covered += change.low <= -0.1 <= change.high
     assert 0.92 <= covered / 500 <= 0.99
+
+
+def test_few_masks_among_more_images_than_pass_at_a_time(monkeypatch, scenes):
+    images, labels, masks = scenes
+    monkeypatch.setattr(passes, "BATCH_PIXELS", 10 * 16 * 16)
+    few = masks * (np.arange(40) < 4)[:, None, None].astype(np.uint8)
+    found = compute_interventions(ByColour(green), images, labels, few, 2)
+    assert found.of(BACKGROUND_OTHER).change.n == found.num_masked == 4
+    assert found.of(CORNERS_ERASED).change.n == 40
