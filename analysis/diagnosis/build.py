@@ -39,7 +39,7 @@ from deepsight.config import UserError
 from deepsight.data.datasets import Dataset, Split
 from deepsight.files import FileRefusedError, make_folder, read_file, remove_files, replacing
 from deepsight.imports import REFUSE, Permission
-from deepsight.run_store import storage_error
+from deepsight.run_store import StorageError, storage_error
 from deepsight.trained_model import TrainedModel, load_trained_model
 
 FOLDER = "diagnosis"
@@ -154,6 +154,8 @@ def _map_results(
         return compute_map_results(
             results.model, results.evaluation, images, layer, progress, directory
         )
+    except (StorageError, FileRefusedError):
+        raise
     except UserError as error:
         if layer:
             raise

@@ -7,10 +7,7 @@ the data have changed.
 from __future__ import annotations
 
 import dataclasses
-import json
-import logging
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,12 +18,13 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from analysis.diagnosis.archives import read_archive, write_archive
 from analysis.diagnosis.progress import Progress, silent
 from deepsight.config import DataConfig, UserError, check_value
 from deepsight.data.datasets import Dataset, Split, load_dataset, open_test
 from deepsight.data.folder.image_folder import PREFIX
 from deepsight.data.packing import image_names
-from deepsight.files import make_folder, open_file, replacing, require_stored
+from deepsight.files import make_folder
 from deepsight.imports import REFUSE, Permission, imports_in
 from deepsight.run_store import record_opening, storage_error
 from deepsight.trained_model import BATCH, TrainedModel
@@ -36,8 +34,7 @@ VERSION = 1
 """Of the file's content: raise it when the same model and data would give another."""
 
 SPLITS = ("test", "val")
-
-logger = logging.getLogger(__name__)
+ARRAYS = ("probabilities", "labels", "features", "ids")
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,35 +203,20 @@ def save_evaluation(evaluation: Evaluation, path: Path) -> None:
         **{k: getattr(evaluation, k) for k in ("split", "trial_id", "sha256", "fingerprint")},
         "classes": list(evaluation.classes),
     }
-    with replacing(path.parent, [path.name], ".npz") as temporary:
-        np.savez(
-            temporary,
-            about=np.array(json.dumps(about)),
-            probabilities=evaluation.probabilities,
-            predictions=evaluation.predicted,
-            labels=evaluation.labels,
-            features=evaluation.features,
-            ids=evaluation.ids,
-        )
+    arrays = {k: getattr(evaluation, k) for k in ARRAYS} | {"predictions": evaluation.predicted}
+    write_archive(path, about, arrays)
 
 
 def load_evaluation(path: Path) -> Evaluation | None:
     """What `save_evaluation` wrote; None, with a warning if it is damaged, where there is none."""
-    try:
-        file = os.fdopen(open_file(path.parent, [path.name]), "rb")
-    except FileNotFoundError:
+    return read_archive(path, _decoded)
+
+
+def _decoded(about: dict[str, Any], stored: Mapping[str, Any]) -> Evaluation | None:
+    if about.pop("version") != VERSION:
         return None
-    try:
-        require_stored(file, path)
-        with file, np.load(file, allow_pickle=False) as stored:
-            about: dict[str, Any] = json.loads(str(stored["about"]))
-            if about.pop("version") != VERSION:
-                return None
-            arrays = {k: stored[k] for k in ("probabilities", "labels", "features", "ids")}
-        return Evaluation(**about | {"classes": tuple(about["classes"])}, **arrays)
-    except Exception as error:  # a torn archive raises many kinds, from zipfile's to KeyError
-        logger.warning("%s is damaged and made again: %s", path, error)
-        return None
+    arrays = {k: stored[k] for k in ARRAYS}
+    return Evaluation(**about | {"classes": tuple(about["classes"])}, **arrays)
 
 
 def _describes(

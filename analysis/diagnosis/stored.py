@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
+from analysis.diagnosis.archives import read_archive, write_archive
 from analysis.diagnosis.map_checks import interventions, verdicts
 from analysis.diagnosis.maps import attention, feature_maps, grad_cam, guided_backprop, layers
 from analysis.statistics.intervals import Interval
 from deepsight.run_store import storage_error
-
-logger = logging.getLogger(__name__)
 
 KNOWN = {
     known.__name__: known
@@ -58,43 +55,25 @@ def kept_or_computed(path: Path, made_from: Mapping[str, object], compute: Calla
             dictionaries of these.
 
     Raises:
+        FileRefusedError: If a link or a special file stands there.
         StorageError: If the disk does not let us write.
     """
     asked = json.loads(json.dumps(made_from))
-    kept = _read(path, asked)
+
+    def decode(about: dict[str, Any], stored: Mapping[str, Any]) -> tuple[T] | None:
+        return (_decode(about["value"], stored),) if about["made_from"] == asked else None
+
+    kept = read_archive(path, decode)
     if kept is not None:
-        return kept[0]  # type: ignore[no-any-return]
+        return kept[0]
     made = compute()
+    arrays: dict[str, Any] = {}
+    about = {"made_from": asked, "value": _encode(made, arrays)}
     try:
-        _write(path, asked, made)
+        write_archive(path, about, arrays)
     except OSError as error:
         raise storage_error(path, error) from error
     return made
-
-
-def _read(path: Path, asked: object) -> tuple[Any] | None:
-    if not path.exists():
-        return None
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            about = json.loads(str(stored["about"]))
-            if about["made_from"] != asked:
-                return None
-            return (_decode(about["value"], stored),)
-    except Exception as error:  # a torn archive raises many kinds, from zipfile's to KeyError
-        logger.warning("%s is damaged and made again: %s", path, error)
-        return None
-
-
-def _write(path: Path, made_from: object, value: object) -> None:
-    arrays: dict[str, Any] = {}
-    about = {"made_from": made_from, "value": _encode(value, arrays)}
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-    try:
-        np.savez(temporary, about=np.array(json.dumps(about)), **arrays)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _encode(value: Any, arrays: dict[str, Any]) -> Any:

@@ -1,5 +1,6 @@
 """Links and special files inside a study lead nowhere, and what is outside stays as it is."""
 
+import base64
 import json
 import os
 import re
@@ -169,7 +170,7 @@ def test_a_diagnosis_writes_through_no_link(trained_study, tmp_path, outside):
         replace_by_link(folder / name, outside / "index.html")
     make_diagnosis(study, "t0000", split="val", permission=TRUST)
     assert not any(path.is_symlink() for path in folder.iterdir())
-    for name in ("evaluation.npz", "made_from.json"):
+    for name in ("evaluation.npz", "maps.npz", "made_from.json"):
         kept = (folder / name).read_bytes()
         replace_by_link(folder / name, outside / "index.html")
         with pytest.raises(UserError, match=re.escape(f"{folder / name} is a link")):
@@ -230,6 +231,17 @@ def test_kept_test_scores_are_those_of_a_plain_whole_file(content, study, outsid
         path.write_text(content)
     with pytest.raises(UserError, match=re.escape(str(path))):
         scores_on_test(load_study(study), "t0000")
+
+
+def test_a_page_shows_no_picture_behind_a_link(trained_study, tmp_path, outside):
+    study = copied(trained_study, tmp_path / "s")
+    page = make_diagnosis(study, "t0000", split="val", permission=TRUST)
+    figure = page.parent / "confusion_matrix.png"
+    replace_by_link(figure, outside / "thesis.txt")
+    make_diagnosis(study, "t0000", split="val", permission=TRUST)
+    assert not figure.is_symlink()
+    secret = base64.b64encode((outside / "thesis.txt").read_bytes()).decode()
+    assert secret not in page.read_text()
 
 
 def test_the_record_of_openings_follows_no_link(study, outside):

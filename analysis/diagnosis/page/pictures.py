@@ -18,7 +18,7 @@ from analysis.diagnosis.results import Results
 from analysis.figures.style import style
 from analysis.page.document import Picture
 from analysis.page.formatting import count
-from deepsight.files import make_folder, replacing
+from deepsight.files import has_file, make_folder, replacing
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,11 @@ class Drawing:
     caption: str
     title: str = ""
     """What it is called where one of several is chosen; may be a user's text."""
+
+    @property
+    def path(self) -> list[str]:
+        """The parts of its file's path below the diagnosis."""
+        return f"{self.name}.png".split("/")
 
     @property
     def picture(self) -> Picture:
@@ -56,23 +61,14 @@ def plan_drawings(
     ]
 
 
-def write_drawing(drawing: Drawing, directory: Path) -> Path:
-    """Draw a figure into its file, unless that is there; the file is whole or absent."""
-    path = directory / f"{drawing.name}.png"
-    if not path.exists():
-        parts = path.relative_to(directory).parts
-        make_folder(directory, parts[:-1])
-        with style(), replacing(directory, parts, ".png") as temporary:
-            drawing.draw().savefig(temporary)
-    return path
-
-
 def write_drawings(drawings: list[Drawing], directory: Path, progress: Progress) -> None:
-    """Draw all figures whose files are not there yet."""
-    missing = [d for d in drawings if not (directory / f"{d.name}.png").exists()]
+    """Draw all figures whose files are not there yet; a file is whole or absent, and no link."""
+    missing = [d for d in drawings if not has_file(directory, d.path)]
     if missing:
         for drawing in progress(missing, "drawing"):
-            write_drawing(drawing, directory)
+            make_folder(directory, drawing.path[:-1])
+            with style(), replacing(directory, drawing.path, ".png") as temporary:
+                drawing.draw().savefig(temporary)
 
 
 def _numbers(results: Results) -> list[Drawing]:

@@ -88,6 +88,17 @@ def test_files_give_back_what_was_written(tmp_path):
     assert kept_or_computed(path, {"code": "2"}, lambda: 7) == 7
 
 
+def test_a_file_that_unpacks_to_more_than_it_takes_is_made_again(tmp_path, caplog):
+    path = tmp_path / "kept.npz"
+    made_from = {"code": "1"}
+    kept_or_computed(path, made_from, lambda: np.zeros(100_000))
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    np.savez_compressed(path, **arrays)
+    assert kept_or_computed(path, made_from, lambda: 7) == 7
+    assert "unpacks to more than it takes" in caplog.text
+
+
 def test_a_sheet_has_three_maps_for_an_error_and_one_for_a_hit():
     evaluation = counted([[1, 1], [0, 2]])
     rng = np.random.default_rng(0)
