@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -91,9 +92,11 @@ def train(case: Case, study: Path) -> None:
 
 
 def measure(study: Path) -> tuple[float, float]:
-    """Wall and CPU seconds of a diagnosis from nothing."""
+    """Wall and CPU seconds of a diagnosis from nothing: an earlier one goes."""
+    shutil.rmtree(study / "diagnosis", ignore_errors=True)
     used, start = _cpu_s(), time.monotonic()
-    command = [sys.executable, "-m", "analysis.diagnose", str(study)]
+    # --trust: the data sets are made by code of this file
+    command = [sys.executable, "-m", "analysis.diagnose", str(study), "--trust"]
     subprocess.run(command, check=True)
     return time.monotonic() - start, _cpu_s() - used
 
