@@ -49,7 +49,7 @@ class GroupDifference:
         images: Difference of the accuracies over images: true of these very classes.
         classes: Difference of the mean accuracies of classes, each class one observation: true
             beyond these classes. None with one class in a group, or where all classes are alike, so
-        that nothing tells how much such classes differ.
+            that nothing tells how much such classes differ.
         p_value: Of `classes` (Welch's t-test); None as there.
     """
 
