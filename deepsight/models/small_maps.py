@@ -211,7 +211,7 @@ def _seen_sizes(model: nn.Module, image_size: int) -> dict[nn.Conv2d, set[tuple[
         assert isinstance(module, nn.Conv2d)
         seen.setdefault(module, set()).add((inputs[0].shape[2], inputs[0].shape[3]))
 
-    with ExitStack() as hooks, _evaluating(model), torch.no_grad():
+    with ExitStack() as hooks, left_as_found(model), torch.no_grad():
         for module in model.modules():
             # the type itself: a subclass may compute something else
             if type(module) is nn.Conv2d:
@@ -221,8 +221,8 @@ def _seen_sizes(model: nn.Module, image_size: int) -> dict[nn.Conv2d, set[tuple[
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode; afterwards every module has its own mode again."""
+def left_as_found(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside; afterwards every module has its own mode again, also on an error."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from analysis.diagnosis.maps.layers import Layer, first_convolution
-from analysis.diagnosis.maps.passes import Floats, device_of, left_as_found, placed
+from analysis.diagnosis.maps.passes import Floats, device_of, placed
+from deepsight.models.small_maps import left_as_found
 
 
 @dataclass(frozen=True, eq=False)

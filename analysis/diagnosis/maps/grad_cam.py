@@ -24,11 +24,11 @@ from analysis.diagnosis.maps.passes import (
     Labels,
     batch_slices,
     device_of,
-    left_as_found,
     placed,
     predicted_classes,
 )
 from analysis.diagnosis.progress import Progress, silent
+from deepsight.models.small_maps import left_as_found
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no single truth value to compare by

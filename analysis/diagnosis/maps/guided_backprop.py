@@ -23,10 +23,10 @@ from torch.overrides import TorchFunctionMode
 from analysis.diagnosis.maps.layers import Layer
 from analysis.diagnosis.maps.passes import (
     Floats,
+from deepsight.models.small_maps import left_as_found
     Labels,
     batch_slices,
     device_of,
-    left_as_found,
     placed,
 )
 

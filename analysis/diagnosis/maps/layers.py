@@ -19,8 +19,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from analysis.diagnosis.maps.passes import device_of, left_as_found
+from analysis.diagnosis.maps.passes import device_of
 from deepsight.config import UserError, unknown
+from deepsight.models.small_maps import left_as_found
 
 MIN_GRID = 4
 """Rows and columns that the grid of the default layer has where any stage has so many."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from deepsight.models.small_maps import left_as_found
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -16,18 +17,6 @@ Bools = NDArray[np.bool_]
 
 BATCH_PIXELS = 1 << 18
 """Pixels of one channel that go through a model at a time: 256 images of 32x32, 5 of 224x224."""
-
-
-@contextmanager
-def left_as_found(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; afterwards every module has its own mode again, also on an error."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
 
 
 def device_of(model: nn.Module) -> torch.device:
