@@ -23,12 +23,12 @@ from torch.overrides import TorchFunctionMode
 from analysis.diagnosis.maps.layers import Layer
 from analysis.diagnosis.maps.passes import (
     Floats,
-from deepsight.models.small_maps import left_as_found
     Labels,
     batch_slices,
     device_of,
     placed,
 )
+from deepsight.models.small_maps import left_as_found
 
 ACTIVATIONS = frozenset(
     {
