@@ -9,7 +9,8 @@ from functools import cache
 
 from analysis.page.formatting import shorten
 
-LONGEST_IN_FILE = 40
+LONGEST_IN_FILE, MOST_BYTES_IN_FILE = 40, 80
+"""Characters and bytes of a class's name; two names stand in one file's, of 255 bytes at most."""
 LONGEST_IN_FIGURE = 18
 LONGEST_IN_SENTENCE = 60
 _FROM_RIGHT = ("R", "AL", "AN")
@@ -23,7 +24,9 @@ def file_stem(label: int, classes: Sequence[str]) -> str:
     """
     digits = len(str(len(classes) - 1))
     plain = re.sub(r"[^\w-]+", "-", unicodedata.normalize("NFC", classes[label]))
-    plain = plain[:LONGEST_IN_FILE].strip("-_")
+    plain = (
+        plain[:LONGEST_IN_FILE].encode()[:MOST_BYTES_IN_FILE].decode(errors="ignore").strip("-_")
+    )
     return f"{label:0{digits}d}" + (f"_{plain}" if plain else "")
 
 

@@ -205,6 +205,8 @@ def test_names_in_figures_have_glyphs():
     assert figure_names(("", " ")) == ("#0", "#1")
     assert file_stem(3, ["x"] * 120) == "003_x"
     assert file_stem(0, ["///", "b"]) == "0"
+    both = "_".join(file_stem(i, ["猫" * 60, "𠀀" * 60]) for i in (0, 1))
+    assert len(f".confused_pair_5_{both}.png.1234567.png".encode()) < 255
 
 
 def test_names_in_sentences_leave_the_rest_in_order():
