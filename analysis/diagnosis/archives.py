@@ -33,8 +33,9 @@ def write_archive(path: Path, about: object, arrays: Mapping[str, Any]) -> None:
         FileRefusedError: If a folder stands at `path`.
         OSError: If the disk does not let us write.
     """
+    entries: dict[str, Any] = {ABOUT: np.array(json.dumps(about)), **arrays}
     with replacing(path.parent, [path.name], ".npz") as temporary:
-        np.savez(temporary, **{ABOUT: np.array(json.dumps(about))}, **arrays)
+        np.savez(temporary, **entries)
 
 
 def read_archive(path: Path, decode: Callable[[Any, Mapping[str, Any]], T | None]) -> T | None:

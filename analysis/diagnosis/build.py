@@ -21,9 +21,8 @@ from analysis.diagnosis.page.findings_section import (
     recommendations_of,
 )
 from analysis.diagnosis.page.map_section import map_sections, plan_map_drawings
-from analysis.diagnosis.page.pictures import plan_drawings, write_drawings
+from analysis.diagnosis.page.pictures import Drawings, plan_drawings, write_drawings
 from analysis.diagnosis.page.sections import (
-    Drawings,
     diagnosis_document,
     per_class_document,
     summary_text,

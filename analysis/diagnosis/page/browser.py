@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -103,19 +102,11 @@ def _cells(results: Results) -> list[tuple[int, int, int, npt.NDArray[np.int64]]
 def _numbers(results: Results, label: int) -> list[list[str]]:
     scores = results.scores.classes[label]
     told = [["images", str(scores.num_images)], ["taken for it", str(scores.num_predicted)]]
-    for name in MEASURES:
+    for name, heading in MEASURES.items():
         value = getattr(scores, name)
         if value is not None:
-            told.append([_MEASURE_NAMES.get(name, name), interval(value)])
+            told.append([heading, interval(value)])
     return told
-
-
-_MEASURE_NAMES: Mapping[str, str] = {
-    "f1": "F1",
-    "ece": "ECE",
-    "hit_confidence": "confidence of hits",
-    "error_confidence": "confidence of errors",
-}
 
 
 def _image(

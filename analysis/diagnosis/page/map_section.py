@@ -10,9 +10,9 @@ from analysis.diagnosis.maps import check_figures, figures
 from analysis.diagnosis.maps.grad_cam import ClassMaps, mean_maps
 from analysis.diagnosis.maps.samples import MapSamples
 from analysis.diagnosis.maps.tables import attention_table, checks_table, interventions_table
-from analysis.diagnosis.page.pictures import Drawing
+from analysis.diagnosis.page.pictures import Drawing, Drawings, pictures_of
 from analysis.diagnosis.results import Results
-from analysis.page.document import Block, Note, Picture, Section
+from analysis.page.document import Block, Note, Section
 
 
 def plan_map_drawings(
@@ -114,7 +114,7 @@ def _some(maps: ClassMaps, rows: npt.NDArray[np.int64]) -> ClassMaps:
 
 
 def map_sections(
-    results: Results, found: MapResults | str, drawings: dict[str, Drawing]
+    results: Results, found: MapResults | str, drawings: Drawings
 ) -> tuple[Section, ...]:
     """The sections, from results or from the reason why there are none."""
     title = "What the model looks at"
@@ -123,15 +123,15 @@ def map_sections(
     verdicts = found.checks.verdicts.values()
     looks: tuple[Block, ...] = (
         *(Note(v.sentence, warning=not v.is_evidence) for v in verdicts),
-        *_pictures(drawings, "gradcam_samples", "mean_map_per_class"),
+        *pictures_of(drawings, "gradcam_samples", "mean_map_per_class"),
         attention_table(found.attention),
-        *_pictures(drawings, "guided_backprop", "feature_maps", "map_checks"),
+        *pictures_of(drawings, "guided_backprop", "feature_maps", "map_checks"),
         checks_table(found.checks),
     )
     info = found.interventions
     needs: tuple[Block, ...] = (
         *([Note(info.missing)] if info.missing else []),
-        *_pictures(drawings, "interventions", "occlusion"),
+        *pictures_of(drawings, "interventions", "occlusion"),
         interventions_table(info, results.evaluation.classes),
     )
     lead = (
@@ -143,7 +143,3 @@ def map_sections(
         Section("maps", title, lead, looks),
         Section("interventions", "What the model needs", change, needs),
     )
-
-
-def _pictures(drawings: dict[str, Drawing], *names: str) -> tuple[Picture, ...]:
-    return tuple(drawings[name].picture for name in names if name in drawings)

@@ -44,6 +44,15 @@ class Drawing:
         return Picture(self.name, None, self.alt, caption=self.caption)
 
 
+Drawings = dict[str, Drawing]
+"""By the name of the file, all of them written."""
+
+
+def pictures_of(drawings: Drawings, *names: str) -> tuple[Picture, ...]:
+    """Those of the named figures that there are."""
+    return tuple(drawings[name].picture for name in names if name in drawings)
+
+
 def plan_drawings(
     results: Results, images: npt.NDArray[np.uint8], looks: SheetMaps | None = None
 ) -> list[Drawing]:

@@ -7,29 +7,18 @@ from datetime import UTC, datetime
 from analysis.diagnosis.names import in_sentence
 from analysis.diagnosis.page.figures import MANY_CLASSES
 from analysis.diagnosis.page.findings import cards, key_results
-from analysis.diagnosis.page.pictures import Drawing
+from analysis.diagnosis.page.pictures import Drawings, pictures_of
+from analysis.diagnosis.page.tables import MEASURES
 from analysis.diagnosis.page.wording import share
 from analysis.diagnosis.results import Results
-from analysis.page.document import Block, Cell, Document, Gallery, Note, Picture, Section, Table
+from analysis.page.document import Block, Cell, Document, Gallery, Note, Section, Table
 from analysis.page.formatting import count, interval, number
 from analysis.statistics.intervals import Interval
-
-Drawings = dict[str, Drawing]
-"""By the name of the file, all of them written."""
 
 PER_CLASS = (
     "accuracy: share of the class's images that are recognised, which is also its recall; "
     "precision: share of what is taken for the class that belongs to it; ECE and overconfidence "
     "(mean confidence minus precision): over what is taken for the class; intervals: 95 %"
-)
-MEASURES = (
-    ("accuracy", "accuracy"),
-    ("precision", "precision"),
-    ("F1", "f1"),
-    ("ECE", "ece"),
-    ("overconfidence", "overconfidence"),
-    ("confidence of hits", "hit_confidence"),
-    ("confidence of errors", "error_confidence"),
 )
 
 
@@ -89,17 +78,13 @@ def per_class_document(results: Results) -> Document:
     )
 
 
-def _pictures(drawings: Drawings, *names: str) -> tuple[Picture, ...]:
-    return tuple(drawings[name].picture for name in names if name in drawings)
-
-
 def classes_section(results: Results, drawings: Drawings) -> Section:
     """Accuracy and precision of every class."""
     known = [c for c in results.scores.classes if c.accuracy is not None]
     absent = [c for c in results.scores.classes if c.accuracy is None]
     never = [c for c in known if not c.num_predicted]
     lead = "Which classes are recognised, and which are named too often."
-    blocks: list[Block] = [*_pictures(drawings, "class_accuracy")]
+    blocks: list[Block] = [*pictures_of(drawings, "class_accuracy")]
     if absent:
         told = ", ".join(in_sentence(c.name) for c in absent)
         blocks.append(Note(f"No image of the {results.split} split: {told}.", warning=True))
@@ -113,11 +98,11 @@ def classes_section(results: Results, drawings: Drawings) -> Section:
 def per_class_table(results: Results) -> Table:
     """All numbers of every class, which can be sorted and filtered."""
     columns = ["class", "#", "images", "taken for it"]
-    columns += [head for head, _ in MEASURES]
+    columns += MEASURES.values()
     rows = []
     for c in results.scores.classes:
         row: list[Cell] = [c.name, c.label, c.num_images, c.num_predicted]
-        rows.append((*row, *(_told(getattr(c, name)) for _, name in MEASURES)))
+        rows.append((*row, *(_told(getattr(c, name)) for name in MEASURES)))
     return Table(
         name="per_class",
         columns=tuple(columns),
@@ -136,7 +121,7 @@ def _told(value: Interval | None) -> str | None:
 def confusion_section(results: Results, drawings: Drawings) -> Section:
     """Who is taken for whom."""
     scores, classes = results.scores, results.evaluation.classes
-    blocks: list[Block] = [*_pictures(drawings, "confusion_matrix", "top_confused_pairs")]
+    blocks: list[Block] = [*pictures_of(drawings, "confusion_matrix", "top_confused_pairs")]
     title = "Confusions"
     if not scores.pairs:
         lead = f"Every one of {count(scores.num_images, 'image')} is recognised: no confusions."
@@ -194,7 +179,7 @@ def worst_section(results: Results, drawings: Drawings) -> Section:
 def groups_section(results: Results, drawings: Drawings) -> Section:
     """Groups of classes, compared."""
     classes, info = results.evaluation.classes, results.groups
-    blocks: list[Block] = [*_pictures(drawings, "groups")]
+    blocks: list[Block] = [*pictures_of(drawings, "groups")]
     rows = tuple(
         (
             g.name,
@@ -234,7 +219,7 @@ DIFFERENCES = (
 def calibration_section(results: Results, drawings: Drawings) -> Section:
     """Whether confidence is right."""
     info, classes = results.calibration, results.evaluation.classes
-    blocks: list[Block] = [*_pictures(drawings, "reliability_diagram")]
+    blocks: list[Block] = [*pictures_of(drawings, "reliability_diagram")]
     if info.classes:
         rows = tuple(
             (

@@ -5,15 +5,16 @@ from __future__ import annotations
 from analysis.diagnosis.class_scores import Scores
 from analysis.page.document import Cell, Table
 
-MEASURES = (
-    "accuracy",
-    "precision",
-    "f1",
-    "ece",
-    "overconfidence",
-    "hit_confidence",
-    "error_confidence",
-)
+MEASURES = {
+    "accuracy": "accuracy",
+    "precision": "precision",
+    "f1": "F1",
+    "ece": "ECE",
+    "overconfidence": "overconfidence",
+    "hit_confidence": "confidence of hits",
+    "error_confidence": "confidence of errors",
+}
+"""Of a class, as `ClassScores` and ``per_class.csv`` name them, and as pages do."""
 
 
 def numbers_of_classes(scores: Scores) -> Table:
