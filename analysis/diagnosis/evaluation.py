@@ -18,8 +18,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from analysis.diagnosis.archives import read_archive, write_archive
 from analysis.diagnosis.progress import Progress, silent
+from analysis.diagnosis.stored import read_archive, write_archive
 from deepsight.config import DataConfig, UserError, check_value
 from deepsight.data.datasets import Dataset, Split, load_dataset, open_test
 from deepsight.data.folder.image_folder import PREFIX
