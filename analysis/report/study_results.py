@@ -33,12 +33,15 @@ class StudyResults:
     """None before ``deepsight.confirm --ablate`` was run."""
 
 
-def compute_study_results(study: Study, seed: int = 0) -> StudyResults:
+def compute_study_results(
+    study: Study, seed: int = 0, sensitivity: Sensitivity | None = None
+) -> StudyResults:
     """Compute everything a report shows.
 
     Args:
         study: What `load_study` returned.
         seed: Of resampling and of the surrogate.
+        sensitivity: Where it was computed before; it takes nearly all of the time.
     """
     return StudyResults(
         study=study,
@@ -48,7 +51,7 @@ def compute_study_results(study: Study, seed: int = 0) -> StudyResults:
         coordinates=compute_coordinates(study),
         early_stopping=compute_early_stopping(study),
         cost=compute_cost(study),
-        sensitivity=compute_sensitivity(study, seed),
+        sensitivity=sensitivity or compute_sensitivity(study, seed),
         confirmation=load_confirmation(study.directory),
         ablation=load_confirmation(study.directory, ABLATION_FILE),
     )

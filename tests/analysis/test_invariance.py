@@ -17,13 +17,8 @@ from analysis.report.data import as_data
 from analysis.report.findings import compute_findings
 from analysis.report.key_results import cards, key_results
 from analysis.report.sensitivity_sections import effects_section
-from analysis.report.study_results import StudyResults
-from analysis.statistics.coordinates import compute_coordinates
-from analysis.statistics.cost import compute_cost
-from analysis.statistics.early_stopping import compute_early_stopping
-from analysis.statistics.incumbent import compute_incumbent
-from analysis.statistics.trajectory import compute_trajectory
-from analysis.summary import compute_summary, summary_lines
+from analysis.report.study_results import compute_study_results
+from analysis.summary import summary_lines
 from deepsight.run_store import Study, StudyHeader, TrialRecord
 from deepsight.space import choice, loguniform, sample, uniform
 
@@ -117,18 +112,8 @@ def leaves(value, path=""):
 def results_of(scale=1.0, zero=0.0, mode="max"):
     """All that a report computes but for the surrogate, which three trials are too few for."""
     made = study(scale, zero, mode)
-    return StudyResults(
-        study=made,
-        summary=compute_summary(made),
-        incumbent=compute_incumbent(made),
-        trajectory=compute_trajectory(made),
-        coordinates=compute_coordinates(made),
-        early_stopping=compute_early_stopping(made),
-        cost=compute_cost(made),
-        sensitivity=compute_sensitivity(replace(made, records=made.records[:3])),
-        confirmation=None,
-        ablation=None,
-    )
+    sensitivity = compute_sensitivity(replace(made, records=made.records[:3]))
+    return compute_study_results(made, sensitivity=sensitivity)
 
 
 PARTS = ("summary", "incumbent", "trajectory", "coordinates", "early_stopping", "cost")
