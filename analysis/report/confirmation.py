@@ -34,7 +34,7 @@ def confirmation_sentences(found: Confirmation) -> tuple[str, ...]:
     """What was found, the most important first."""
     winner = found.config(found.winner)
     if winner.mean is None:
-        return (f"No run of {winner.name} completed {count(found.max_epochs, 'epoch')}.",)
+        return (_no_mean(winner, found),)
     sentences = [
         f"Confirmed: {winner.name} reaches {found.metric} {estimate_text(winner.mean)} after "
         f"{count(found.max_epochs, 'epoch')} ({_seeds(winner, found)}).",
@@ -46,6 +46,10 @@ def confirmation_sentences(found: Confirmation) -> tuple[str, ...]:
         *_troubles(found),
     ]
     return tuple(s for s in sentences if s)
+
+
+def _no_mean(winner: ConfirmedConfig, found: Confirmation) -> str:
+    return f"No run of {winner.name} completed {count(found.max_epochs, 'epoch')}."
 
 
 def _seeds(config: ConfirmedConfig, found: Confirmation) -> str:
@@ -222,6 +226,8 @@ def ablation_sentences(found: Confirmation) -> tuple[str, ...]:
     """Which choices of the winner are worth something."""
     pairs = [c for c in found.comparisons if c.split == "val" and c.second != found.defaults]
     winner = found.config(found.winner)
+    if winner.mean is None:
+        return (_no_mean(winner, found),)
     sentences = [
         f"{winner.name} reaches {found.metric} {estimate_text(winner.mean)}; its choices were "
         f"taken back one at a time ({count(len(pairs), 'choice')})."

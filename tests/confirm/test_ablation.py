@@ -1,5 +1,7 @@
 """Choices of a winner taken back one at a time."""
 
+import dataclasses
+
 import pytest
 
 from analysis.figures.confirmation import draw_waterfall
@@ -87,17 +89,21 @@ def config(name, mean):
     )  # fmt: skip
 
 
-def test_the_waterfall_ends_at_the_winner():
+def taken_back_by_hand():
     def pair(second, gain, verdict):
         return Comparison("w", second, "val", Estimate(gain, None, None, 2), 0.01, 0.02, verdict)
 
-    found = Confirmation(
+    return Confirmation(
         "s", "ablation", "val_accuracy", "max", None, 9, False, "x", "w", "defaults", None, 0, 0, 9,
         (config("w", 0.9), config("lr = 1", 0.7), config("flip = no", 0.95),
          config("defaults", 0.6)),
         (pair("lr = 1", 0.2, "better"), pair("flip = no", -0.05, "undecided"),
          pair("defaults", 0.3, "better")),
     )  # fmt: skip
+
+
+def test_the_waterfall_ends_at_the_winner():
+    found = taken_back_by_hand()
     figure = draw_waterfall(found)
     (axes,) = figure.axes
     bars = [(round(bar.get_x(), 6), round(bar.get_width(), 6)) for bar in axes.patches]
@@ -105,3 +111,10 @@ def test_the_waterfall_ends_at_the_winner():
     sentences = " ".join(ablation_sentences(found))
     assert "Worth something: lr = 1 loses 0.2." in sentences
     assert "Not decided by these seeds: flip = no." in sentences
+
+
+def test_a_winner_without_a_run_has_no_mean_to_tell():
+    found = taken_back_by_hand()
+    lost = dataclasses.replace(found.configs[0], mean=None, num_lost=2)
+    found = dataclasses.replace(found, configs=(lost, *found.configs[1:]))
+    assert ablation_sentences(found) == ("No run of w completed 9 epochs.",)
