@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -39,6 +39,8 @@ MAPS, CHECKS, INTERVENTIONS = "maps", "map_checks", "interventions"
 """Names of the files that hold them."""
 
 T = TypeVar("T")
+Maps: TypeAlias = tuple[ClassMaps, Floats, NeuronGradients, FeatureMaps]
+"""Grad-CAM of all images, input gradients of the samples, single neurons, the first layer."""
 
 PRESENTS = ("figures", "check_figures", "tables")
 """Modules that show numbers and make none."""
@@ -113,23 +115,26 @@ def compute_map_results(
     inputs = _Inputs(model, images)
     made_from = _made_from(evaluation, str(chosen), masks)
 
-    def part(name: str, compute: Callable[[], T]) -> T:
+    def part(name: str, declared: Any, compute: Callable[[], T]) -> T:
         if directory is None:
             return compute()
-        return kept_or_computed(directory / f"{name}.npz", made_from, compute)
+        return kept_or_computed(directory / f"{name}.npz", made_from, declared, compute)
 
     maps, gradients, neurons, features = part(
-        MAPS, lambda: _maps(module, inputs.tensor, evaluation, chosen, samples, progress)
+        MAPS, Maps, lambda: _maps(module, inputs.tensor, evaluation, chosen, samples, progress)
     )
     return MapResults(
         maps=maps,
         attention=compute_attention(maps, masks, size),
         checks=part(
             CHECKS,
+            MapChecks,
             lambda: compute_map_checks(module, inputs.tensor, predicted, chosen, progress=progress),
         ),
         interventions=part(
-            INTERVENTIONS, lambda: _intervene(module, inputs.tensor, evaluation, masks, progress)
+            INTERVENTIONS,
+            Interventions,
+            lambda: _intervene(module, inputs.tensor, evaluation, masks, progress),
         ),
         samples=samples,
         sample_gradients=gradients,
@@ -175,7 +180,7 @@ def _maps(
     layer: Layer,
     samples: Labels,
     progress: Progress,
-) -> tuple[ClassMaps, Floats, NeuronGradients, FeatureMaps]:
+) -> Maps:
     labels, predicted = evaluation.labels, evaluation.predicted
     shown = inputs[torch.from_numpy(samples)]
     maps = class_maps(module, inputs, labels, layer, predicted, progress)

@@ -10,9 +10,10 @@ import dataclasses
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -52,12 +53,16 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
-def kept_or_computed(path: Path, made_from: Mapping[str, object], compute: Callable[[], T]) -> T:
+def kept_or_computed(
+    path: Path, made_from: Mapping[str, object], declared: Any, compute: Callable[[], T]
+) -> T:
     """What `path` holds if it was made from the same; else what `compute` returns, written there.
 
     Args:
         path: An archive; replaced whole. Its folder exists.
         made_from: All that the result depends on, as JSON holds it.
+        declared: The type of what `compute` returns, as an annotation says it. A file that holds
+            something else is damaged.
         compute: Returns dataclasses of `KNOWN`, arrays, numbers, texts, and lists, tuples and
             dictionaries of these.
 
@@ -68,7 +73,12 @@ def kept_or_computed(path: Path, made_from: Mapping[str, object], compute: Calla
     asked = json.loads(json.dumps(made_from))
 
     def decode(about: dict[str, Any], stored: Mapping[str, Any]) -> tuple[T] | None:
-        return (_decode(about["value"], stored),) if about["made_from"] == asked else None
+        if about["made_from"] != asked:
+            return None
+        value = _decode(about["value"], stored)
+        if not _is_a(value, declared):
+            raise TypeError(f"it holds no {declared}")
+        return (value,)
 
     kept = read_archive(path, decode)
     if kept is not None:
@@ -113,7 +123,37 @@ def _decode(value: Any, arrays: Mapping[str, Any]) -> Any:
         items = [_decode(item, arrays) for item in value["items"]]
         return items if kind == "list" else tuple(items)
     fields = {k: _decode(v, arrays) for k, v in value["fields"].items()}
+    for name, declared in get_type_hints(KNOWN[kind]).items():
+        if not _is_a(fields[name], declared):
+            raise TypeError(f"{kind}.{name} is not {declared}")
     return KNOWN[kind](**fields)
+
+
+def _is_a(value: Any, declared: Any) -> bool:
+    """Whether a value is of the type that a field of `KNOWN` declares.
+
+    Of an array only that it holds numbers: how many dimensions it has is not declared.
+    """
+    origin, parts = get_origin(declared) or declared, get_args(declared)
+    if origin in (Union, UnionType):
+        return any(_is_a(value, part) for part in parts)
+    if origin is Any:
+        return True
+    if origin is np.ndarray:
+        return isinstance(value, np.ndarray) and value.dtype.kind in "biuf"
+    if origin is tuple and ... not in parts:
+        return (
+            isinstance(value, tuple) and len(value) == len(parts) and all(map(_is_a, value, parts))
+        )
+    if origin in (Sequence, list, tuple):
+        return isinstance(value, list | tuple) and all(_is_a(v, parts[0]) for v in value)
+    if origin in (Mapping, dict):
+        return isinstance(value, dict) and all(
+            _is_a(k, parts[0]) and _is_a(v, parts[1]) for k, v in value.items()
+        )
+    if origin is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return type(value) is origin
 
 
 def write_archive(path: Path, about: object, arrays: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Maps, checks and interventions are computed once, kept part by part, and stand on the sheets."""
 
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,9 +9,10 @@ import pytest
 from analysis.diagnosis.build import make_diagnosis
 from analysis.diagnosis.maps.grad_cam import ClassMaps
 from analysis.diagnosis.maps.layers import Layer
+from analysis.diagnosis.maps.passes import Floats
 from analysis.diagnosis.page.sheet_figure import SheetMaps, draw_sheet
 from analysis.diagnosis.page.sheets import class_rows
-from analysis.diagnosis.stored import kept_or_computed
+from analysis.diagnosis.stored import ABOUT, kept_or_computed
 from analysis.statistics.intervals import Interval
 from deepsight.imports import Permission
 from tests.analysis.diagnosis.evaluations import counted
@@ -80,23 +82,49 @@ def test_files_give_back_what_was_written(tmp_path):
         "maps": np.arange(8, dtype=np.float32).reshape(2, 2, 2),
     }
     path = tmp_path / "kept.npz"
-    kept_or_computed(path, {"code": "1"}, lambda: value)
-    again = kept_or_computed(path, {"code": "1"}, lambda: pytest.fail("computed again"))
+    kept_or_computed(path, {"code": "1"}, dict[str, Any], lambda: value)
+    again = kept_or_computed(path, {"code": "1"}, dict[str, Any], lambda: pytest.fail("again"))
     assert again["all"] == value["all"]
     np.testing.assert_array_equal(again["maps"], value["maps"])
     assert again["maps"].dtype == np.float32
-    assert kept_or_computed(path, {"code": "2"}, lambda: 7) == 7
+    assert kept_or_computed(path, {"code": "2"}, int, lambda: 7) == 7
 
 
 def test_a_file_that_unpacks_to_more_than_it_takes_is_made_again(tmp_path, caplog):
     path = tmp_path / "kept.npz"
     made_from = {"code": "1"}
-    kept_or_computed(path, made_from, lambda: np.zeros(100_000))
+    kept_or_computed(path, made_from, Floats, lambda: np.zeros(100_000))
     with np.load(path) as stored:
         arrays = dict(stored)
     np.savez_compressed(path, **arrays)
-    assert kept_or_computed(path, made_from, lambda: 7) == 7
+    assert kept_or_computed(path, made_from, int, lambda: 7) == 7
     assert "unpacks to more than it takes" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"value": 0.5', '"value": "0.5"'),
+        ('"n": 9', '"n": null'),
+        ('"kind": "tuple"', '"kind": "list"'),
+        ('"name": "conv"', '"name": [1]'),
+        ('{"kind": "array", "name": "array_0"}', "1"),
+    ],
+)
+def test_a_file_that_holds_other_types_is_made_again(tmp_path, caplog, old, new):
+    path = tmp_path / "kept.npz"
+    value = (Layer("conv", 8, 4, 4), [Interval(0.5, 0.25, 0.75, 9), None], np.zeros(3))
+    declared = tuple[Layer, list[Interval | None], Floats]
+    kept_or_computed(path, {}, declared, lambda: value)
+    kept_or_computed(path, {}, declared, lambda: pytest.fail("computed again"))
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    about = str(arrays.pop(ABOUT))
+    changed = about.replace(old, new)
+    assert changed != about
+    np.savez(path, **{ABOUT: np.array(changed)}, **arrays)
+    assert kept_or_computed(path, {}, declared, lambda: 7) == 7
+    assert "is damaged and made again" in caplog.text
 
 
 def test_a_sheet_has_three_maps_for_an_error_and_one_for_a_hit():
