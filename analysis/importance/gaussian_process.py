@@ -30,7 +30,7 @@ Numbers = npt.NDArray[np.intp]
 
 JITTER = 1e-6
 """Added to the diagonal, in units of the scores' variance."""
-BLOCK = 2048
+BLOCK = 256
 """Features that are predicted at a time."""
 
 
@@ -176,12 +176,19 @@ class Kernel:
 
 def rbf(squares: Array) -> Array:
     """The squared exponential of squared scaled distances."""
-    return np.asarray(np.exp(-0.5 * squares))
+    exponents = -0.5 * squares
+    return np.asarray(np.exp(exponents, out=exponents))
 
 
 def squared(a: Array, b: Array) -> Array:
     """Squared distances, (len(a), len(b))."""
-    distances = (a * a).sum(1)[:, None] + (b * b).sum(1)[None, :] - 2 * a @ b.T
+    if a.shape[1] == 1:
+        distances = a - b.T
+        distances *= distances
+        return np.asarray(distances)
+    distances = a @ (-2 * b.T)
+    distances += (a * a).sum(1)[:, None]
+    distances += (b * b).sum(1)
     return np.asarray(np.maximum(distances, 0.0, out=distances))
 
 
