@@ -1,8 +1,9 @@
 """What is wrong, decided by tests: each finding names its cause, classes, number and remedy.
 
 There are two families of tests. *Defects* of the data (`DEFECTS`): a family without any has a
-finding with a chance of at most `ALPHA`. *Difficulties* are classes that the model recognises worse
-or confuses more than others; every set has some, so that they are no alarm. Each family is
+finding with a chance of at most `ALPHA`. *Hints* (`HINTS`) are classes that the model recognises
+worse or confuses more than others, and corners that decide where no mask tells object from
+surroundings; every set has some, so that they are no alarm. Each family is
 corrected by Holm's procedure (1979) over all its tests, also over those that come to nothing.
 Labels have a share of the defects' `ALPHA` of their own, as their p-values are corrected already.
 """
@@ -28,20 +29,20 @@ ALPHA = 0.05
 ALPHA_LABELS = 0.02
 """The part of `ALPHA` that is spent on exchanged labels."""
 
-BACKGROUND, CORNER, EDGE, PLACE = "background", "mark", "border", "place"
+BACKGROUND, CORNER, PLACE = "background", "mark", "place"
 LABELS, RARE, SHIFT, COPIES = "labels", "rare", "shift", "duplicates"
-DEFECTS = (BACKGROUND, CORNER, EDGE, PLACE, LABELS, RARE, SHIFT, COPIES)
-CONFUSED, WEAK = "confused_pair", "weak_class"
-DIFFICULTIES = (CONFUSED, WEAK)
+DEFECTS = (BACKGROUND, CORNER, PLACE, LABELS, RARE, SHIFT, COPIES)
+CONFUSED, WEAK, CORNERS = "confused_pair", "weak_class", "corners"
+HINTS = (CONFUSED, WEAK, CORNERS)
 
-GRANTED = {BACKGROUND: 0.05, CORNER: 0.05, EDGE: 0.05, PLACE: 0.1}
+GRANTED = {BACKGROUND: 0.05, CORNER: 0.05, PLACE: 0.1, CORNERS: 0.05}
 """By how much the answers may follow a part without a finding. Objects of a class differ in size
 and place from those of another in any data."""
 KIND_OF_PART = {
     transplants.BACKGROUND: BACKGROUND,
     transplants.CORNERS: CORNER,
-    transplants.EDGE: EDGE,
     transplants.PLACE: PLACE,
+    transplants.WHOLE_CORNERS: CORNERS,
 }
 RARE_SHARE = 0.5
 """A class is rare with fewer train images than this share of the other classes' median."""
@@ -58,7 +59,7 @@ class Finding:
     """One.
 
     Attributes:
-        kind: Of `DEFECTS` or `DIFFICULTIES`.
+        kind: Of `DEFECTS` or `HINTS`.
         labels: Of the classes it is about; none where it is about the split.
         measure: What `number` is, in words; "{}" stands for the classes' names.
         number: With its 95 % interval (not corrected) and n.
@@ -77,7 +78,7 @@ class Finding:
 
     @property
     def is_defect(self) -> bool:
-        """Whether it is about the data; else about what the model finds difficult."""
+        """Whether it is about the data; else it is a hint."""
         return self.kind in DEFECTS
 
 
@@ -107,18 +108,20 @@ def find(evidence: Evidence) -> Findings:
     Args:
         evidence: What was measured.
     """
+    shortcuts = _shortcuts(evidence)
     defects = [
-        *_shortcuts(evidence),
+        *(f for f in shortcuts if f.is_defect),
         *_rare_classes(evidence),
         *_shifted(evidence),
         *_copied(evidence),
     ]
-    difficulties = [*_confused_pairs(evidence), *_weak_classes(evidence)]
+    hints = [*_confused_pairs(evidence), *_weak_classes(evidence)]
+    hints += [f for f in shortcuts if not f.is_defect]
     labels = _exchanged_labels(evidence)
     exchanged = [f for f in labels if f.p_value < ALPHA_LABELS]
     held = _explained(_significant(defects, ALPHA - ALPHA_LABELS)) + exchanged
-    found = sorted(held, key=lambda f: f.p_value) + _significant(difficulties, ALPHA)
-    num_tests = len(defects) + len(labels) + len(difficulties)
+    found = sorted(held, key=lambda f: f.p_value) + _significant(hints, ALPHA)
+    num_tests = len(defects) + len(labels) + len(hints)
     return Findings(tuple(found), num_tests, tuple(evidence.not_measured))
 
 
@@ -144,15 +147,15 @@ def _significant(tested: Sequence[Finding], alpha: float) -> list[Finding]:
 
 
 def _explained(found: list[Finding]) -> list[Finding]:
-    """Without the corners and the border of a class whose whole background gives it away."""
+    """Without the corners of a class whose whole background gives it away."""
     background = {f.labels for f in found if f.kind == BACKGROUND}
-    return [f for f in found if f.kind not in (CORNER, EDGE) or f.labels not in background]
+    return [f for f in found if f.kind != CORNER or f.labels not in background]
 
 
 MEASURES = {
     BACKGROUND: "other objects are taken for {} oftener on its background than on others'",
-    CORNER: "other images are taken for {} oftener with its corners than with others'",
-    EDGE: "other images are taken for {} oftener with its border than with others'",
+    CORNER: "other objects are taken for {} oftener with its corners than with others'",
+    CORNERS: "other images are taken for {} oftener with its corners than with others'",
     PLACE: "other objects are taken for {} oftener at its place and size than at others'",
 }
 

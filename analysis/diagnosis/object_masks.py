@@ -15,6 +15,12 @@ from deepsight.data.folder.image_folder import PREFIX, list_folder
 from deepsight.data.folder.masks import load_masks
 from deepsight.data.packing import image_names
 
+NO_MASKS = (
+    "there are no masks of the objects (toy_objects brings them; folder: takes the alpha channel "
+    "of PNG and WEBP files, or data.masks=PATH)"
+)
+"""Why what needs masks is not there."""
+
 
 def join_masks(images: Split, dataset: Dataset, split: str, config: DataConfig) -> Split:
     """The split with the masks of its images, where there are any.

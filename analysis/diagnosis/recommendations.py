@@ -53,7 +53,8 @@ def remedies(
         stored_size: Side in pixels of the stored images; 0 if unknown.
     """
     made = REMEDIES[finding.kind](finding, classes, config)
-    if finding.kind in kinds.DIFFICULTIES and 0 < _seen(config, stored_size) < stored_size:
+    hard = finding.kind in (kinds.CONFUSED, kinds.WEAK)
+    if hard and 0 < _seen(config, stored_size) < stored_size:
         made += (Remedy("Let the network see more pixels.", (f"data.image_size={stored_size}",)),)
     return made
 
@@ -67,7 +68,6 @@ def _shortcut(finding: Finding, classes: Sequence[str], config: TrialConfig) -> 
     what = {
         kinds.BACKGROUND: "in other surroundings",
         kinds.CORNER: "without what its corners show, or cut it off before the training",
-        kinds.EDGE: "without what its border shows, or cut it off before the training",
         kinds.PLACE: "at other places and sizes",
     }[finding.kind]
     setting = (
@@ -126,10 +126,15 @@ def _weak(finding: Finding, classes: Sequence[str], config: TrialConfig) -> tupl
     return (more,) if config.loss.name == "focal" else (focus, more)
 
 
+def _corners(finding: Finding, classes: Sequence[str], config: TrialConfig) -> tuple[Remedy, ...]:
+    name = in_sentence(classes[finding.labels[0]])
+    look = f"Look at the corners of images of {name}: do they show more than the objects?"
+    return (Remedy(look), Remedy("Masks of the objects would tell (data.masks=PATH)."))
+
+
 REMEDIES: dict[str, Callable[[Finding, Sequence[str], TrialConfig], tuple[Remedy, ...]]] = {
     kinds.BACKGROUND: _shortcut,
     kinds.CORNER: _shortcut,
-    kinds.EDGE: _shortcut,
     kinds.PLACE: _shortcut,
     kinds.LABELS: _labels,
     kinds.RARE: _rare,
@@ -137,12 +142,12 @@ REMEDIES: dict[str, Callable[[Finding, Sequence[str], TrialConfig], tuple[Remedy
     kinds.COPIES: _copies,
     kinds.CONFUSED: _confused,
     kinds.WEAK: _weak,
+    kinds.CORNERS: _corners,
 }
 
 CAUSES = {
     kinds.BACKGROUND: "The background gives {} away",
     kinds.CORNER: "Something in the corners gives {} away",
-    kinds.EDGE: "The border gives {} away",
     kinds.PLACE: "Place or size gives {} away",
     kinds.LABELS: "Labels of {} are exchanged, or no image tells them apart",
     kinds.RARE: "There are few images of {}",
@@ -150,6 +155,7 @@ CAUSES = {
     kinds.COPIES: "Images are copies of train images",
     kinds.CONFUSED: "{} are confused more than other classes",
     kinds.WEAK: "{} is recognised worse than other classes",
+    kinds.CORNERS: "Corners decide for {}: its objects reach there, or something else does",
 }
 
 
@@ -169,11 +175,11 @@ def sentence(finding: Finding, classes: Sequence[str]) -> str:
 
 
 def summary_sentences(findings: Findings, classes: Sequence[str]) -> tuple[str, ...]:
-    """A sentence for every finding; that there is no defect is one, too."""
+    """A sentence for every finding; that there is no defect, or no test for it, is one, too."""
     said = [sentence(f, classes) for f in findings.items]
     if not findings.defects:
         said.insert(0, f"{NOTHING} ({count(findings.num_tests, 'test')}).")
-    return tuple(said)
+    return (*said, *(f"Not tested: {reason}." for reason in findings.not_measured))
 
 
 def recommendations_text(

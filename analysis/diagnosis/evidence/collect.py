@@ -15,6 +15,7 @@ from analysis.diagnosis.evidence.label_noise import PairNoise, compute_label_noi
 from analysis.diagnosis.evidence.shift import Shift, compute_shift
 from analysis.diagnosis.evidence.transplants import Transplants, compute_transplants
 from analysis.diagnosis.map_results import fit_masks
+from analysis.diagnosis.object_masks import NO_MASKS
 from analysis.diagnosis.progress import Progress, silent
 from deepsight.data.datasets import Dataset, Split
 from deepsight.trained_model import TrainedModel
@@ -87,7 +88,7 @@ def collect_evidence(
     else:
         missing.append("shift of the test split: it was not opened")
     if images.masks is None or not images.masks.any():
-        missing.append("background, place and size: no masks of the objects")
+        missing.append(f"background, marks, place and size: {NO_MASKS}")
     held_out = [evaluation] if val is evaluation else [val, evaluation]
     found = Evidence(
         evaluation=evaluation,

@@ -1,7 +1,9 @@
 """What a model takes for a class when only the surroundings, or the place, are that class's.
 
 Each image gets corners, background, or place and size of an image of every class in turn. A model
-that looks at objects goes on seeing what it saw; one with a shortcut says the donor's class.
+that looks at objects goes on seeing what it saw; one with a shortcut says the donor's class. What
+belongs to the object only a mask can say: without masks corners are transplanted with all that is
+in them, and nothing about surroundings follows (docs/decisions/0065).
 """
 
 from __future__ import annotations
@@ -16,14 +18,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from analysis.diagnosis.map_checks.imputation import fill_from_around
-from analysis.diagnosis.map_checks.interventions import BORDER, CORNER
+from analysis.diagnosis.map_checks.interventions import CORNER
 from analysis.diagnosis.maps.passes import Labels, batch_slices, predicted_classes
 
-CORNERS, BACKGROUND, EDGE, PLACE = "corners", "background", "border", "place"
-"""What is transplanted: the background without the corners; the border where there are no masks."""
+CORNERS, BACKGROUND, PLACE = "corners", "background", "place"
+"""What is transplanted with masks: the background in the corners, the background elsewhere, and the
+place and size of the object."""
+WHOLE_CORNERS = "whole corners"
+"""What is transplanted without masks: the corners, with what of the object reaches there."""
 
 MAX_PASSES = 12_000
 """Images classified for each part: fewer are changed where there are many classes."""
+RIM = 1 / 32
+"""Width of what counts to an object around its mask, as a share of the side, one pixel at least:
+masks are cut at a threshold, and a faint outline gives a class away as its object does."""
 LARGEST_SCALE = 4.0
 """An object is enlarged or shrunk at most so much."""
 
@@ -37,7 +45,7 @@ class Transplants:
     """One part, transplanted from every class into images of the other classes.
 
     Attributes:
-        part: `CORNERS`, `BACKGROUND`, `EDGE` or `PLACE`.
+        part: `CORNERS`, `BACKGROUND`, `PLACE` or `WHOLE_CORNERS`.
         labels: (n,) of the changed images.
         predicted: (n, C), the prediction with the part of a donor of each class; -1 for a class
             without images.
@@ -81,7 +89,7 @@ def compute_transplants(
         inputs: (N, 3, H, W) float, preprocessed.
         labels: (N,) true classes.
         masks: (N, H, W), 0 where the background is; images without an object are left out. None:
-            no masks, and neither background nor place are changed.
+            no masks, and only whole corners are changed.
         num_classes: Of the model.
         seed: Of which images are changed, and of the donors.
     """
@@ -112,26 +120,22 @@ def _grafts(inputs: Tensor, objects: Tensor | None, seed: int) -> dict[str, Graf
     height, width = inputs.shape[2:]
     y, x = (torch.minimum(torch.arange(n), n - 1 - torch.arange(n)) / n for n in (height, width))
     corners = (y[:, None] < CORNER) & (x[None, :] < CORNER)
-    edge = ((y[:, None] < BORDER) | (x[None, :] < BORDER)) & ~corners
-    grafts: dict[str, Graft] = {
-        CORNERS: lambda rows, of: torch.where(corners, inputs[of], inputs[rows])
-    }
     if objects is None:
-        grafts[EDGE] = lambda rows, of: torch.where(edge, inputs[of], inputs[rows])
-        return grafts
+        return {WHOLE_CORNERS: lambda rows, of: torch.where(corners, inputs[of], inputs[rows])}
     generator = torch.Generator().manual_seed(seed)
+    rim = max(1, round(RIM * height))
+    grown = F.max_pool2d(objects[:, None].float(), 2 * rim + 1, 1, rim)[:, 0] > 0
     emptied = torch.cat(
-        [fill_from_around(inputs[p], objects[p], generator) for p in batch_slices(inputs)]
+        [fill_from_around(inputs[p], grown[p], generator) for p in batch_slices(inputs)]
     )
 
-    def background(rows: Rows, of: Rows) -> Tensor:
-        kept = objects[rows, None] | corners
-        return torch.where(kept, inputs[rows], emptied[of])
+    def surroundings(where: Tensor) -> Graft:
+        return lambda rows, of: torch.where(where & ~objects[rows, None], emptied[of], inputs[rows])
 
     def place(rows: Rows, of: Rows) -> Tensor:
         return _placed(inputs[rows], emptied[rows], objects[rows], objects[of])
 
-    return {**grafts, BACKGROUND: background, PLACE: place}
+    return {CORNERS: surroundings(corners), BACKGROUND: surroundings(~corners), PLACE: place}
 
 
 def _placed(images: Tensor, emptied: Tensor, own: Tensor, like: Tensor) -> Tensor:

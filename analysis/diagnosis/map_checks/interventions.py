@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from analysis.diagnosis.map_checks.imputation import blurred, fill_from_around
 from analysis.diagnosis.maps.passes import Bools, Floats, Labels, batch_slices, predicted_classes
+from analysis.diagnosis.object_masks import NO_MASKS
 from analysis.diagnosis.progress import Progress, silent
 from analysis.statistics.intervals import LEVEL, Interval
 
@@ -29,11 +30,6 @@ GRID = 4
 
 Change = Callable[[NDArray[np.intp]], Tensor]
 """From positions (n,) of images to these images changed, (n, 3, H, W)."""
-
-NO_MASKS = (
-    "no masks of the objects: background and object cannot be changed apart. toy_objects brings "
-    "masks; folder: takes the alpha channel of PNG and WEBP files, or data.masks=PATH"
-)
 
 
 @dataclass(frozen=True)
@@ -149,7 +145,7 @@ def compute_interventions(
     occlusion = None
     if not masked.any():
         occlusion = _occlude(model, inputs, labels, before, num_classes, progress)
-    missing = "" if masked.any() else NO_MASKS
+    missing = "" if masked.any() else f"Background and object cannot be changed apart: {NO_MASKS}."
     return Interventions(effects, occlusion, examples, len(inputs), int(masked.sum()), missing)
 
 

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from analysis.diagnosis.maps.grad_cam import ClassMaps, shares
 from analysis.diagnosis.maps.layers import Layer
 from analysis.diagnosis.maps.passes import Bools, Floats
+from analysis.diagnosis.object_masks import NO_MASKS
 from analysis.statistics.intervals import LEVEL, RESAMPLES, Interval
 
 BORDER = 1 / 8
@@ -116,17 +117,11 @@ def compute_attention(
         found = measure(values, covered, masked, threshold, image_size, maps.layer)
         for group, chosen in _groups(maps).items():
             rows += _rows(found, references, map_for, group, chosen, seed)
-    missing = "" if masked.any() else _NO_MASKS
+    missing = "" if masked.any() else NO_MASKS
     empty = int(np.isnan(shares(maps.true)).any(axis=(1, 2)).sum())
     return Attention(
         maps.layer, rows, threshold, len(maps.labels), int(masked.sum()), empty, missing
     )
-
-
-_NO_MASKS = (
-    "no masks of the objects: toy_objects brings them; folder: takes the alpha channel of PNG and "
-    "WEBP files, or data.masks=PATH"
-)
 
 
 def _groups(maps: ClassMaps) -> dict[str, Bools]:

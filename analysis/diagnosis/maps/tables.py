@@ -31,7 +31,7 @@ def attention_table(info: Attention) -> Table:
     if info.num_empty:
         caption += f" {info.num_empty} of {info.num_images} maps have no positive cell."
     if info.missing:
-        caption += f" Not measured, {info.missing}."
+        caption += f" Not measured: {info.missing}."
     title = "Attention in numbers"
     return Table("attention", columns, tuple(rows), caption, folded=True, title=title)
 

@@ -12,7 +12,13 @@ from analysis.diagnosis.evidence.collect import Evidence
 from analysis.diagnosis.evidence.copies import Copies
 from analysis.diagnosis.evidence.label_noise import PairNoise
 from analysis.diagnosis.evidence.shift import Shift
-from analysis.diagnosis.evidence.transplants import BACKGROUND, CORNERS, PLACE, Transplants
+from analysis.diagnosis.evidence.transplants import (
+    BACKGROUND,
+    CORNERS,
+    PLACE,
+    WHOLE_CORNERS,
+    Transplants,
+)
 from analysis.diagnosis.findings import Findings, find, holm, mean_above
 from analysis.diagnosis.recommendations import (
     CAUSES,
@@ -79,6 +85,18 @@ def test_corners_of_a_background_that_gives_the_class_away_are_explained() -> No
     assert kinds(find(evidence(transplants=both))) == [(f.BACKGROUND, (2,))]
     apart = [part(BACKGROUND, 1, 0.8), part(CORNERS, 2, 0.5)]
     assert set(kinds(find(evidence(transplants=apart)))) == {(f.BACKGROUND, (1,)), (f.CORNER, (2,))}
+
+
+def test_without_masks_corners_are_a_hint_and_no_defect() -> None:
+    missing = ("background, marks, place and size: there are no masks of the objects",)
+    known = {"transplants": [part(WHOLE_CORNERS, 2, 0.6)], "not_measured": missing}
+    found = find(evidence(**known))
+    assert found.defects == ()
+    assert [(x.kind, x.labels) for x in found.items] == [(f.CORNERS, (2,))]
+    nothing, hint, untested = summary_sentences(found, CLASSES)
+    assert nothing == "No defect of the data was found (18 tests)."
+    assert "its objects reach there, or something else does" in hint
+    assert untested.startswith("Not tested: background, marks, place and size")
 
 
 def test_a_rare_class() -> None:
@@ -171,7 +189,7 @@ def made(kind: str, labels: tuple[int, ...], files: tuple[str, ...] = ()) -> f.F
 
 
 def test_every_kind_has_a_cause_and_remedies_that_are_settings() -> None:
-    assert set(CAUSES) == set(REMEDIES) == {*f.DEFECTS, *f.DIFFICULTIES}
+    assert set(CAUSES) == set(REMEDIES) == {*f.DEFECTS, *f.HINTS}
     for kind in CAUSES:
         labels = {f.LABELS: (0, 1), f.CONFUSED: (0, 1), f.SHIFT: (), f.COPIES: ()}.get(kind, (0,))
         found = remedies(made(kind, labels), CLASSES, TrialConfig(), 32)

@@ -13,8 +13,8 @@ from analysis.diagnosis.evidence.shift import compute_shift, image_measures
 from analysis.diagnosis.evidence.transplants import (
     BACKGROUND,
     CORNERS,
-    EDGE,
     PLACE,
+    WHOLE_CORNERS,
     Transplants,
     _placed,
     compute_transplants,
@@ -71,10 +71,31 @@ def test_a_model_that_sees_the_background_follows_it_only() -> None:
     assert gains(found, 2) == {CORNERS: 0.0, BACKGROUND: 1.0, PLACE: 0.0}
 
 
-def test_without_masks_the_border_is_transplanted() -> None:
+def test_objects_that_reach_a_corner_are_no_surroundings() -> None:
+    """What gives class 2 away is a part of its object, as the stroke of a digit."""
+    inputs, labels, masks = scenes((1, 14))
+    inputs[labels == 2, :, 0:3, 13:16] = 1.0
+    masks[labels == 2, 0:3, 13:16] = 1
+    found = compute_transplants(Sees(1, 14), inputs, labels, masks, 3)
+    assert gains(found, 2)[CORNERS] == 0.0
+    assert gains(found, 2)[BACKGROUND] == 0.0
+
+
+def test_the_faint_outline_of_an_object_is_no_background() -> None:
+    """The pixel beside the mask is bright in class 2 only: what a threshold cuts off."""
+    inputs, labels, masks = scenes((5, 8))
+    found = compute_transplants(Sees(5, 8), inputs, labels, masks, 3)
+    assert gains(found, 2)[BACKGROUND] < 0.1
+
+
+def test_without_masks_only_whole_corners_are_transplanted() -> None:
+    inputs, labels, _ = scenes((1, 14))
+    found = compute_transplants(Sees(1, 14), inputs, labels, None, 3)
+    assert gains(found, 2) == {WHOLE_CORNERS: 1.0}
     inputs, labels, _ = scenes((0, 8))
-    found = compute_transplants(Sees(0, 8), inputs, labels, None, 3)
-    assert gains(found, 2) == {CORNERS: 0.0, EDGE: 1.0}
+    assert gains(compute_transplants(Sees(0, 8), inputs, labels, None, 3), 2) == {
+        WHOLE_CORNERS: 0.0
+    }
 
 
 def test_a_model_that_sees_objects_follows_nothing() -> None:
