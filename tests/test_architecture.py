@@ -169,7 +169,8 @@ UNITS = {
     "deepsight.confirm.__main__": unit("deepsight.confirm.cli"),
     "analysis": unit(f"{STUDY} {COMPUTES} analysis.report deepsight.metrics", SCIENCE),
     "analysis.diagnosis": unit(
-        f"{STUDY} {TRAINS} {COMPUTES} deepsight.trained_model analysis.figures analysis.page",
+        f"{STUDY} {TRAINS} {COMPUTES} deepsight.data.class_balance deepsight.trained_model "
+        "analysis.figures analysis.page",
         f"{SCIENCE} torch torchvision captum PIL cv2",
     ),
     "analysis.diagnose": unit("deepsight.config deepsight.imports analysis.diagnosis"),

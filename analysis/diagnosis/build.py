@@ -21,7 +21,7 @@ from analysis.diagnosis.page.findings_section import (
     recommendations_of,
 )
 from analysis.diagnosis.page.map_section import map_sections, plan_map_drawings
-from analysis.diagnosis.page.pictures import Drawings, plan_drawings, write_drawings
+from analysis.diagnosis.page.pictures import Drawings, Part, plan_drawings, write_drawings
 from analysis.diagnosis.page.sections import (
     diagnosis_document,
     per_class_document,
@@ -31,6 +31,8 @@ from analysis.diagnosis.page.sheet_figure import SheetMaps
 from analysis.diagnosis.page.tables import numbers_of_classes
 from analysis.diagnosis.progress import Progress, silent
 from analysis.diagnosis.results import Results, compute_results
+from analysis.diagnosis.training.phases import compute_training
+from analysis.diagnosis.training.section import training_part
 from analysis.page.document import Document, Section, Table
 from analysis.page.files import to_csv
 from analysis.page.html import to_html
@@ -105,12 +107,19 @@ def make_diagnosis(
         drawings = plan_drawings(results, images.images, looks)
         if isinstance(found, MapResults):
             drawings += plan_map_drawings(results, found, images.images)
+        parts = _parts(results, dataset)
+        drawings += [d for part in parts for d in part.drawings]
         write_drawings(drawings, directory, progress)
         first = (browser_section(results, images.images, looks),) if len(evaluation) else ()
         named = {d.name: d for d in drawings}
-        return write_pages(results, named, directory, found, first, findings)
+        return write_pages(results, named, directory, found, first, findings, parts)
     except OSError as error:
         raise storage_error(directory, error) from error
+
+
+def _parts(results: Results, dataset: Dataset) -> tuple[Part, ...]:
+    """The sections on what the model was made from."""
+    return (training_part(compute_training(results, len(dataset.val.labels))),)
 
 
 def study_findings(study: Path, trial: str | None = None, split: str = "test") -> Findings:
@@ -181,16 +190,19 @@ def write_pages(
     found: MapResults | str = NOT_ASKED,
     first: tuple[Section, ...] = (),
     findings: Findings | None = None,
+    parts: Sequence[Part] = (),
 ) -> Path:
     """Write the page, the table of classes, every number and the summary; returns the page."""
     if findings is not None:
         first = (findings_section(findings, results), *first)
         _write(directory / "recommendations.md", recommendations_of(findings, results))
     looks = map_sections(results, found, drawings)
-    document = diagnosis_document(results, drawings, looks, first)
+    last = tuple(part.section(drawings) for part in parts)
+    document = diagnosis_document(results, drawings, looks, first, last)
     for table in _tables(document):
         _write(directory / f"{table.name}.csv", to_csv(table))
-    _write(directory / "per_class.csv", to_csv(numbers_of_classes(results.scores)))
+    for table in (numbers_of_classes(results.scores), *(t for p in parts for t in p.numbers)):
+        _write(directory / f"{table.name}.csv", to_csv(table))
     _write(directory / "per_class.html", to_html(per_class_document(results), directory))
     _write(directory / "summary.txt", summary_text(results) + findings_summary(findings, results))
     _write(directory / PAGE, to_html(document, directory))

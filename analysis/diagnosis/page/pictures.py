@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from analysis.diagnosis.page.sheet_figure import SheetMaps, draw_sheet
 from analysis.diagnosis.progress import Progress
 from analysis.diagnosis.results import Results
 from analysis.figures.style import style
-from analysis.page.document import Picture
+from analysis.page.document import Picture, Section, Table
 from analysis.page.formatting import count
 from deepsight.files import has_file, make_folder, replacing
 
@@ -46,6 +46,17 @@ class Drawing:
 
 Drawings = dict[str, Drawing]
 """By the name of the file, all of them written."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A section that brings figures and numbers of its own."""
+
+    section: Callable[[Drawings], Section]
+    """From the figures, written already."""
+    drawings: list[Drawing] = field(default_factory=list)
+    numbers: tuple[Table, ...] = ()
+    """Files with one column a number, in the place of the page's tables of the same names."""
 
 
 def pictures_of(drawings: Drawings, *names: str) -> tuple[Picture, ...]:

@@ -27,6 +27,7 @@ def diagnosis_document(
     drawings: Drawings,
     looks: tuple[Section, ...] = (),
     first: tuple[Section, ...] = (),
+    last: tuple[Section, ...] = (),
 ) -> Document:
     """The whole page.
 
@@ -35,6 +36,7 @@ def diagnosis_document(
         drawings: The figures, written already.
         looks: The sections on maps and interventions.
         first: Sections that stand above all others.
+        last: Sections on what the model was made from.
     """
     model, study = results.model, results.model.study
     made = datetime.now(UTC).strftime("%Y-%m-%d")
@@ -52,6 +54,7 @@ def diagnosis_document(
             *looks,
             *([groups_section(results, drawings)] if results.groups.groups else []),
             calibration_section(results, drawings),
+            *last,
             about_section(results),
         ),
         warnings=(),
