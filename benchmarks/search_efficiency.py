@@ -2,7 +2,7 @@
 
     python benchmarks/search_efficiency.py [--rounds 3] [--trials 24] [--max-epochs 9] [--json FILE]
 
-Runs the quickstart study and a peer (`peer_ray_tutorial.py`) in turn, each as a process of its
+Runs the study that the quickstart once was and a peer (`peer_ray_tutorial.py`) in turn, each as a process of its
 own from start to exit, with data and weights made beforehand, and prints for both: trained images
 per second of wall time, epochs a minute, seconds from the start of the process to the first epoch
 on record, and the largest memory of the whole process tree (proportional set size: shared pages
@@ -162,7 +162,7 @@ def main() -> None:
     """Alternate ours and the peer, then sum up."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--space", default="finetune")
+    parser.add_argument("--space", default="finetune_full")
     parser.add_argument("--trials", type=int, default=24)
     parser.add_argument("--max-epochs", type=int, default=9)
     parser.add_argument("--cold", action="store_true", help="add a run of ours with no cache")

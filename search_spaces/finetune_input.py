@@ -1,6 +1,7 @@
 """`finetune` and what the network sees: stem, input size, interpolation. Made for a GPU.
 
-The larger maps cost 4 to 16 times the arithmetic of `finetune` on 32x32 images.
+Eleven hyperparameters. The larger maps cost 4 to 16 times the arithmetic of `finetune` on 32x32
+images.
 """
 
 from deepsight.space import choice

@@ -17,7 +17,7 @@ from deepsight.space import (
     when,
 )
 from deepsight.tune.search.encoding import Encoder
-from search_spaces import finetune, scratch
+from search_spaces import finetune, finetune_full, scratch
 
 MIXED = {
     "kind": choice("plain", "fancy", "plainer"),
@@ -34,6 +34,7 @@ MIXED = {
 SPACES = {
     "mixed": (MIXED, {}),
     "finetune": (finetune.SPACE, finetune.FIXED),
+    "finetune_full": (finetune_full.SPACE, finetune_full.FIXED),
     "scratch": (scratch.SPACE, scratch.FIXED),
 }
 

@@ -1,0 +1,26 @@
+"""The benchmark of the quickstart: what it says of a study on record."""
+
+from pathlib import Path
+
+from benchmarks.quickstart import findings, line, make_parser
+from deepsight.run_store import load_study
+
+STUDY = Path(__file__).parent.parent / "data" / "studies" / "v1" / "smoke"
+
+
+def test_findings_are_those_of_the_report():
+    seconds = {"seed": 3, "wall_s": 300.4, "first_epoch_s": 12.3, "report_s": 20.0}
+    study = load_study(STUDY)
+    found = findings(study)
+    assert found["trials"] == len(study.records)
+    assert found["epochs"] == sum(len(record.rows) for record in study.records)
+    assert found["best"] == study.score(study.incumbent())
+    told = line({**seconds, **found})
+    assert told.startswith("seed 3: 300 s, first epoch 12.3 s, report 20 s")
+    assert found["verdict"] in told
+
+
+def test_without_flags_it_is_the_quickstart():
+    args = make_parser().parse_args([])
+    assert args.space is None
+    assert args.experiment == "quickstart"
