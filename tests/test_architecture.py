@@ -60,6 +60,7 @@ UNITS = {
     "deepsight.notebook": unit("deepsight.config"),
     "deepsight.imports": unit("deepsight.config"),
     "deepsight.overrides": unit("deepsight.config"),
+    "deepsight.yaml_files": unit("deepsight.config deepsight.files", "yaml"),
     "deepsight.space": unit("deepsight.config"),
     "deepsight.space_checks": unit("deepsight.config deepsight.space"),
     # rules without a library, for both halves
@@ -112,7 +113,7 @@ UNITS = {
     "deepsight.pretrain": unit(f"{TRAINS} deepsight.training", "numpy torch"),
     "deepsight.tune": unit(
         f"{STUDY} deepsight.space_checks deepsight.optuna_distributions deepsight.notebook "
-        "deepsight.schedulers deepsight.hardware deepsight.checkpoint deepsight.training "
+        "deepsight.yaml_files deepsight.schedulers deepsight.hardware deepsight.checkpoint deepsight.training "
         "deepsight.data.cache deepsight.data.class_balance search_spaces",
         "ray grpc optuna yaml rich numpy scipy threadpoolctl PIL psutil tensorboard",
     ),
@@ -214,7 +215,7 @@ OPENS_TEST = ("deepsight.confirm", "analysis.diagnosis")
 
 MAX_MODULES_PER_FOLDER = 14
 MANY_MODULES: dict[str, int] = {
-    "deepsight": 20,  # the commands stand on top, as they are called: python -m deepsight.predict
+    "deepsight": 21,  # the commands stand on top, as they are called: python -m deepsight.predict
 }
 """Folders that hold more, and how many; each with its reason."""
 

@@ -15,16 +15,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 import search_spaces
 from deepsight.config import UserError, unknown
-from deepsight.files import read_file
 from deepsight.imports import REFUSE, Permission, imports_in
 from deepsight.space import Domain, Space
 from deepsight.tune.plan import StudyPlan, imports_of, resolve_study, searched_values
+from deepsight.yaml_files import read_yaml
 
-EXPERIMENT_BYTES = 1 << 16
 EXPERIMENT_KEYS = ("name", "description", "space", "fixed", "study", "resources")
 """What an experiment file may hold: a name, a text, a space, and three tables of values."""
 
@@ -128,15 +125,7 @@ def load_experiment(name: str) -> dict[str, Any]:
         UserError: If it is missing, unreadable, or holds anything else.
     """
     path = _find_experiment(name)
-    real = path.resolve()
-    try:
-        text = read_file(real.parent, [real.name], EXPERIMENT_BYTES).decode("utf-8")
-        read = yaml.load(text, _Loader)  # noqa: S506 (it is a SafeLoader)
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())[:300].rstrip(".")
-        raise UserError(
-            f"experiment {path} cannot be read: {reason}.", "It is a YAML file of key: value."
-        ) from error
+    read = read_yaml(path, "experiment")
     if not isinstance(read, dict):
         raise UserError(
             f"experiment {path} holds no table.", f"Its keys: {', '.join(EXPERIMENT_KEYS)}."
@@ -151,26 +140,6 @@ def load_experiment(name: str) -> dict[str, Any]:
             raise UserError(f"{table} in {path} is no table.", "Indent name: value under it.")
         values |= {f"{prefix}{key}": value for key, value in entries.items()}
     return {**read, "values": values}
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML without aliases, whose tables can grow without end, and of numbers of 64 bits."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Refuse an alias."""
-        if self.check_event(yaml.AliasEvent):  # type: ignore[no-untyped-call]
-            raise yaml.YAMLError("aliases (*name) are not read: write the values out")
-        return super().compose_node(parent, index)
-
-    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
-        """Refuse more than 64 bits."""
-        number = super().construct_yaml_int(node)
-        if abs(number) >= 2**63:
-            raise yaml.YAMLError(f"{node.value[:20]}... has more than 64 bits")
-        return number
-
-
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
 def _find_experiment(name: str) -> Path:
