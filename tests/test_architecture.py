@@ -86,6 +86,12 @@ UNITS = {
     ),
     # what a confirmation found, for reports and summaries
     "deepsight.confirm.record": unit("deepsight.config deepsight.files deepsight.run_store"),
+    "deepsight.confirm.variants": unit(
+        "deepsight.config deepsight.files deepsight.space deepsight.run_store "
+        "deepsight.confirm.record"
+    ),
+    # the tests of claims are those of a confirmation
+    "deepsight.confirm.statistics": unit("deepsight.confirm.record", "numpy statsmodels"),
     "deepsight.schedulers": unit(),
     "deepsight.optuna_distributions": unit("deepsight.space", "optuna"),
     "deepsight.metrics": unit("", "numpy"),
@@ -113,13 +119,14 @@ UNITS = {
     "deepsight.pretrain": unit(f"{TRAINS} deepsight.training", "numpy torch"),
     "deepsight.tune": unit(
         f"{STUDY} deepsight.space_checks deepsight.optuna_distributions deepsight.notebook "
-        "deepsight.yaml_files deepsight.schedulers deepsight.hardware deepsight.checkpoint deepsight.training "
-        "deepsight.data.cache deepsight.data.class_balance search_spaces",
+        "deepsight.yaml_files deepsight.schedulers deepsight.hardware deepsight.checkpoint "
+        "deepsight.training deepsight.data.cache deepsight.data.class_balance search_spaces",
         "ray grpc optuna yaml rich numpy scipy threadpoolctl PIL psutil tensorboard",
     ),
     "deepsight.trained_model": unit(f"{STUDY} {TRAINS}", "numpy torch"),
     "deepsight.confirm": unit(
-        f"{STUDY} {TRAINS} deepsight.tune deepsight.trained_model deepsight.confirm.record",
+        f"{STUDY} {TRAINS} deepsight.tune deepsight.trained_model deepsight.confirm.record "
+        "deepsight.confirm.variants deepsight.confirm.statistics",
         "numpy statsmodels",
     ),
     "deepsight.model_card": unit(f"{STUDY} {TRAINS} deepsight.trained_model", "numpy scipy yaml"),
@@ -165,7 +172,7 @@ UNITS = {
     # the command shows what it found, which analysis draws
     "deepsight.confirm.cli": unit(
         f"{STUDY} deepsight.tune deepsight.confirm deepsight.confirm.record "
-        "analysis.importance analysis.report"
+        "deepsight.confirm.variants analysis.importance analysis.report"
     ),
     "deepsight.confirm.__main__": unit("deepsight.confirm.cli"),
     "analysis": unit(f"{STUDY} {COMPUTES} analysis.report deepsight.metrics", SCIENCE),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from deepsight.config import DEFAULTS, UserError
+from deepsight.config import UserError
 from deepsight.confirm.runs import Contender
-from deepsight.space import INACTIVE, Domain, Entry, decide, same, to_stored
+from deepsight.confirm.variants import default_of, with_values
+from deepsight.space import INACTIVE, same, to_stored
 from deepsight.tune.plan import StudyPlan
 
 
@@ -26,7 +27,12 @@ def ablations(plan: StudyPlan, winner: Contender, defaults: Contender) -> dict[s
     """
     found = {}
     for name in plan.space:
-        config = _taken_back(plan, winner.config, defaults.config, name)
+        if winner.config[name] is INACTIVE:
+            continue
+        default = default_of(defaults.config, name, plan.space[name])
+        config = with_values(
+            plan.space, plan.fixed, winner.config, defaults.config, {name: default}
+        )
         if not all(same(config[key], winner.config[key]) for key in plan.space):
             label = f"{name} = {_shown(to_stored(config)[name])}"
             found[name] = dataclasses.replace(winner, name=label, config=config, search_score=None)
@@ -36,28 +42,6 @@ def ablations(plan: StudyPlan, winner: Contender, defaults: Contender) -> dict[s
             "Name another trial with --trials.",
         )
     return found
-
-
-def _taken_back(
-    plan: StudyPlan, winner: Mapping[str, Entry], defaults: Mapping[str, Entry], name: str
-) -> dict[str, Entry]:
-    """The winner's config with `name` at its default, inactive where the winner lacks it."""
-    point: dict[str, Entry] = dict.fromkeys(plan.space, INACTIVE)
-    if winner[name] is INACTIVE:
-        return dict(winner)
-    for key, domain, config in decide(plan.space, plan.fixed):
-        value = winner[key]
-        if key == name or value is INACTIVE:
-            value = _default(defaults, key, domain)
-        config[key] = point[key] = value
-    return point
-
-
-def _default(defaults: Mapping[str, Entry], name: str, domain: Domain) -> Entry:
-    """The default of one hyperparameter, also where the first trial has it inactive."""
-    if defaults[name] is not INACTIVE:
-        return defaults[name]
-    return DEFAULTS[name] if domain.contains(DEFAULTS.get(name, INACTIVE)) else domain.middle()
 
 
 def _shown(value: object) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepsight.config import UserError
-from deepsight.confirm.driver import load_done, require_search_data, run_confirmation
+from deepsight.confirm.driver import require_search_data, run_confirmation
 from deepsight.confirm.record import ABLATION_FILE, FILE, FOLDER, Confirmation, save_confirmation
 from deepsight.confirm.runs import (
     Contender,
@@ -26,6 +26,7 @@ from deepsight.confirm.runs import (
     run_of,
     slots_of,
 )
+from deepsight.confirm.variants import load_done
 from deepsight.imports import add_trust_flag, permission_of
 from deepsight.overrides import parse_set
 from deepsight.run_store import Study, load_study, score_text
@@ -142,7 +143,7 @@ def _asked(search: Study, plan: StudyPlan, flags: argparse.Namespace) -> Asked:
     return Asked(
         kind="top",
         contenders=contenders,
-        seeds=fresh_seeds(plan, search, seeds),
+        seeds=fresh_seeds(search, seeds),
         resplit=flags.resplit,
         chosen_by=_chosen_by(search, trials),
         pairs=top_pairs(contenders) if until is None else winner_pairs(contenders),
@@ -170,7 +171,7 @@ def _asked_ablation(search: Study, plan: StudyPlan, flags: argparse.Namespace) -
     return Asked(
         kind="ablation",
         contenders=contenders,
-        seeds=fresh_seeds(plan, search, seeds),
+        seeds=fresh_seeds(search, seeds),
         resplit=flags.resplit,
         chosen_by=f"the choices of {winner.name} that differ from the defaults"
         + (f", {left_out} that matter least left out by --budget" if left_out else ""),

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from deepsight.config import UserError
 from deepsight.confirm.runs import confirm_plan, find_run, missing_runs, with_planned
-from deepsight.files import make_folder
+from deepsight.confirm.variants import load_done
 from deepsight.imports import REFUSE, Permission
-from deepsight.run_store import Study, load_study, open_study
+from deepsight.run_store import Study, open_study
 from deepsight.space import Entry
 from deepsight.tune import driver
 from deepsight.tune.driver import Outcome
@@ -17,17 +17,6 @@ from deepsight.tune.plan import StudyPlan, plan_from_header, plan_to_json
 from deepsight.tune.preflight import prepare_all
 
 Runs = Sequence[Mapping[str, Entry]]
-
-
-def load_done(directory: Path) -> Study | None:
-    """The confirmation in `directory`; None before it began.
-
-    Raises:
-        UserError: If the directory is a link, or the confirmation cannot be read.
-    """
-    if directory.exists():
-        make_folder(directory.parent, [directory.name])  # it is there: refused if it is a link
-    return load_study(directory) if (directory / "study.json").exists() else None
 
 
 def require_search_data(search: Study, plan: StudyPlan) -> None:

@@ -13,14 +13,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from deepsight.config import UserError
+from deepsight.confirm.variants import SEED, SPLIT, first_fresh_seed, same_config
 from deepsight.run_store import Study, TrialRecord
-from deepsight.space import Entry, Int, same
+from deepsight.space import Entry, Int
 from deepsight.tune.plan import StudyPlan
 
-SEED, SPLIT = "train.seed", "data.split_seed"
 MOST_SEED = 2**31 - 1
-ROUND = 1000
-"""Fresh seeds begin at a multiple of this, above all seeds of the search."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +58,8 @@ def choose_contenders(study: Study, top: int, trials: Sequence[str] = ()) -> lis
     ranked += [r for r in chosen if r not in ranked]  # those without a score
     found: list[Contender] = []
     for record in ranked:
-        new = not any(_same_config(record.config, c.config, study.space) for c in found)
-        if new and not _same_config(record.config, defaults.config, study.space):
+        new = not any(same_config(record.config, c.config, study.space) for c in found)
+        if new and not same_config(record.config, defaults.config, study.space):
             found.append(_contender(study, record, record.trial_id))
     if not trials and top > len(found):
         raise UserError(
@@ -80,23 +78,14 @@ def _contender(study: Study, record: TrialRecord, name: str) -> Contender:
     return Contender(name, record.trial_id, config, score)
 
 
-def _same_config(a: Mapping[str, Entry], b: Mapping[str, Entry], names: Iterable[str]) -> bool:
-    return all(same(a[name], b[name]) for name in names)
-
-
-def fresh_seeds(plan: StudyPlan, study: Study, count: int) -> list[int]:
+def fresh_seeds(study: Study, count: int) -> list[int]:
     """Seeds that no trial of the search trained with: ``1000, 1001, ...``, from a round number on.
 
     Args:
-        plan: The search's.
         study: The search.
         count: How many; the first ones are the same for any count.
     """
-    base = int(plan.fixed.get(SEED) or 0) + plan.settings.seed
-    used = [base + len(study.records)]
-    used += [int(r.config[SEED]) for r in study.records if isinstance(r.config.get(SEED), int)]
-    first = (max(used) // ROUND + 1) * ROUND
-    return [(first + k) % MOST_SEED for k in range(count)]
+    return [(first_fresh_seed(study) + k) % MOST_SEED for k in range(count)]
 
 
 def confirm_plan(plan: StudyPlan) -> StudyPlan:
@@ -162,7 +151,7 @@ def find_run(study: Study | None, config: Mapping[str, Entry]) -> TrialRecord | 
     """The trial of a confirmation that has this config; None before it began."""
     if study is None:
         return None
-    return next((r for r in study.records if _same_config(r.config, config, config)), None)
+    return next((r for r in study.records if same_config(r.config, config, config)), None)
 
 
 @dataclass(frozen=True)

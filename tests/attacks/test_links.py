@@ -16,9 +16,9 @@ from analysis.report.build import make_comparison, make_report
 from analysis.report.confirmation import write_confirmation
 from deepsight import checkpoint
 from deepsight.config import UserError
-from deepsight.confirm.driver import load_done
 from deepsight.confirm.opened_test import scores_on_test
 from deepsight.confirm.record import load_confirmation, save_confirmation
+from deepsight.confirm.variants import load_done
 from deepsight.export import export_model
 from deepsight.files import (
     FileRefusedError,

@@ -1,5 +1,7 @@
 """What a confirmation lists, costs and refuses; nothing is trained."""
 
+import dataclasses
+
 import pytest
 
 from deepsight.config import UserError
@@ -50,11 +52,10 @@ def test_the_best_configs_come_first_and_the_defaults_last(tmp_path):
 
 
 def test_seeds_are_fresh_and_stay_the_same(study):
-    plan = plan_from_header(study.header)
-    assert fresh_seeds(plan, study, 3) == [1000, 1001, 1002]
-    assert fresh_seeds(plan, study, 5)[:3] == [1000, 1001, 1002]
-    far = parse_header(HEADER | {"fixed": {"train.seed": 995}}, "study.json")
-    assert fresh_seeds(plan_from_header(far), study, 1) == [2000]  # 995 and ten trials
+    assert fresh_seeds(study, 3) == [1000, 1001, 1002]
+    assert fresh_seeds(study, 5)[:3] == [1000, 1001, 1002]
+    far = parse_header(HEADER | {"fixed": {"train.seed": 990}, "seeds": {"study": 5}}, "study.json")
+    assert fresh_seeds(dataclasses.replace(study, header=far), 1) == [2000]  # 995 and ten trials
 
 
 def test_runs_state_their_seed_and_split(study):
