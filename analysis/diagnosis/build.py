@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from analysis.diagnosis.data_pictures.pictures import compute_data_pictures
+from analysis.diagnosis.data_pictures.section import data_part
 from analysis.diagnosis.evaluation import Evaluation, data_config, evaluate, open_data
 from analysis.diagnosis.evidence.collect import collect_evidence
 from analysis.diagnosis.findings import Findings, find
@@ -107,7 +109,7 @@ def make_diagnosis(
         drawings = plan_drawings(results, images.images, looks)
         if isinstance(found, MapResults):
             drawings += plan_map_drawings(results, found, images.images)
-        parts = _parts(results, dataset)
+        parts = _parts(results, dataset, config.name)
         drawings += [d for part in parts for d in part.drawings]
         write_drawings(drawings, directory, progress)
         first = (browser_section(results, images.images, looks),) if len(evaluation) else ()
@@ -117,9 +119,11 @@ def make_diagnosis(
         raise storage_error(directory, error) from error
 
 
-def _parts(results: Results, dataset: Dataset) -> tuple[Part, ...]:
+def _parts(results: Results, dataset: Dataset, name: str) -> tuple[Part, ...]:
     """The sections on what the model was made from."""
-    return (training_part(compute_training(results, len(dataset.val.labels))),)
+    training = compute_training(results, len(dataset.val.labels))
+    pictures = compute_data_pictures(results.model, dataset, name)
+    return training_part(training), data_part(pictures, results.names)
 
 
 def study_findings(study: Path, trial: str | None = None, split: str = "test") -> Findings:
