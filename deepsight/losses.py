@@ -67,15 +67,24 @@ def focus_on_pairs(loss: Loss, pairs: Sequence[tuple[int, int]]) -> Loss:
     def focused(logits: Tensor, targets: Tensor) -> Tensor:
         total = loss(logits, targets)
         shares = soft(targets, logits.shape[1])
+        rank = torch.arange(len(logits), device=logits.device)
         for pair in pairs:
-            own = shares[:, list(pair)]
-            log_p = F.log_softmax(logits.float()[:, list(pair)], dim=1)
-            losses = torch.where(own.sum(1) > 0.5, -(own * log_p).sum(1), 0.0)
-            num_hard = (int((own.sum(1) > 0.5).sum()) + 1) // 2
-            total = total + losses.topk(num_hard).values.sum() / len(logits)
+            own, two = _columns(shares, pair), _columns(logits.float(), pair)
+            log_p = F.log_softmax(two, dim=1)
+            of_pair = own.sum(1) > 0.5
+            losses = torch.where(of_pair, -(own * log_p).sum(1), 0.0)
+            # ranked and masked: topk would have to know the number, for which a GPU is waited for
+            is_hard = rank < (of_pair.sum() + 1) // 2
+            hardest = losses.sort(descending=True).values.masked_fill(~is_hard, 0.0)
+            total = total + hardest.sum() / len(logits)
         return total
 
     return focused
+
+
+def _columns(values: Tensor, pair: tuple[int, int]) -> Tensor:
+    """Two columns of (N, C). An index made of a list would be copied to the GPU, and waited for."""
+    return torch.stack([values[:, column] for column in pair], dim=1)
 
 
 def cross_entropy(config: LossConfig, class_counts: Tensor) -> Loss:
