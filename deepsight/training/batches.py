@@ -42,7 +42,7 @@ class Samples:
         device = self.labels.device
         if device.type != "cpu":
             images = images.pin_memory().to(device, non_blocking=True)
-        return images, self.labels[index.to(device)]
+        return images, self.labels[index.to(device, non_blocking=True)]
 
     def order(self, generator: torch.Generator | None = None) -> Tensor:
         """All positions, shuffled if there is a generator, where `take` wants them."""
