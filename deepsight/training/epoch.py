@@ -90,7 +90,10 @@ class Learner:
 
     def fit(self, images: Tensor) -> Tensor:
         """Network inputs from normalised images: resized, in the chosen memory format."""
-        images = resize(images, self.image_size, self.config.data.interpolation)
+        return self.laid_out(resize(images, self.image_size, self.config.data.interpolation))
+
+    def laid_out(self, images: Tensor) -> Tensor:
+        """Images in the chosen memory format; they come channels_last."""
         if self.config.hardware.memory_format == "contiguous":
             return images.contiguous()
         return images
@@ -191,7 +194,8 @@ def training_batch(learner: Learner, index: Tensor, streams: Streams) -> tuple[T
     augment = learner.config.augment
     if augment.mix == "none":
         return inputs, labels
-    return mix(inputs, labels, len(learner.classes), augment, streams[1])
+    mixed, targets = mix(inputs, labels, len(learner.classes), augment, streams[1])
+    return learner.laid_out(mixed), targets
 
 
 def update(

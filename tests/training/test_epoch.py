@@ -81,8 +81,9 @@ def test_probabilities_sum_to_one() -> None:
 
 
 @pytest.mark.parametrize("memory_format", ["channels_last", "contiguous"])
-def test_memory_format_of_the_inputs(memory_format: str) -> None:
-    learner = learner_of(config(hardware={"memory_format": memory_format}))
+@pytest.mark.parametrize("mix", ["none", "mixup", "cutmix"])
+def test_memory_format_of_the_inputs(memory_format: str, mix: str) -> None:
+    learner = learner_of(config(hardware={"memory_format": memory_format}, augment={"mix": mix}))
     images, _ = training_batch(learner, torch.arange(4), draw_streams(0, 1))
     layout = getattr(
         torch, f"{memory_format}_format" if memory_format == "contiguous" else memory_format
