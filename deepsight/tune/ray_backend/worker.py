@@ -42,6 +42,12 @@ TORN = re.compile(
 )
 """Temporary files of a killed worker."""
 
+OUT_OF_MEMORY = re.compile(
+    r"OutOfMemory|out of memory|ALLOC_FAILED|can't allocate memory|Unable to allocate",
+)
+"""How torch, CUDA and its libraries say that memory ran out; only torch's own type is an error of
+its own: CUDA says it where a context finds no room, cuBLAS and cuDNN where their workspaces do."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -185,7 +191,7 @@ def describe_error(error: BaseException, config: Mapping[str, Value]) -> str:
 
 def _error_with_place(error: BaseException, config: Mapping[str, Value]) -> str:
     text = f"{type(error).__name__}: {error}".strip().rstrip(":")
-    if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__:
+    if isinstance(error, MemoryError) or OUT_OF_MEMORY.search(f"{type(error).__name__} {error}"):
         text = f"out of memory at {sizes(config)}: {text}"
     frames = traceback.extract_tb(error.__traceback__)
     if frames:

@@ -167,3 +167,25 @@ def test_one_image_for_batch_normalisation_says_what_to_do():
     with pytest.raises(ValueError, match="Expected more than 1 value") as failed:
         torch.nn.BatchNorm2d(4)(torch.zeros(1, 4, 1, 1))
     assert "set optim.batch_size to 2 or more" in describe_error(failed.value, {})
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB."),
+        RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported later"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        MemoryError(),
+    ],
+)
+def test_running_out_of_memory_is_said_with_the_sizes(error):
+    told = describe_error(error, {"optim.batch_size": 512, "data.image_size": 96})
+    assert told.startswith("out of memory at batch size 512, image size 96: ")
+
+
+def test_the_hosts_allocators_are_understood_too():
+    for allocate in (torch.empty, functools.partial(np.empty, dtype=np.float32)):
+        with pytest.raises((RuntimeError, MemoryError)) as failed:
+            allocate(1 << 50)
+        assert describe_error(failed.value, {}).startswith("out of memory at ")
