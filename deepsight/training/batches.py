@@ -12,6 +12,8 @@ from torch import Tensor
 
 RESIDENT_SHARE = 0.25
 """Share of a GPU's free memory that a split may take up for good; other trials want some too."""
+PIECE_BYTES = 256 * 2**20
+"""Of images that are copied to a GPU at a time."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,24 @@ def load_samples(
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         if images.nbytes <= RESIDENT_SHARE * free:
-            return Samples(torch.from_numpy(np.array(images)).to(device), targets)
+            return Samples(copied(images, device), targets)
     # a plain view of the mapped pages: indexing a np.memmap costs more for its bookkeeping
     return Samples(np.asarray(images).view(np.ndarray), targets)
+
+
+def copied(
+    images: npt.NDArray[np.uint8], device: torch.device, piece_bytes: int = PIECE_BYTES
+) -> Tensor:
+    """A copy of the images on `device`, through at most `piece_bytes` of the host's memory.
+
+    A quarter of a large GPU's memory is more than a host with several trials can hold as well.
+    """
+    whole = torch.empty(images.shape, dtype=torch.uint8, device=device)
+    step = max(1, piece_bytes * len(images) // max(1, images.nbytes))
+    for start in range(0, len(images), step):
+        piece = np.array(images[start : start + step])  # torch wants memory that may be written
+        whole[start : start + step].copy_(torch.from_numpy(piece))
+    return whole
 
 
 def plan_updates(

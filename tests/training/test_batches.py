@@ -1,8 +1,10 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
 
-from deepsight.training.batches import load_samples, plan_updates
+from deepsight.training.batches import copied, load_samples, plan_updates
 from deepsight.training.seeding import generator, reset_globals
 
 
@@ -34,6 +36,18 @@ def test_images_are_copies_of_the_mapped_ones(tmp_path) -> None:
     assert labels.tolist() == [3, 1]
     images.zero_()
     assert mapped[3].sum() > 0
+
+
+def test_a_copy_for_a_gpu_needs_one_piece_of_the_host_at_a_time() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (1_000, 64, 64, 3), np.uint8)
+    copied(images[:10], torch.device("cpu"))
+    tracemalloc.start()
+    copy = copied(images, torch.device("cpu"), piece_bytes=2**20)  # the copy itself is torch's
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert torch.equal(copy, torch.from_numpy(images))
+    assert images.nbytes > 11 * 2**20
+    assert peak < 3 * 2**20  # 11.7 MiB where all is copied at once
 
 
 def test_streams_depend_on_seed_purpose_and_epoch_only() -> None:
