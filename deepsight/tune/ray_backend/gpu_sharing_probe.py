@@ -24,7 +24,7 @@ from deepsight.tune.ray_backend.gpu_sharing import (
     summary,
 )
 from deepsight.tune.ray_backend.start import ClusterError
-from deepsight.tune.ray_backend.worker import describe_error
+from deepsight.tune.ray_backend.trial_errors import describe_error
 
 RUN_S = 3.0
 """Time for which steps are counted, for each number of trials."""

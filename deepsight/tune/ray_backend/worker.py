@@ -13,40 +13,27 @@ import logging
 import re
 import socket
 import sys
-import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ray.tune import Trainable
 
-from deepsight.config import UserError, Value
 from deepsight.files import remove_files, replacing
 from deepsight.run_store import CHECKPOINT_FILE, DISK_ERRORS, StorageError
 from deepsight.training.epoch_result import EpochResult
 from deepsight.tune.ray_backend.trainable_rows import taken_results, taken_row
-from deepsight.tune.ray_backend.trial_spec import TrialSpec, sizes
+from deepsight.tune.ray_backend.trial_errors import describe_error
+from deepsight.tune.ray_backend.trial_spec import TrialSpec
 
 if TYPE_CHECKING:
     from deepsight.checkpoint import Identity
-
-REMEDIES = {
-    "Expected more than 1 value per channel": "Batch normalisation cannot normalise the 1x1 map of "
-    "one image: set optim.batch_size to 2 or more.",
-}
-"""What to do about errors of libraries that do not say it."""
 
 TORN = re.compile(
     r"\.(checkpoint\.pt\.\d+\.tmp|predictions\.(npz\.)?\d+\.npz|augmented\.png\.\d+\.png)"
 )
 """Temporary files of a killed worker."""
-
-OUT_OF_MEMORY = re.compile(
-    r"OutOfMemory|out of memory|ALLOC_FAILED|can't allocate memory|Unable to allocate",
-)
-"""How torch, CUDA and its libraries say that memory ran out; only torch's own type is an error of
-its own: CUDA says it where a context finds no room, cuBLAS and cuDNN where their workspaces do."""
 
 logger = logging.getLogger(__name__)
 
@@ -177,23 +164,3 @@ def _save(spec: TrialSpec, folder: Path, result: EpochResult) -> None:
         sheet = [[*row] for row in rows] or [[*result.images]]
         with replacing(folder, ["augmented.png"], ".png") as temporary:
             Image.fromarray(np.vstack([np.hstack(row) for row in sheet])).save(temporary)
-
-
-def describe_error(error: BaseException, config: Mapping[str, Value]) -> str:
-    """An error in one line, with its location; with the trial's sizes if memory ran out."""
-    if isinstance(error, UserError):
-        text = f"{error.cause} {error.remedy}"
-    else:
-        text = _error_with_place(error, config)
-    text += "".join(f". {remedy}" for said, remedy in REMEDIES.items() if said in text)
-    return text.encode("utf-8", "backslashreplace").decode()  # names of files may be no UTF-8
-
-
-def _error_with_place(error: BaseException, config: Mapping[str, Value]) -> str:
-    text = f"{type(error).__name__}: {error}".strip().rstrip(":")
-    if isinstance(error, MemoryError) or OUT_OF_MEMORY.search(f"{type(error).__name__} {error}"):
-        text = f"out of memory at {sizes(config)}: {text}"
-    frames = traceback.extract_tb(error.__traceback__)
-    if frames:
-        text += f" (at {Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name})"
-    return text

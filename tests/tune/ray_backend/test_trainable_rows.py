@@ -13,8 +13,9 @@ from deepsight.run_store import create_study, load_study, open_study
 from deepsight.tune.preflight import make_header
 from deepsight.tune.ray_backend.adapter import AdapterState, RayScheduler
 from deepsight.tune.ray_backend.trainable_rows import taken_results, taken_row
+from deepsight.tune.ray_backend.trial_errors import describe_error
 from deepsight.tune.ray_backend.trial_spec import TrialSpec
-from deepsight.tune.ray_backend.worker import describe_error, run_trial
+from deepsight.tune.ray_backend.worker import run_trial
 from deepsight.tune.search.search import Search
 from deepsight.tune.search.searcher import Searcher
 from tests.tune.plans import make_plan
