@@ -34,7 +34,8 @@ def describe_error(error: BaseException, config: Mapping[str, Value]) -> str:
 
 
 def _error_with_place(error: BaseException, config: Mapping[str, Value]) -> str:
-    text = f"{type(error).__name__}: {error}".strip().rstrip(":")
+    # CUDA's errors go on with lines of advice on debugging
+    text = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(":")
     if isinstance(error, MemoryError) or OUT_OF_MEMORY.search(f"{type(error).__name__} {error}"):
         text = f"out of memory at {sizes(config)}: {text}"
     frames = traceback.extract_tb(error.__traceback__)

@@ -183,6 +183,7 @@ def test_one_image_for_batch_normalisation_says_what_to_do():
 def test_running_out_of_memory_is_said_with_the_sizes(error):
     told = describe_error(error, {"optim.batch_size": 512, "data.image_size": 96})
     assert told.startswith("out of memory at batch size 512, image size 96: ")
+    assert "\n" not in told
 
 
 def test_the_hosts_allocators_are_understood_too():
