@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from deepsight.config import UserError, Value, check_value, unknown
 from deepsight.imports import IMPORTED, Permission
+from deepsight.installed import own_analysis
 from deepsight.run_store import Study, load_study
 from deepsight.space import Space
 from deepsight.tune.driver import Outcome, resume_study, run_study
@@ -169,6 +170,7 @@ class Report:
         return f"{head.strip()}\n\nThe report: [{_in_markdown(page)}](<{quote(page)}>)\n"
 
 
+@own_analysis()
 def report(study: StudyLike, *others: StudyLike) -> Report:
     """Write the report of a study as it is on the disk, or compare others with it.
 
@@ -185,6 +187,7 @@ def report(study: StudyLike, *others: StudyLike) -> Report:
     return Report(make_comparison(paths) if others else make_report(paths[0]))
 
 
+@own_analysis()
 def compute_importance(study: StudyLike, seed: int = 0) -> Importance:
     """Which hyperparameters decide the score at full budget, and how sure that is.
 
@@ -271,6 +274,7 @@ def export_model(
     return export(_directory(study), trial, folder, onnx, Permission(trust=trust))
 
 
+@own_analysis()
 def diagnose(
     study: StudyLike,
     trial: str | None = None,

@@ -22,6 +22,7 @@ from deepsight.config import UserError
 from deepsight.data.folder.decode import decode
 from deepsight.data.folder.files import images_below
 from deepsight.imports import add_trust_flag, permission_of
+from deepsight.installed import own_analysis
 
 if TYPE_CHECKING:
     import numpy as np
@@ -194,6 +195,7 @@ def _overlays(model: TrainedModel, directory: Path) -> Seen:
         ) from error
 
 
+@own_analysis()
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     options = parser().parse_args(arguments)

@@ -4,8 +4,8 @@ Eleven hyperparameters. The larger maps cost 4 to 16 times the arithmetic of `fi
 images.
 """
 
+from deepsight.search_spaces import finetune
 from deepsight.space import choice
-from search_spaces import finetune
 
 FIXED = finetune.FIXED
 

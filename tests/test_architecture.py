@@ -40,7 +40,7 @@ def unit(project: str = "", third_party: str = "") -> Unit:
     return Unit(frozenset(project.split()), frozenset(third_party.split()))
 
 
-CORE = "deepsight.config deepsight.files deepsight.imports deepsight.overrides"
+CORE = "deepsight.config deepsight.files deepsight.imports deepsight.installed deepsight.overrides"
 STUDY = f"{CORE} deepsight.space deepsight.run_store deepsight.schedulers"
 TRAINS = (
     f"{CORE} deepsight.hardware deepsight.metrics deepsight.data deepsight.augment "
@@ -61,6 +61,10 @@ UNITS = {
     "deepsight.imports": unit("deepsight.config"),
     "deepsight.overrides": unit("deepsight.config"),
     "deepsight.yaml_files": unit("deepsight.config deepsight.files", "yaml"),
+    # where spaces, experiments and `analysis` are, however DeepSight was installed
+    "deepsight.installed": unit(),
+    "deepsight.__main__": unit("deepsight.installed"),
+    "deepsight.search_spaces": unit("deepsight.installed"),
     "deepsight.space": unit("deepsight.config"),
     "deepsight.space_checks": unit("deepsight.config deepsight.space"),
     # rules without a library, for both halves
@@ -110,17 +114,15 @@ UNITS = {
     ),
     "deepsight.losses": unit(CORE, "torch"),
     "deepsight.checkpoint": unit(CORE, "numpy torch"),
-    "search_spaces": unit("deepsight.space"),
+    "search_spaces": unit("deepsight.space deepsight.search_spaces"),
     "deepsight.training": unit(TRAINS, "numpy torch"),
     # a command of its own: it reads --space and --set and draws
-    "deepsight.training.lr_finder": unit(
-        f"{TRAINS} deepsight.training search_spaces", "numpy torch matplotlib"
-    ),
+    "deepsight.training.lr_finder": unit(f"{TRAINS} deepsight.training", "numpy torch matplotlib"),
     "deepsight.pretrain": unit(f"{TRAINS} deepsight.training", "numpy torch"),
     "deepsight.tune": unit(
         f"{STUDY} deepsight.space_checks deepsight.optuna_distributions deepsight.notebook "
         "deepsight.yaml_files deepsight.schedulers deepsight.hardware deepsight.checkpoint "
-        "deepsight.training deepsight.data.cache deepsight.data.class_balance search_spaces",
+        "deepsight.training deepsight.data.cache deepsight.data.class_balance",
         "ray grpc optuna yaml rich numpy scipy threadpoolctl PIL psutil tensorboard",
     ),
     "deepsight.trained_model": unit(f"{STUDY} {TRAINS}", "numpy torch"),
@@ -197,6 +199,7 @@ UNITS = {
 HEAVY = {"torch", "torchvision", "albumentations", "ray", "sklearn", "pandas", "optuna"}
 LIGHT = {
     "deepsight.api": HEAVY | {"matplotlib", "scipy"},
+    "deepsight.__main__": HEAVY | {"numpy"},
     "deepsight.config": HEAVY,
     "deepsight.values": HEAVY,
     "deepsight.files": HEAVY | {"numpy"},
@@ -222,7 +225,7 @@ OPENS_TEST = ("deepsight.confirm", "analysis.diagnosis")
 
 MAX_MODULES_PER_FOLDER = 14
 MANY_MODULES: dict[str, int] = {
-    "deepsight": 21,  # the commands stand on top, as they are called: python -m deepsight.predict
+    "deepsight": 24,  # the commands stand on top, as they are called: python -m deepsight.predict
 }
 """Folders that hold more, and how many; each with its reason."""
 

@@ -28,6 +28,7 @@ from deepsight.confirm.runs import (
 )
 from deepsight.confirm.variants import load_done
 from deepsight.imports import add_trust_flag, permission_of
+from deepsight.installed import own_analysis
 from deepsight.overrides import parse_set
 from deepsight.run_store import Study, load_study, score_text
 from deepsight.space import Entry
@@ -78,6 +79,7 @@ def make_parser() -> Parser:
     return parser
 
 
+@own_analysis()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)

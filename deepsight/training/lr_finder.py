@@ -12,7 +12,6 @@ import dataclasses
 import importlib
 import logging
 import math
-import pkgutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-import search_spaces
 from deepsight.config import (
     ResourceSettings,
     TrialConfig,
@@ -32,6 +30,7 @@ from deepsight.config import (
     unknown,
 )
 from deepsight.hardware import choose_hardware
+from deepsight.installed import space_names
 from deepsight.overrides import parse_set
 
 LOWEST, HIGHEST = 1e-6, 10.0
@@ -214,10 +213,9 @@ def config_from_flags(flags: argparse.Namespace) -> TrialConfig:
 
 
 def _fixed_of(space: str) -> dict[str, Value]:
-    names = [module.name for module in pkgutil.iter_modules(search_spaces.__path__)]
-    if space not in names:
-        raise unknown("space", space, names)
-    module = importlib.import_module(f"search_spaces.{space}")
+    if space not in space_names():
+        raise unknown("space", space, space_names())
+    module = importlib.import_module(f"deepsight.search_spaces.{space}")
     return dict(getattr(module, "FIXED", {}))
 
 

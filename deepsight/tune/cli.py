@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from deepsight.config import PlainFormatter, UserError, Value, is_import_path, without_controls
 from deepsight.imports import IMPORTED, imports_in, permission_of
+from deepsight.installed import space_names
 from deepsight.overrides import parse_set
 from deepsight.run_store import load_header
 from deepsight.tune import driver
@@ -27,7 +28,7 @@ from deepsight.tune.plan import (
     require_directory,
     searched_values,
 )
-from deepsight.tune.plan_files import load_space, plan_study, space_names
+from deepsight.tune.plan_files import load_space, plan_study
 from deepsight.tune.preflight import preview_data
 from deepsight.tune.resume import MAY_CHANGE
 from deepsight.tune.standard_streams import take_streams

@@ -15,21 +15,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import search_spaces
 from deepsight.config import UserError, unknown
 from deepsight.imports import REFUSE, Permission, imports_in
+from deepsight.installed import experiment_names, folder, space_names
 from deepsight.space import Domain, Space
 from deepsight.tune.plan import StudyPlan, imports_of, resolve_study, searched_values
 from deepsight.yaml_files import read_yaml
 
 EXPERIMENT_KEYS = ("name", "description", "space", "fixed", "study", "resources")
 """What an experiment file may hold: a name, a text, a space, and three tables of values."""
-
-
-def space_names() -> list[str]:
-    """The spaces that come with DeepSight."""
-    folder = Path(search_spaces.__path__[0])
-    return sorted(p.stem for p in folder.glob("*.py") if not p.stem.startswith("_"))
 
 
 def load_space(name: str) -> tuple[Mapping[str, Domain], Mapping[str, object]]:
@@ -39,7 +33,7 @@ def load_space(name: str) -> tuple[Mapping[str, Domain], Mapping[str, object]]:
         UserError: If there is no such space or it cannot be read.
     """
     if name in space_names():
-        module: Any = importlib.import_module(f"search_spaces.{name}")
+        module: Any = importlib.import_module(f"deepsight.search_spaces.{name}")
     elif name.endswith(".py") or "/" in name:
         module = _module_of(Path(name))
     else:
@@ -143,12 +137,10 @@ def load_experiment(name: str) -> dict[str, Any]:
 
 
 def _find_experiment(name: str) -> Path:
-    bundled = Path(search_spaces.__path__[0]).parent / "experiments"
+    bundled = folder("experiments")
     for path in (Path(name), bundled / name, bundled / f"{name}.yaml"):
         if path.is_file():
             return path
-    known = sorted(p.stem for p in bundled.glob("*.yaml"))
     raise UserError(
-        f"no experiment file {name}.",
-        f"Give a path, or one of: {', '.join(known)}." if known else "Give a path.",
+        f"no experiment file {name}.", f"Give a path, or one of: {', '.join(experiment_names())}."
     )

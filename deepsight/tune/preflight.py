@@ -143,15 +143,25 @@ def _version(package: str) -> str | None:
 
 
 def _git_state() -> dict[str, Any] | None:
-    """Commit of the code that runs and whether it was changed since; None outside a repository."""
-    here = Path(__file__).parent
+    """Commit of the code that runs and whether it was changed since; None outside its repository.
+
+    Installed inside somebody else's repository (in a virtual environment there), it has none.
+    """
+    top = Path(__file__).resolve().parents[2]
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
 
     def git(*arguments: str) -> str:
-        command = ["git", "-C", str(here), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout
+        command = ["git", "-C", str(top), *arguments]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=5, env=own
+        )
+        return done.stdout.strip()
 
     try:
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != top:
+            return None
+        git("ls-files", "--error-unmatch", __file__)  # pip may install at the top of a repository
         commit, changes = git("rev-parse", "HEAD"), git("status", "--porcelain", "-uno")
     except (OSError, subprocess.SubprocessError):
         return None
-    return {"commit": commit.strip(), "dirty": bool(changes.strip())}
+    return {"commit": commit, "dirty": bool(changes)}
