@@ -139,6 +139,7 @@ def resume(
         show_progress=progress,
         may_exit=False,
         space=None,
+        fixed=None,
         data=data,
         named=named,
         permission=Permission(trust=trust),

@@ -67,6 +67,7 @@ class StudyHeader:
     seeds: Json = field(default_factory=dict)
     settings: Json = field(default_factory=dict)
     pinned: tuple[str, ...] | None = None
+    space_fixed: Json | None = None
     planned: tuple[Json, ...] = ()
     data: Json = field(default_factory=dict)
     earlier_data: tuple[Json, ...] = ()
@@ -170,6 +171,7 @@ _OPTIONAL: dict[str, type | tuple[type, ...]] = {
     "seeds": dict,
     "settings": dict,
     "pinned": list,
+    "space_fixed": dict,
     "planned": list,
     "data": dict,
     "earlier_data": list,

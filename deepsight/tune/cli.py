@@ -171,6 +171,7 @@ def _run(flags: argparse.Namespace) -> int:
                 show_progress=True,
                 may_exit=True,
                 space=space,
+                fixed=fixed,
                 data=flags.data,
                 named=_named_again(flags),
                 permission=permission_of(flags).also(

@@ -174,6 +174,7 @@ def resume_study(
     show_progress: bool = False,
     may_exit: bool = False,
     space: Mapping[str, Domain] | None = None,
+    fixed: Mapping[str, object] | None = None,
     allow_changed_data: bool = False,
     data: str | None = None,
     named: Mapping[str, Value] | None = None,
@@ -188,6 +189,7 @@ def resume_study(
         show_progress: As in `run_study`.
         may_exit: As in `run_study`.
         space: The space that the caller expects; None takes the study's.
+        fixed: The ``FIXED`` of that space.
         allow_changed_data: Resume although the data have changed.
         data: Where the data are now, as ``folder:PATH``; None looks where they were.
         named: Code of the study that the caller names again, by setting; it must be the study's.
@@ -203,7 +205,7 @@ def resume_study(
     require_utf8(Path.cwd(), directory)
     header = load_header(directory)
     if space is not None:
-        require_same_space(header, space)
+        require_same_space(header, space, fixed)
     require_same_imports(header, named or {})
     plan = with_data(plan_from_header(header, **changes), header, data)
     permission = permission.also(str(value) for value in (named or {}).values())

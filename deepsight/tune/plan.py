@@ -67,6 +67,8 @@ class StudyPlan:
     """Whether nobody gave the name: where it is taken, the next free one will do."""
     pinned: tuple[str, ...] = ()
     """Hyperparameters of the space that were given a value and do not vary."""
+    space_fixed: Mapping[str, Any] | None = None
+    """The space's own ``FIXED``, over which other settings may have won; None if not known."""
     planned: tuple[Mapping[str, Entry], ...] = ()
     """The configs of all trials, where these were decided beforehand; nothing is proposed then."""
 
@@ -218,8 +220,12 @@ def parse_duration(text: str) -> float:
 def plan_to_json(plan: StudyPlan) -> dict[str, Any]:
     """The part of ``study.json`` that `plan_from_header` rebuilds the plan from."""
     s = plan.settings
-    planned = {"planned": [to_stored(config) for config in plan.planned]} if plan.planned else {}
-    return planned | {
+    stated: dict[str, Any] = {}
+    if plan.planned:
+        stated["planned"] = [to_stored(config) for config in plan.planned]
+    if plan.space_fixed is not None:
+        stated["space_fixed"] = dict(plan.space_fixed)
+    return stated | {
         "name": plan.name,
         "metric": s.metric,
         "mode": s.mode,
@@ -267,6 +273,7 @@ def plan_from_header(header: StudyHeader, **changes: Value) -> StudyPlan:
         resources,
         header.rungs,
         pinned=header.pinned or (),
+        space_fixed=header.space_fixed,
         planned=tuple(from_stored(c, header.space, header.fixed) for c in header.planned),
     )
 

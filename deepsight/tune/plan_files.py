@@ -18,7 +18,7 @@ from typing import Any
 from deepsight.config import UserError, unknown
 from deepsight.imports import REFUSE, Permission, imports_in
 from deepsight.installed import experiment_names, folder, space_names
-from deepsight.space import Domain, Space
+from deepsight.space import Domain, Space, plain
 from deepsight.tune.plan import StudyPlan, imports_of, resolve_study, searched_values
 from deepsight.yaml_files import read_yaml
 
@@ -99,7 +99,8 @@ def plan_study(
     named = [*searched_values(domains), *fixed.items()]
     named += [pair for layer in layers for pair in layer.items()]
     permission.also(imports_in(named)).require(imports_of(plan), f"the experiment {experiment}")
-    return dataclasses.replace(plan, name_is_made_up=not given)
+    own = None if isinstance(space, Mapping) else {name: plain(v) for name, v in fixed.items()}
+    return dataclasses.replace(plan, name_is_made_up=not given, space_fixed=own)
 
 
 def _plain_name(stem: str) -> str:

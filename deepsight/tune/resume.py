@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from deepsight.config import UserError, Value, check_value
+from deepsight.config import UserError, Value, check_value, single_value
 from deepsight.run_store import Study, StudyHeader, StudyWriter, parse_header
-from deepsight.space import Choice, Domain, to_json
+from deepsight.space import Choice, Domain, plain, to_json
 from deepsight.tune.plan import StudyPlan, plan_to_json
 
 MAY_CHANGE = (
@@ -24,12 +24,15 @@ MAY_CHANGE = (
 """Settings that may be given when a study goes on."""
 
 
-def require_same_space(header: StudyHeader, space: Mapping[str, Domain]) -> None:
+def require_same_space(
+    header: StudyHeader, space: Mapping[str, Domain], fixed: Mapping[str, object] | None = None
+) -> None:
     """Refuse a space that is not the one that the study searches.
 
     Args:
         header: The study's; what it pins may be in `space` or not.
         space: What was asked for together with ``--resume``.
+        fixed: Its ``FIXED``; None compares it not, as with a study that does not state its own.
 
     Raises:
         UserError: If they differ; the cause says where.
@@ -37,16 +40,33 @@ def require_same_space(header: StudyHeader, space: Mapping[str, Domain]) -> None
     before, now = header.stored["space"], json.loads(json.dumps(to_json(space)))
     pinned = header.fixed if header.pinned is None else header.pinned
     differences = [
-        f"{name} was {json.dumps(before.get(name, 'absent'))}, "
-        f"is {json.dumps(now.get(name, 'absent'))}"
-        for name in [*before, *(n for n in now if n not in before)]
-        if before.get(name) != now.get(name) and not (name in pinned and name not in before)
+        line
+        for name, line in _differences(before, now)
+        if not (name in pinned and name not in before)
     ]
+    if fixed is not None and header.space_fixed is not None:
+        own = {name: single_value(name, plain(value)) for name, value in fixed.items()}
+        found = _differences(header.space_fixed, own)
+        differences += [f"{line} in FIXED" for _, line in found]
     if differences:
         raise UserError(
             f"the space is not the one of the study: {'; '.join(differences)}.",
             "Leave --space away to go on with the study's own, or start a new study.",
         )
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What differs, by name, each with a line that says how."""
+    absent = object()
+    return [
+        (
+            name,
+            f"{name} was {json.dumps(before.get(name, 'absent'))}, "
+            f"is {json.dumps(now.get(name, 'absent'))}",
+        )
+        for name in [*before, *(n for n in now if n not in before)]
+        if before.get(name, absent) != now.get(name, absent)
+    ]
 
 
 def require_same_imports(header: StudyHeader, named: Mapping[str, Value]) -> None:

@@ -14,6 +14,7 @@ from deepsight.space import choice, uniform
 from deepsight.tune.cli import main
 from deepsight.tune.driver import resume_study
 from deepsight.tune.plan import plan_from_header, resolve_study
+from deepsight.tune.plan_files import plan_study
 from deepsight.tune.preflight import make_header, prepare_all
 from deepsight.tune.resume import (
     require_same_data,
@@ -217,6 +218,31 @@ def test_fewer_trials_than_were_begun_are_refused(tmp_path, monkeypatch, capsys)
     assert "the study has begun 2 trials; study.trials=1 is less." in err
     assert "give 2 or more" in err
     assert load_study(tmp_path / "s").header.settings["study.trials"] == 2
+
+
+def test_fixed_values_of_the_space_are_compared_and_those_that_flags_won_over_are_not(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    space = "from deepsight.space import uniform\nSPACE = {'optim.lr': uniform(0.1, 0.2)}\n"
+    (tmp_path / "mine.py").write_text(space + "FIXED = {'data.name': 'cifar10'}\n")
+    plan = plan_study("mine.py", None, "s", {"data.name": "digits", "study.trials": 1})
+    with create_study(tmp_path / "s", make_header(plan, prepare_all(plan))) as writer:
+        writer.started("t0000", plan.default_config(), False, 9)
+        writer.result("t0000", {"epoch": 9, "val_accuracy": 0.5})
+        writer.ended("t0000", "completed")
+    assert load_study("s").header.space_fixed == {"data.name": "cifar10"}
+    assert main(["--resume", "s", "--space", "mine.py"]) == 0
+    (tmp_path / "mine.py").write_text(space + "FIXED = {'data.name': 'cifar10', 'train.ema': 1}\n")
+    capsys.readouterr()
+    assert main(["--resume", "s", "--space", "mine.py"]) == 2
+    assert 'train.ema was "absent", is 1 in FIXED' in capsys.readouterr().err
+    (tmp_path / "mine.py").write_text(space + "FIXED = {'data.name': 'digits'}\n")
+    assert main(["--resume", "s", "--space", "mine.py"]) == 2
+    assert 'data.name was "cifar10", is "digits" in FIXED' in capsys.readouterr().err
+    (tmp_path / "mine.py").write_text(space + "FIXED = {'data.name': ('digits',)}\n")
+    assert main(["--resume", "s", "--space", "mine.py"]) == 2
+    assert "data.name: ('digits',) is of type tuple" in capsys.readouterr().err
 
 
 def test_the_command_line_names_the_difference(tmp_path, monkeypatch, capsys):
