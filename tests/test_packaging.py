@@ -149,7 +149,8 @@ def test_installed_commands_find_their_own_beside_folders_of_the_same_names(inst
     python, command = str(installed / "python"), str(installed / "deepsight")
     shown = run([python, "-m", "deepsight.tune", "--space", "finetune_input", "--dry-run"], hostile)
     assert "model.freeze_fraction" in shown
-    shown = run([command, "tune", "--experiment", "cifar10_finetune", "--dry-run"], hostile)
+    flags = ["--experiment", "cifar10_finetune", "--data", "digits", "--dry-run"]
+    shown = run([command, "tune", *flags], hostile)
     assert "model.freeze_fraction" in shown
     assert "incumbent" in run([python, "-m", "deepsight", "summary", "runs/smoke"], hostile)
     assert run([command, "report", "runs/smoke"], hostile).strip().endswith("index.html")

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepsight.config import UserError
+from deepsight.config import UserError, Value
 from deepsight.confirm.driver import require_search_data, run_confirmation
 from deepsight.confirm.record import ABLATION_FILE, FILE, FOLDER, Confirmation, save_confirmation
 from deepsight.confirm.runs import (
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 EXIT_NO_SUCCESS = 1
 FIRST_SEEDS = 4
 """Of a sequential confirmation: fewer give no finite interval."""
+OPEN_CLUSTER = "study.allow_unauthenticated"
 MOST = 1000
 """Configs, and seeds of one, that may be asked for."""
 
@@ -74,6 +75,9 @@ def make_parser() -> Parser:
     add("--no-test", action="store_true", help="leave the test split closed")
     add("--data", metavar="NAME", help="where the study's data have moved to, as folder:PATH")
     add("--address", metavar="ADDRESS", help="an existing Ray cluster")
+    add(
+        "--set", metavar=f"{OPEN_CLUSTER}=true", dest="sets", help="join one without authentication"
+    )
     add_trust_flag(parser)
     add("--dry-run", action="store_true", help="say what would be run and what it costs")
     return parser
@@ -117,7 +121,8 @@ def _difference(text: str | None) -> float | None:
 def _run(flags: argparse.Namespace) -> int:
     directory = require_directory(flags.study, ["study.json", "trials.jsonl"])
     search = load_study(directory)
-    plan = with_data(plan_from_header(search.header), search.header, flags.data)
+    granted = _granted(flags.sets)
+    plan = with_data(plan_from_header(search.header, **granted), search.header, flags.data)
     named = [flags.data] if flags.data else []
     permission_of(flags).also(named).require(imports_of(plan, search), directory)
     if flags.resplit and plan.own_trainable:
@@ -126,6 +131,19 @@ def _run(flags: argparse.Namespace) -> int:
             "Leave --resplit away; your trainable may split by train.seed of its config.",
         )
     return _confirm(search, plan, _asked(search, plan, flags), flags)
+
+
+def _granted(text: str | None) -> dict[str, Value]:
+    """What ``--set`` accepts, as `plan_from_header` takes it; the study's own grants are past."""
+    if text is None:
+        return {}
+    name, value = parse_set(text)
+    if name != OPEN_CLUSTER:
+        raise UserError(
+            f"--set {name}: a confirmation trains as the search did.",
+            f"Only {OPEN_CLUSTER} can be set.",
+        )
+    return {name.removeprefix("study."): value}
 
 
 def _asked(search: Study, plan: StudyPlan, flags: argparse.Namespace) -> Asked:

@@ -46,7 +46,7 @@ def run_confirmation(
     """Train what of `wanted` is not there yet; None if all of it is.
 
     Args:
-        plan: The search's.
+        plan: The search's, with what is granted now.
         directory: Of the confirmation; made if absent.
         wanted: Configs of runs, from `deepsight.confirm.runs.run_of`.
         address: A running Ray cluster; None starts Ray here.
@@ -77,4 +77,5 @@ def run_confirmation(
         may_exit=True,
         data=data,
         permission=permission,
+        allow_unauthenticated=plan.settings.allow_unauthenticated,
     )

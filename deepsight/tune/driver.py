@@ -223,8 +223,7 @@ def resume_study(
             require_room(writer.study, changes.get("trials"))
             with _joined(plan, directory, address, interrupt) as (cluster, _):
                 found = prepare_all(plan)
-                allowed = allow_changed_data or plan.settings.allow_changed_data
-                require_same_data(header, found, allowed)
+                require_same_data(header, found, allow_changed_data)
                 stored = update_header(writer, header, plan, found)
                 return _run(plan, writer, stored, cluster, show_progress, interrupt)
     except KeyboardInterrupt:

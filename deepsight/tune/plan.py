@@ -50,6 +50,9 @@ from deepsight.tune.known_metrics import with_objective
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """Allowed names of a study, which become names of directories."""
 
+GRANTS = tuple(name for name in STUDY_PARAMS if name.startswith("study.allow_"))
+"""Settings by which a person accepts a risk, each time anew: no file can, for somebody else."""
+
 
 @dataclass(frozen=True)
 class StudyPlan:
@@ -252,6 +255,8 @@ def plan_to_json(plan: StudyPlan) -> dict[str, Any]:
 def plan_from_header(header: StudyHeader, **changes: Value) -> StudyPlan:
     """The plan of a stored study, with ``study.*`` settings changed (``trials=48``).
 
+    What was granted when it was written (`GRANTS`) is not granted now, unless `changes` says so.
+
     Raises:
         UserError: If a change is not allowed to have its value, or asks for more or fewer trials
             than a study lists.
@@ -263,7 +268,9 @@ def plan_from_header(header: StudyHeader, **changes: Value) -> StudyPlan:
             "Leave --trials away; python -m deepsight.confirm with more seeds lists more.",
         )
     changes = {name: check_value(f"study.{name}", value) for name, value in changes.items()}
-    settings, resources = study_settings(header.settings)
+    settings, resources = study_settings(
+        {name: value for name, value in header.settings.items() if name not in GRANTS}
+    )
     stated = {name: getattr(header, name) for name in ("metric", "mode", "target", "max_epochs")}
     return StudyPlan(
         header.name,

@@ -19,7 +19,7 @@ from deepsight.config import UserError, unknown
 from deepsight.imports import REFUSE, Permission, imports_in
 from deepsight.installed import experiment_names, folder, space_names
 from deepsight.space import Domain, Space, plain
-from deepsight.tune.plan import StudyPlan, imports_of, resolve_study, searched_values
+from deepsight.tune.plan import GRANTS, StudyPlan, imports_of, resolve_study, searched_values
 from deepsight.yaml_files import read_yaml
 
 EXPERIMENT_KEYS = ("name", "description", "space", "fixed", "study", "resources")
@@ -134,6 +134,12 @@ def load_experiment(name: str) -> dict[str, Any]:
         if not isinstance(entries, dict):
             raise UserError(f"{table} in {path} is no table.", "Indent name: value under it.")
         values |= {f"{prefix}{key}": value for key, value in entries.items()}
+    for name in GRANTS:
+        if values.get(name, False) is not False:
+            raise UserError(
+                f"{name} in {path}: only the person who starts the study can accept that.",
+                f"Remove it there. If you accept it, add --set {name}=true.",
+            )
     return {**read, "values": values}
 
 
