@@ -171,6 +171,12 @@ UNITS = {
         "analysis.figures analysis.page",
         "scipy",
     ),
+    "analysis.claims": unit(
+        f"{STUDY} {COMPUTES} search_spaces deepsight.yaml_files deepsight.data.class_balance "
+        "deepsight.confirm.record deepsight.confirm.variants deepsight.confirm.statistics "
+        "analysis.figures analysis.page",
+        "numpy scipy statsmodels matplotlib",
+    ),
     # the command shows what it found, which analysis draws
     "deepsight.confirm.cli": unit(
         f"{STUDY} deepsight.tune deepsight.confirm deepsight.confirm.record "
@@ -217,6 +223,7 @@ LIGHT = {
     "search_spaces": HEAVY,
     "analysis.summary": HEAVY | {"numpy"},
     "analysis.diagnose": HEAVY | {"numpy"},
+    "analysis.claims.cli": HEAVY | {"numpy", "scipy", "statsmodels"},
 }
 """What importing these must not load: command lines answer before a library of seconds."""
 

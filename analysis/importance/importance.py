@@ -43,6 +43,7 @@ __all__ = [
     "compute_fanova",
     "compute_importance",
     "compute_survival_importance",
+    "total_share_draws",
 ]
 
 NUM_POINTS = 512
@@ -161,12 +162,29 @@ def _importance(
     )
 
 
-def _indices(surrogate: Surrogate, seed: int) -> tuple[Indices, Indices]:
+def total_share_draws(
+    surrogate: Surrogate, num: int = NUM_DRAWS, seed: int = 0
+) -> tuple[Array, float]:
+    """Total shares in every function that the trials allow, for claims on two of them.
+
+    Args:
+        surrogate: A fitted model.
+        num: Functions from the posterior of each kernel.
+        seed: Of everything random in the computation.
+
+    Returns:
+        (d, m) shares, and by how much one may be off for the variance that no trial showed.
+    """
+    whole, draws = _indices(surrogate, seed, num)
+    return np.concatenate([whole.total, draws.total[:-1]], axis=1), _unseen(whole, surrogate)
+
+
+def _indices(surrogate: Surrogate, seed: int, num: int = NUM_DRAWS) -> tuple[Indices, Indices]:
     """Of functions of the whole fit; of the cross-validation models, the random column last."""
     plain = make_design(surrogate.encoding, NUM_POINTS, seed)
-    whole = indices(surrogate.final_samples(plain.points, NUM_DRAWS, seed), plain)
+    whole = indices(surrogate.final_samples(plain.points, num, seed), plain)
     noisy = make_design(surrogate.encoding, NUM_POINTS, seed + 1, random=True)
-    draws = surrogate.final_draws(noisy.points, noisy.random, NUM_DRAWS, seed)
+    draws = surrogate.final_draws(noisy.points, noisy.random, num, seed)
     return whole, indices(draws, noisy)
 
 

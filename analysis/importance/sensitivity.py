@@ -60,7 +60,7 @@ def compute_sensitivity(study: Study, seed: int = 0) -> Sensitivity:
     costs twice the time.
     """
     with threadpool_limits(1):
-        return _compute_sensitivity(_sound(study), seed)
+        return _compute_sensitivity(sound(study), seed)
 
 
 def _compute_sensitivity(study: Study, seed: int) -> Sensitivity:
@@ -82,7 +82,7 @@ def _compute_sensitivity(study: Study, seed: int) -> Sensitivity:
     return Sensitivity(importance, views, effects, tuple(maps))
 
 
-def _sound(study: Study) -> Study:
+def sound(study: Study) -> Study:
     """The study without trials whose values on record are none that the space allows."""
 
     def allowed(record: TrialRecord) -> bool:

@@ -117,7 +117,7 @@ def _range(scores: np.ndarray) -> np.ndarray:
 
 
 def _compare(first: Study, ours: StudySide, study: Study, side: StudySide) -> PairwiseComparison:
-    obstacles = _obstacles(first, study)
+    obstacles = obstacles_between(first, study)
     gain = superiority = None
     by_explorers = min(len(ours.explorers), len(side.explorers)) >= FEWEST
     a, b = (side.explorers, ours.explorers) if by_explorers else (side.scores, ours.scores)
@@ -136,7 +136,7 @@ def _gain(ours: StudySide, side: StudySide) -> Interval | None:
     return difference_interval(best.value, other.value, min(best.n, other.n))
 
 
-def _obstacles(a: Study, b: Study) -> tuple[str, ...]:
+def obstacles_between(a: Study, b: Study) -> tuple[str, ...]:
     """What forbids comparing their scores."""
     found = []
     if (a.metric, a.mode) != (b.metric, b.mode):

@@ -67,6 +67,11 @@ def first_fresh_seed(study: Study) -> int:
     return (max(used) // ROUND + 1) * ROUND
 
 
+def claim_seeds(study: Study, count: int) -> list[int]:
+    """Seeds of runs that are planned for claims: none that a confirmation took before."""
+    return [first_fresh_seed(study) + ROUND + k for k in range(count)]
+
+
 def load_done(directory: Path) -> Study | None:
     """The confirmation in `directory`; None before it began.
 

@@ -1,0 +1,273 @@
+"""Which claims of a file are supported, refuted or undecided, and what would settle the others."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from analysis.claims.claim_files import (
+    BEST,
+    BETTER,
+    CLASSES,
+    MATTERS_MORE,
+    STUDY_BEATS,
+    STUDY_MORE_STABLE,
+    Claim,
+    ClaimFile,
+)
+from analysis.claims.contrasts import NotHere, not_here
+from analysis.claims.evidence import (
+    NOTHING,
+    PLANNED,
+    Evidence,
+    Sources,
+    configs_of,
+    gather,
+    runs_by_contrast,
+    wanted_seeds,
+)
+from analysis.claims.measures import Measure
+from analysis.claims.planning import PILOT, planned_pairs
+from analysis.statistics.comparison import obstacles_between
+from deepsight.config import UserError
+from deepsight.confirm.record import Estimate
+from deepsight.confirm.statistics import ALPHA, holm
+from deepsight.confirm.variants import Config, claim_seeds
+from deepsight.run_store import Study
+
+SUPPORTED, REFUTED, UNDECIDED, ELSEWHERE = "supported", "refuted", "undecided", "not here"
+RUNNABLE = (BEST, BETTER, CLASSES)
+"""Kinds that runs of this study's configs settle."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What planned runs take; a range while the spread of a seed is not known."""
+
+    seeds: tuple[int, int]
+    """Of every config."""
+    epochs: tuple[int, int]
+    """Of runs that are not there yet."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one claim."""
+
+    claim: Claim
+    verdict: str
+    source: str
+    """What it was judged by."""
+    closest: str
+    """Of a best value: the other one that comes nearest to it, whose effect this is."""
+    effect: Estimate | None
+    """95 %, of this claim alone; n are pairs of runs, runs or trials, as `source` says."""
+    unit: str
+    """Of the effect."""
+    p: float | None
+    """Two-sided, against `Claim.by`."""
+    p_adjusted: float | None
+    """Holm's, over the claims that were judged together."""
+    probability: float | None
+    """That the effect is more than `Claim.by`, by the surrogate; None with other evidence."""
+    note: str
+    """Why it is not about this study, or what is missing."""
+    cost: Cost | None = None
+    """What `deepsight.confirm --claims` would take to settle it."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """All claims of a file."""
+
+    study: Study
+    file: ClaimFile
+    other: Study | None
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def open(self) -> tuple[Verdict, ...]:
+        """Undecided claims that runs can settle."""
+        return tuple(v for v in self.verdicts if v.cost is not None)
+
+
+def judge(study: Study, file: ClaimFile, other: Study | None = None) -> Judged:
+    """Judge the claims of a file by what a study, its confirmation and its surrogate say.
+
+    Args:
+        study: The search.
+        file: Its claims, as far as they are asked about.
+        other: A second study, for claims on two.
+
+    Raises:
+        UserError: If a name is wrong, no trial has the full budget, or no claim is about the study.
+    """
+    sources = Sources(study)
+    second = Sources(other) if other is not None else None
+    reasons = [_not_here(study, other, claim) for claim in file.claims]
+    here = [c for c, reason in zip(file.claims, reasons, strict=True) if reason is None]
+    if not here:
+        first = next(reason for reason in reasons if reason is not None)
+        raise UserError(f"{file.claims[0].name}: {first.cause}", first.remedy)
+    found = {c.name: gather(sources, second, file, c, len(here)) for c in here}
+    tested = {c.name: _tested(found[c.name]) for c in here}
+    adjusted = dict(zip(tested, holm([_two_sided(t) for t in tested.values()]), strict=True))
+    verdicts = []
+    for claim, reason in zip(file.claims, reasons, strict=True):
+        if reason is not None:
+            told = f"{reason.cause} {reason.remedy}"
+            verdicts.append(
+                Verdict(claim, ELSEWHERE, NOTHING, "", None, "", None, None, None, told)
+            )
+            continue
+        evidence, test = found[claim.name], tested[claim.name]
+        verdict = _verdict(study, claim, evidence, test, adjusted[claim.name])
+        if verdict.verdict == UNDECIDED and claim.kind in RUNNABLE and evidence.source != PLANNED:
+            cost = expected_cost(sources, file, claim, len(here))
+            verdict = dataclasses.replace(verdict, cost=cost)
+        verdicts.append(verdict)
+    return Judged(study, file, other, tuple(verdicts))
+
+
+def _not_here(study: Study, other: Study | None, claim: Claim) -> NotHere | None:
+    reason = not_here(study, claim)
+    if reason is not None or claim.kind not in (STUDY_BEATS, STUDY_MORE_STABLE):
+        return reason
+    if other is None:
+        return NotHere("it is about two studies.", "Say which is the second: --other runs/STUDY.")
+    obstacles = obstacles_between(study, other)
+    return NotHere(f"{obstacles[0]}.", "Compare studies of one task.") if obstacles else None
+
+
+@dataclass(frozen=True)
+class _Test:
+    closest: Measure
+    p_above: float | None
+    p_below: float | None
+
+
+def _tested(evidence: Evidence) -> _Test | None:
+    """All contrasts of a claim as one: it holds if every one does, it fails if any does.
+
+    The first is the intersection-union test (Berger 1982), which needs no correction; the second
+    has Bonferroni's.
+    """
+    if not evidence.measures:
+        return None
+    closest = min(evidence.measures, key=lambda m: m.effect.value)
+    above = [m.p_above for m in evidence.measures]
+    below = [m.p_below for m in evidence.measures if m.p_below is not None]
+    p_above = None if any(p is None for p in above) else max(p for p in above if p is not None)
+    p_below = min(1.0, len(evidence.measures) * min(below)) if below else None
+    return _Test(closest, p_above, p_below)
+
+
+def _two_sided(test: _Test | None) -> float | None:
+    known = [p for p in (test.p_above, test.p_below) if p is not None] if test else []
+    return min(1.0, 2 * min(known)) if known else None
+
+
+def _verdict(
+    study: Study, claim: Claim, evidence: Evidence, test: _Test | None, adjusted: float | None
+) -> Verdict:
+    verdict = UNDECIDED
+    if test and adjusted is not None and adjusted <= ALPHA and not evidence.distrust:
+        above, below = (1.0 if p is None else p for p in (test.p_above, test.p_below))
+        verdict = SUPPORTED if above < below else REFUTED
+    return Verdict(
+        claim=claim,
+        verdict=verdict,
+        source=evidence.source,
+        closest=test.closest.label if test else "",
+        effect=test.closest.effect if test else None,
+        unit=_unit(study, claim),
+        p=_two_sided(test),
+        p_adjusted=adjusted,
+        probability=test.closest.probability if test else None,
+        note=" ".join(told for told in (evidence.distrust, evidence.note) if told),
+    )
+
+
+def _unit(study: Study, claim: Claim) -> str:
+    """What an effect is measured in."""
+    if claim.kind == MATTERS_MORE:
+        return "share of the variance"
+    if claim.kind == CLASSES:
+        return "recall"
+    return study.metric
+
+
+def seeds_needed(
+    sources: Sources, file: ClaimFile, claim: Claim, tests: int, guess: bool = False
+) -> int | None:
+    """How many planned seeds a claim takes; None before its first ones have ended.
+
+    Args:
+        sources: Of the study.
+        file: Where the claim stands.
+        claim: Of kind best, better or classes.
+        tests: Claims that are judged together.
+        guess: Whether other confirmed runs may stand in for the first seeds.
+    """
+    runs = [found for _, found in runs_by_contrast(sources, claim)]
+    seeds = claim_seeds(sources.study, file.most_seeds)
+    blocks = [{key: v for key, v in found.items() if key[0] in seeds} for found in runs]
+    known = wanted_seeds(file, claim, tests, seeds, blocks)
+    if known is not None or not guess:
+        return known
+    values = [[v for v in found.values() if v is not None] for found in runs]
+    if not all(len(one) > 1 for one in values):
+        return None
+    return planned_pairs(file, claim, tests, values)
+
+
+def expected_cost(sources: Sources, file: ClaimFile, claim: Claim, tests: int) -> Cost:
+    """What settling a claim takes, by the spread of the runs that there are."""
+    likely = seeds_needed(sources, file, claim, tests, guess=True)
+    ends = (PILOT, file.most_seeds) if likely is None else (likely, likely)
+    configs = configs_of(sources.study, claim)
+    low, high = (epochs_left(sources, configs, claim_seeds(sources.study, n)) for n in ends)
+    return Cost(ends, (low, high))
+
+
+def epochs_left(sources: Sources, configs: Sequence[Config], seeds: Sequence[int]) -> int:
+    """Epochs of the runs of configs with seeds that have not ended."""
+    missing = 0
+    for config in configs:
+        ended = {key[0] for key in sources.ended(config)}
+        missing += sum(seed not in ended for seed in seeds)
+    return missing * sources.study.max_epochs
+
+
+def remedies(judged: Judged, name: str) -> list[str]:
+    """What would settle the undecided claims: commands, each with what it costs.
+
+    Args:
+        judged: The claims.
+        name: Of the file, as the user gave it.
+    """
+    directory = shlex.quote(str(judged.study.directory))
+    found = []
+    costs = [v.cost for v in judged.open if v.cost is not None]
+    if costs:
+        low, high = (sum(c.epochs[end] for c in costs) for end in (0, 1))
+        many = f"{low} epochs" if low == high else f"{low} to {high} epochs"
+        command = f"python -m deepsight.confirm {directory} --claims {shlex.quote(name)}"
+        found.append(
+            f"{command}   # {', '.join(v.claim.name for v in judged.open)}: {many} at most"
+        )
+    undecided = [v for v in judged.verdicts if v.verdict == UNDECIDED]
+    if any(v.claim.kind in (STUDY_BEATS, STUDY_MORE_STABLE) for v in undecided):
+        for study in filter(None, (judged.study, judged.other)):
+            where, n = shlex.quote(str(study.directory)), judged.file.most_seeds
+            command = f"python -m deepsight.confirm {where} --top 1 --seeds {n}"
+            epochs = 2 * n * study.max_epochs
+            found.append(f"{command}   # for claims on two studies: {epochs} epochs at most")
+    if any(v.claim.kind == MATTERS_MORE for v in undecided):
+        trials = 2 * len(judged.study.records)
+        spent = sum(r.num_epochs for r in judged.study.records)
+        command = f"python -m deepsight.tune --resume {directory} --trials {trials}"
+        found.append(f"{command}   # for claims on importance: about {spent} epochs")
+    return found
