@@ -177,10 +177,13 @@ UNITS = {
         "analysis.figures analysis.page",
         "numpy scipy statsmodels matplotlib",
     ),
-    # the command shows what it found, which analysis draws
+    # the command shows what it found, which analysis draws; and runs what analysis leaves open
+    "deepsight.confirm.claims": unit(
+        f"{STUDY} deepsight.tune deepsight.confirm deepsight.confirm.variants analysis.claims"
+    ),
     "deepsight.confirm.cli": unit(
         f"{STUDY} deepsight.tune deepsight.confirm deepsight.confirm.record "
-        "deepsight.confirm.variants analysis.importance analysis.report"
+        "deepsight.confirm.variants deepsight.confirm.claims analysis.importance analysis.report"
     ),
     "deepsight.confirm.__main__": unit("deepsight.confirm.cli"),
     "analysis": unit(f"{STUDY} {COMPUTES} analysis.report deepsight.metrics", SCIENCE),

@@ -64,6 +64,9 @@ class ClaimFile:
     most_seeds: int
     """Of planned runs, for every config."""
     claims: tuple[Claim, ...]
+    """Those that are asked about."""
+    every: tuple[Claim, ...]
+    """All that the file has: what is planned does not depend on which are asked about."""
 
 
 def load_claims(name: str, only: Sequence[str] = ()) -> ClaimFile:
@@ -102,6 +105,7 @@ def load_claims(name: str, only: Sequence[str] = ()) -> ClaimFile:
         power=_number(path, read, "power", 0.8, 0.05, 0.999),
         most_seeds=int(_number(path, read, "most_seeds", 20, 2, MOST_SEEDS)),
         claims=tuple(c for c in claims if not only or c.name in only),
+        every=tuple(claims),
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from analysis.claims.claim_files import (
     CLASSES,
     MATTERS_MORE,
+    MOST_SEEDS,
     STUDY_BEATS,
     STUDY_MORE_STABLE,
     Claim,
@@ -191,7 +192,7 @@ def gather(
         other: Of the second study, for claims on two.
         file: Where the claim stands.
         claim: One that is about the study.
-        tests: Claims that are tested together.
+        tests: Claims among which planned runs share the error.
     """
     if claim.kind == MATTERS_MORE:
         return _shares(sources, claim)
@@ -202,7 +203,7 @@ def gather(
     planned, note = planned_runs(sources.study, file, claim, tests, runs)
     if planned is not None:
         return Evidence(PLANNED, _from_runs(sources, claim, planned))
-    block = set(claim_seeds(sources.study, file.most_seeds))
+    block = set(claim_seeds(sources.study, MOST_SEEDS))
     earlier = [
         (label, [v for key, v in found.items() if v is not None and key[0] not in block])
         for label, found in runs

@@ -60,7 +60,7 @@ def planned_pairs(
     Args:
         file: Where the claim stands.
         claim: Whose `Claim.matters` is to be found.
-        tests: Claims that are tested together.
+        tests: Claims among which planned runs share the error.
         pilots: For each contrast of the claim, differences of the first seeds.
     """
     power = 1 - (1 - file.power) / len(pilots)

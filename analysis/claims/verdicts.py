@@ -87,6 +87,10 @@ class Judged:
     other: Study | None
     verdicts: tuple[Verdict, ...]
 
+    def runnable(self, verdict: Verdict) -> bool:
+        """Whether runs of the study settle a claim."""
+        return verdict.claim.kind in RUNNABLE and verdict.verdict != ELSEWHERE
+
     @property
     def open(self) -> tuple[Verdict, ...]:
         """Undecided claims that runs can settle."""
@@ -111,7 +115,8 @@ def judge(study: Study, file: ClaimFile, other: Study | None = None) -> Judged:
     if not here:
         first = next(reason for reason in reasons if reason is not None)
         raise UserError(f"{file.claims[0].name}: {first.cause}", first.remedy)
-    found = {c.name: gather(sources, second, file, c, len(here)) for c in here}
+    tests = planned_tests(study, file)
+    found = {c.name: gather(sources, second, file, c, tests) for c in here}
     tested = {c.name: _tested(found[c.name]) for c in here}
     adjusted = dict(zip(tested, holm([_two_sided(t) for t in tested.values()]), strict=True))
     verdicts = []
@@ -125,10 +130,15 @@ def judge(study: Study, file: ClaimFile, other: Study | None = None) -> Judged:
         evidence, test = found[claim.name], tested[claim.name]
         verdict = _verdict(study, claim, evidence, test, adjusted[claim.name])
         if verdict.verdict == UNDECIDED and claim.kind in RUNNABLE and evidence.source != PLANNED:
-            cost = expected_cost(sources, file, claim, len(here))
+            cost = expected_cost(sources, file, claim, tests)
             verdict = dataclasses.replace(verdict, cost=cost)
         verdicts.append(verdict)
     return Judged(study, file, other, tuple(verdicts))
+
+
+def planned_tests(study: Study, file: ClaimFile) -> int:
+    """Claims of a file that runs of the study settle, whichever of them are asked about."""
+    return sum(c.kind in RUNNABLE and not_here(study, c) is None for c in file.every)
 
 
 def _not_here(study: Study, other: Study | None, claim: Claim) -> NotHere | None:
@@ -208,7 +218,7 @@ def seeds_needed(
         sources: Of the study.
         file: Where the claim stands.
         claim: Of kind best, better or classes.
-        tests: Claims that are judged together.
+        tests: Claims among which planned runs share the error.
         guess: Whether other confirmed runs may stand in for the first seeds.
     """
     runs = [found for _, found in runs_by_contrast(sources, claim)]

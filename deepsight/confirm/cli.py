@@ -22,11 +22,11 @@ from deepsight.confirm.runs import (
     Cost,
     choose_contenders,
     expected_cost,
-    fresh_seeds,
+    price_text,
     run_of,
     slots_of,
 )
-from deepsight.confirm.variants import load_done
+from deepsight.confirm.variants import fresh_seeds, load_done
 from deepsight.imports import add_trust_flag, permission_of
 from deepsight.installed import own_analysis
 from deepsight.overrides import parse_set
@@ -71,6 +71,8 @@ def make_parser() -> Parser:
     add("--trials", metavar="IDS", help="trials to confirm instead, as t0003,t0011")
     add("--ablate", action="store_true", help="take the winner's choices back, one at a time")
     add("--budget", metavar="EPOCHS", help="with --ablate: those that matter most, for so many")
+    add("--claims", metavar="FILE", help="instead: settle what is undecided in a file of claims")
+    add("--only", metavar="NAMES", help="with --claims: these of them, as batch-32,mish")
     add("--resplit", action="store_true", help="split the data anew for every seed too")
     add("--no-test", action="store_true", help="leave the test split closed")
     add("--data", metavar="NAME", help="where the study's data have moved to, as folder:PATH")
@@ -130,6 +132,10 @@ def _run(flags: argparse.Namespace) -> int:
             "--resplit: the data of a trainable of your own are its own.",
             "Leave --resplit away; your trainable may split by train.seed of its config.",
         )
+    if flags.claims:
+        return _settle_claims(search, plan, flags)
+    if flags.only:
+        raise UserError("--only is for --claims.", "Leave it away, or add --claims FILE.")
     return _confirm(search, plan, _asked(search, plan, flags), flags)
 
 
@@ -144,6 +150,32 @@ def _granted(text: str | None) -> dict[str, Value]:
             f"Only {OPEN_CLUSTER} can be set.",
         )
     return {name.removeprefix("study."): value}
+
+
+def _settle_claims(search: Study, plan: StudyPlan, flags: argparse.Namespace) -> int:
+    """Train the runs that settle what a file of claims leaves undecided, and judge them."""
+    from deepsight.confirm import claims
+
+    if flags.ablate or flags.until or flags.top or flags.trials or flags.seeds or flags.budget:
+        raise UserError(
+            "--claims plans its own runs.",
+            "Leave --top, --seeds, --trials, --until, --ablate and --budget away; the file has "
+            "power, matters and most_seeds.",
+        )
+    judged = claims.load_asked(search, flags.claims, (flags.only or "").split(","))
+    say = sys.stdout.write if flags.dry_run else sys.stderr.write
+    say(claims.cost_text(search, plan, judged, flags.resplit))
+    check_plan(plan, local=not flags.address)
+    if flags.dry_run:
+        return 0
+    require_search_data(search, plan)
+    train = partial(_train, search, plan, flags=flags)
+    stopped = claims.run_claims(search, plan, judged, flags.resplit, train)
+    if stopped:
+        sys.stderr.write("stopped; the same command goes on\n")
+        return 128 + stopped
+    sys.stdout.write(f"{claims.conclude(search, judged.file, flags.claims)}\n")
+    return 0
 
 
 def _asked(search: Study, plan: StudyPlan, flags: argparse.Namespace) -> Asked:
@@ -312,13 +344,7 @@ def _cost_text(search: Study, asked: Asked, cost: Cost) -> str:
     seeds = f"{asked.seeds[0]} to {asked.seeds[-1]}"
     splits = "a split of its own for each" if asked.resplit else "the split of the search"
     lines.append(f"seeds      {len(asked.seeds)} fresh ones, {seeds}; {splits}")
-    if not cost.runs:
-        lines.append("cost       nothing: all of it is done")
-    else:
-        lasts = "" if cost.seconds is None else f", about {_minutes(cost.seconds)}"
-        at = "" if cost.slots == 1 else f" with {cost.slots} trials at a time"
-        most = "" if asked.until is None else "at most "
-        lines.append(f"cost       {most}{cost.runs} runs, {cost.epochs} epochs{lasts}{at}")
+    lines.append(f"cost       {price_text(cost, most=asked.until is not None)}")
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -328,7 +354,3 @@ def _contender_text(search: Study, contender: Contender) -> str:
     name = contender.name
     name += f" ({contender.trial_id})" if name != contender.trial_id else ""
     return f"{name} {told}"
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:.1f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

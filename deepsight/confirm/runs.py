@@ -13,12 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from deepsight.config import UserError
-from deepsight.confirm.variants import SEED, SPLIT, first_fresh_seed, same_config
+from deepsight.confirm.variants import MOST_SEED, SEED, SPLIT, same_config
 from deepsight.run_store import Study, TrialRecord
 from deepsight.space import Entry, Int
 from deepsight.tune.plan import StudyPlan
-
-MOST_SEED = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -76,16 +74,6 @@ def _contender(study: Study, record: TrialRecord, name: str) -> Contender:
     config = {key: record.config[key] for key in study.space}
     score = study.score(record) if study.has_full_budget(record) else None
     return Contender(name, record.trial_id, config, score)
-
-
-def fresh_seeds(study: Study, count: int) -> list[int]:
-    """Seeds that no trial of the search trained with: ``1000, 1001, ...``, from a round number on.
-
-    Args:
-        study: The search.
-        count: How many; the first ones are the same for any count.
-    """
-    return [(first_fresh_seed(study) + k) % MOST_SEED for k in range(count)]
 
 
 def confirm_plan(plan: StudyPlan) -> StudyPlan:
@@ -201,3 +189,21 @@ def _epoch_seconds(records: Iterable[TrialRecord]) -> float | None:
     walls = [row.get("wall_s") for record in records for row in record.rows]
     known = [float(w) for w in walls if isinstance(w, int | float)]
     return statistics.median(known) if known else None
+
+
+def price_text(cost: Cost, most: bool = False) -> str:
+    """A cost in words.
+
+    Args:
+        cost: Of runs.
+        most: Whether they may turn out to be fewer.
+    """
+    if not cost.runs:
+        return "nothing: all of it is done"
+    lasts = "" if cost.seconds is None else f", about {_minutes(cost.seconds)}"
+    at = "" if cost.slots == 1 else f" with {cost.slots} trials at a time"
+    return f"{'at most ' if most else ''}{cost.runs} runs, {cost.epochs} epochs{lasts}{at}"
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.1f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

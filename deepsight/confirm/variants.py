@@ -15,6 +15,7 @@ from deepsight.run_store import Study, TrialRecord, load_study
 from deepsight.space import INACTIVE, Choice, Domain, Entry, Space, decide, same
 
 SEED, SPLIT = "train.seed", "data.split_seed"
+MOST_SEED = 2**31 - 1
 ROUND = 1000
 """Fresh seeds begin at a multiple of this, above all seeds of the search."""
 
@@ -67,9 +68,20 @@ def first_fresh_seed(study: Study) -> int:
     return (max(used) // ROUND + 1) * ROUND
 
 
+def fresh_seeds(study: Study, count: int) -> list[int]:
+    """Seeds that no trial of the search trained with: ``1000, 1001, ...``, from a round number on.
+
+    Args:
+        study: The search.
+        count: How many; the first ones are the same for any count.
+    """
+    first = first_fresh_seed(study)
+    return [(first + k) % MOST_SEED for k in range(count)]
+
+
 def claim_seeds(study: Study, count: int) -> list[int]:
     """Seeds of runs that are planned for claims: none that a confirmation took before."""
-    return [first_fresh_seed(study) + ROUND + k for k in range(count)]
+    return fresh_seeds(study, ROUND + count)[ROUND:]
 
 
 def load_done(directory: Path) -> Study | None:

@@ -121,3 +121,32 @@ def test_changed_data_confirm_nothing(confirmed, tmp_path):
     assert process.returncode == 2
     assert "the data have changed since the search (fingerprint 000000000000" in err
     assert not (other / "confirm").exists()
+
+
+def test_planned_runs_of_claims_go_on_after_a_kill(confirmed, tmp_path):
+    study, *_ = confirmed
+    (study.parent / "c.yaml").write_text(
+        "matters: 0.2\nmost_seeds: 5\nclaims:\n"
+        "  - {name: rate, kind: better, first: {optim.lr: 0.01}, second: {optim.lr: 0.003}}\n"
+    )
+    before = len(load_study(study / "confirm").records)
+    lines = (study / "confirm/results.jsonl").read_text().count("\n")
+    process = confirm(study, "--claims", "c.yaml")
+    while (study / "confirm/results.jsonl").read_text().count("\n") < lines + 3:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    out, err = finish(confirm(study, "--claims", "c.yaml"))
+    assert err.startswith("undecided  rate\n")
+    assert "planned runs" in out
+    done = load_study(study / "confirm")
+    new = done.records[before:]
+    assert {r.state for r in new} == {"completed"}
+    runs = {(r.config["optim.lr"], r.config["train.seed"]) for r in new}
+    assert len(runs) == len(new) in (8, 10)
+    assert all(r.config["train.seed"] >= 2000 for r in new)
+    page = study / "claims" / "c" / "index.html"
+    assert out.splitlines()[-1] == str(page)
+    _, err = finish(confirm(study, "--claims", "c.yaml"))
+    assert "nothing: all of it is done" in err

@@ -10,11 +10,11 @@ from deepsight.confirm.runs import (
     choose_contenders,
     confirm_plan,
     expected_cost,
-    fresh_seeds,
     missing_runs,
     run_of,
     with_planned,
 )
+from deepsight.confirm.variants import fresh_seeds
 from deepsight.run_store import parse_header
 from deepsight.tune.plan import plan_from_header, plan_to_json
 from tests.analysis.studies import HEADER, SMALL, hand_study, ramp, trial, write_study

@@ -239,8 +239,7 @@ def test_the_page_and_its_numbers(tmp_path, capsys):
 
 @pytest.mark.parametrize("search_seed", [990, 995])
 def test_planned_seeds_are_none_that_a_confirmation_takes(tmp_path, search_seed):
-    from deepsight.confirm.runs import fresh_seeds
-    from deepsight.confirm.variants import claim_seeds
+    from deepsight.confirm.variants import claim_seeds, fresh_seeds
 
     study = search(tmp_path / "s", fixed={"train.seed": search_seed})
     assert not set(fresh_seeds(study, 1000)) & set(claim_seeds(study, 1000))
