@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 SHELL  := /bin/bash -o pipefail
 
-.PHONY: tune test attack faults lint types pytest .venv bench weights clean
+.PHONY: tune test attack faults lint types pytest .venv bench findings weights clean
 
 tune: $(STAMP)
 	@study=$$($(BIN)/python -m deepsight.tune --space finetune | tail -n 1) \
@@ -51,6 +51,10 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/scheduling_overhead.py --flat 1000 --flat-peer 100
 	$(BIN)/python benchmarks/embedded_weights.py
 	$(BIN)/python benchmarks/toy_difficulty.py
+
+# Search, confirmation, ablation and claims on two data sets: the tables of docs/rounds.md.
+findings: $(STAMP)
+	$(BIN)/python -m benchmarks.claims_rounds
 
 # The embedded weights that come with the package, anew by their recipe; minutes alone, goes on if cut.
 weights: $(STAMP)

@@ -6,7 +6,7 @@ The first of these that there is decides; they are never mixed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -69,6 +69,13 @@ class Evidence:
     """What is missing."""
     distrust: str = ""
     """Why nothing may be concluded from it; empty where it may."""
+
+    @property
+    def tested(self) -> tuple[Measure, ...]:
+        """Its contrasts, without p values where nothing may be concluded."""
+        if not self.distrust:
+            return self.measures
+        return tuple(replace(m, p_above=None, p_below=None) for m in self.measures)
 
 
 @dataclass(frozen=True)

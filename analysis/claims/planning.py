@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 from statsmodels.stats.power import TTestPower
@@ -14,11 +14,6 @@ from deepsight.confirm.statistics import ALPHA
 
 PILOT = 4
 """Seeds from whose spread the number of all is planned; they are the first of these."""
-
-
-@lru_cache(maxsize=4096)
-def _power(effect: float, n: int, alpha: float) -> float:
-    return float(TTestPower().power(effect, n, alpha, alternative="two-sided"))
 
 
 def pairs_needed(
@@ -42,10 +37,13 @@ def pairs_needed(
     """
     if spread <= 0:
         return PILOT, True
-    for n in range(PILOT, most + 1):
-        if _power(difference / spread, n, alpha) >= power:
-            return n, True
-    return max(most, PILOT), False
+    test, allowed = TTestPower(), range(PILOT, max(most, PILOT) + 1)
+
+    def reached(n: int) -> float:
+        return float(test.power(difference / spread, n, alpha, alternative="two-sided"))
+
+    place = bisect.bisect_left(allowed, power, key=reached)
+    return (allowed[place], True) if place < len(allowed) else (allowed[-1], False)
 
 
 def planned_pairs(

@@ -117,8 +117,7 @@ def judge(study: Study, file: ClaimFile, other: Study | None = None) -> Judged:
         raise UserError(f"{file.claims[0].name}: {first.cause}", first.remedy)
     tests = planned_tests(study, file)
     found = {c.name: gather(sources, second, file, c, tests) for c in here}
-    tested = {c.name: _tested(found[c.name]) for c in here}
-    adjusted = dict(zip(tested, holm([_two_sided(t) for t in tested.values()]), strict=True))
+    decisions = dict(zip(found, decide([e.tested for e in found.values()]), strict=True))
     verdicts = []
     for claim, reason in zip(file.claims, reasons, strict=True):
         if reason is not None:
@@ -127,8 +126,8 @@ def judge(study: Study, file: ClaimFile, other: Study | None = None) -> Judged:
                 Verdict(claim, ELSEWHERE, NOTHING, "", None, "", None, None, None, told)
             )
             continue
-        evidence, test = found[claim.name], tested[claim.name]
-        verdict = _verdict(study, claim, evidence, test, adjusted[claim.name])
+        evidence = found[claim.name]
+        verdict = _verdict(study, claim, evidence, decisions[claim.name])
         if verdict.verdict == UNDECIDED and claim.kind in RUNNABLE and evidence.source != PLANNED:
             cost = expected_cost(sources, file, claim, tests)
             verdict = dataclasses.replace(verdict, cost=cost)
@@ -152,50 +151,59 @@ def _not_here(study: Study, other: Study | None, claim: Claim) -> NotHere | None
 
 
 @dataclass(frozen=True)
-class _Test:
-    closest: Measure
-    p_above: float | None
-    p_below: float | None
+class Decision:
+    """What the tests of one claim say."""
+
+    closest: Measure | None
+    """The contrast of the smallest effect; None without any."""
+    p: float | None
+    p_adjusted: float | None
+    verdict: str
 
 
-def _tested(evidence: Evidence) -> _Test | None:
-    """All contrasts of a claim as one: it holds if every one does, it fails if any does.
+def decide(measured: Sequence[Sequence[Measure]]) -> list[Decision]:
+    """Test claims together: Holm's method (1979) over their two-sided p values.
 
-    The first is the intersection-union test (Berger 1982), which needs no correction; the second
-    has Bonferroni's.
+    A claim holds if every contrast of it does, which is an intersection-union test (Berger 1982)
+    and needs no correction; it fails if any contrast does, with Bonferroni's.
+
+    Args:
+        measured: The contrasts of every claim.
     """
-    if not evidence.measures:
+    sides = [_one_sided(measures) for measures in measured]
+    both = [None if s is None else min(1.0, 2 * min(s)) for s in sides]
+    decisions = []
+    for measures, side, p, adjusted in zip(measured, sides, both, holm(both), strict=True):
+        verdict = UNDECIDED
+        if side is not None and adjusted is not None and adjusted <= ALPHA:
+            verdict = SUPPORTED if side[0] < side[1] else REFUTED
+        closest = min(measures, key=lambda m: m.effect.value, default=None)
+        decisions.append(Decision(closest, p, adjusted, verdict))
+    return decisions
+
+
+def _one_sided(measures: Sequence[Measure]) -> tuple[float, float] | None:
+    """P values for that the claim holds and for that it fails; None without an interval."""
+    above = [m.p_above for m in measures if m.p_above is not None]
+    below = [m.p_below for m in measures if m.p_below is not None]
+    if not above or not below:
         return None
-    closest = min(evidence.measures, key=lambda m: m.effect.value)
-    above = [m.p_above for m in evidence.measures]
-    below = [m.p_below for m in evidence.measures if m.p_below is not None]
-    p_above = None if any(p is None for p in above) else max(p for p in above if p is not None)
-    p_below = min(1.0, len(evidence.measures) * min(below)) if below else None
-    return _Test(closest, p_above, p_below)
+    holds = max(above) if len(above) == len(measures) else 1.0
+    return holds, min(1.0, len(measures) * min(below))
 
 
-def _two_sided(test: _Test | None) -> float | None:
-    known = [p for p in (test.p_above, test.p_below) if p is not None] if test else []
-    return min(1.0, 2 * min(known)) if known else None
-
-
-def _verdict(
-    study: Study, claim: Claim, evidence: Evidence, test: _Test | None, adjusted: float | None
-) -> Verdict:
-    verdict = UNDECIDED
-    if test and adjusted is not None and adjusted <= ALPHA and not evidence.distrust:
-        above, below = (1.0 if p is None else p for p in (test.p_above, test.p_below))
-        verdict = SUPPORTED if above < below else REFUTED
+def _verdict(study: Study, claim: Claim, evidence: Evidence, decision: Decision) -> Verdict:
+    closest = decision.closest
     return Verdict(
         claim=claim,
-        verdict=verdict,
+        verdict=decision.verdict,
         source=evidence.source,
-        closest=test.closest.label if test else "",
-        effect=test.closest.effect if test else None,
+        closest=closest.label if closest else "",
+        effect=closest.effect if closest else None,
         unit=_unit(study, claim),
-        p=_two_sided(test),
-        p_adjusted=adjusted,
-        probability=test.closest.probability if test else None,
+        p=decision.p,
+        p_adjusted=decision.p_adjusted,
+        probability=closest.probability if closest else None,
         note=" ".join(told for told in (evidence.distrust, evidence.note) if told),
     )
 
