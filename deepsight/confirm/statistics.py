@@ -129,10 +129,11 @@ def anytime_half_width(found: Sequence[float], alpha: float = ALPHA) -> float | 
 
     One may look after every seed and stop when one likes: the interval covers the mean at all
     times together with probability ``1 - alpha``, for normal differences of unknown spread. It
-    is where the mixture of t likelihoods over effects of standard deviation `EFFECT`, a
-    non-negative martingale, stays below ``1 / alpha`` (Ville's inequality): Lai 1976; Wang and
-    Ramdas, "Anytime-valid t-tests and confidence sequences for Gaussian means with unknown
-    variance", 2025.
+    is where the mixture of t likelihoods over normal effects of standard deviation `EFFECT`, a
+    non-negative martingale of the differences' ratios, stays below ``1 / alpha`` (Ville's
+    inequality): the Gaussian mixture of Wang and Ramdas, "Anytime-valid t-tests and confidence
+    sequences for Gaussian means with unknown variance", Sequential Analysis 44, 2025, theorem 4.9,
+    with c = 1 / `EFFECT`. Lai (1976), from whom the construction is, mixed over a flat prior.
 
     Args:
         found: Differences, one a seed.

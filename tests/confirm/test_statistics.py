@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import integrate, stats
 
 from deepsight.confirm.statistics import (
+    EFFECT,
     anytime_half_width,
     anytime_interval,
     compare,
@@ -107,3 +108,19 @@ def test_a_difference_is_settled_by_its_sign_or_its_smallness():
     assert not is_settled(near, 0.00001)
     assert not is_settled(anytime_interval([0.1, 0.2]), 0.01)
     assert not is_settled(None, 0.01)
+
+
+@pytest.mark.parametrize(("n", "alpha"), [(4, 0.05), (9, 0.025), (30, 0.05)])
+def test_the_interval_ends_where_the_mixture_reaches_its_bound(n, alpha):
+    """Against the integral of likelihoods, and the closed form of Wang and Ramdas (2025)."""
+    values = np.random.default_rng(n).normal(0.3, 1.0, n)
+    end = values.mean() - anytime_half_width(values, alpha)
+    t = np.sqrt(n) * (values.mean() - end) / values.std(ddof=1)
+    effects = stats.norm(0, EFFECT)
+    mixture, _ = integrate.quad(
+        lambda d: stats.nct.pdf(t, n - 1, np.sqrt(n) * d) * effects.pdf(d), -8, 8, limit=200
+    )
+    assert mixture / stats.t.pdf(t, n - 1) == pytest.approx(1 / alpha, rel=1e-3)
+    c, s, v = 1 / EFFECT**2, (values - end).sum(), ((values - end) ** 2).sum()
+    closed = np.sqrt(c / (n + c)) * ((n + c) * v / ((n + c) * v - s**2)) ** (n / 2)
+    assert closed == pytest.approx(1 / alpha)
