@@ -1,18 +1,21 @@
 """Whether the diagnosis finds defects that were planted, and finds none where there are none.
 
-    python -m benchmarks.planted_defects --runs FILE [--data toy_objects,digits] [--seeds 1000:1010]
-        [--clean 1000:1040] [--only background,labels] [--minutes 20]
+    python -m benchmarks.planted_defects --runs FILE [--data toy_objects,digits] [--seeds 2000:2010]
+        [--clean 2000:2040] [--only background,labels] [--minutes 20] [--peers]
     python -m benchmarks.planted_defects --table FILE
 
 A small network is trained on each planted set (`STRENGTHS`), and its findings are decided without
 the diagnosis being told what was planted. A line is added to FILE after every run; runs that FILE
 has already are left out, so that the command goes on where it was. Which classes a defect concerns
-is drawn from the seed. Seeds below 1000 are for development: thresholds were chosen on them.
+is drawn from the seed. Seeds below 2000 are for development: thresholds were chosen on them.
+Clean twins are of several kinds (`CLEAN`): a model that has hardly learnt is diagnosed like any
+other. ``--peers`` asks cleanlab and imagehash, too (`benchmarks.planted_peers`).
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import json
 import os
@@ -26,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from analysis.statistics.intervals import share_interval
+from benchmarks.planted_peers import INSTALL, compare_lists, lists_table, missing_peers
 from deepsight.data.defects import KINDS, TAKES_DEFECTS
 
 STRENGTHS: dict[str, tuple[float, ...]] = {
@@ -44,6 +48,17 @@ STRENGTHS: dict[str, tuple[float, ...]] = {
 FOUND_AS = {"size": "place", "blur": "shift"}
 """What the finding is called where its name is another."""
 ON_DIGITS = ("background", "mark", "labels", "rare")
+LISTED = ("labels", "duplicates", "none")
+"""Kinds for which the images that are listed are counted."""
+UNTRAINED: dict[str, Any] = {"model.depth": 2, "model.width": 8, "train.epochs": 2}
+CLEAN: dict[str, dict[str, Any]] = {
+    "none": {},
+    "none_no_masks": {"data.defects": ""},
+    "none_untrained": UNTRAINED,
+    "none_untrained_no_masks": UNTRAINED | {"data.defects": ""},
+}
+"""Kinds of clean twins, and their settings: with and without masks, trained and hardly trained."""
+CLEAN_OF = {"toy_objects": ("none", "none_untrained"), "digits": tuple(CLEAN)}
 
 FIXED: dict[str, Any] = {
     "model.name": "scratch_cnn",
@@ -68,26 +83,29 @@ BY_DATA: dict[str, dict[str, Any]] = {
 
 def planned_defect(kind: str, strength: float, data: str, seed: int) -> str:
     """The text of ``data.defects``; which classes it concerns depends on kind and seed."""
-    if kind == "none":
-        return "none"
+    if kind in CLEAN:
+        return str(CLEAN[kind].get("data.defects", "none"))
     classes = TAKES_DEFECTS[data]()
     rng = np.random.default_rng([seed, list(KINDS).index(kind)])
     chosen = rng.choice(len(classes), KINDS[kind].num_classes, replace=False)
     return ":".join([kind, *(classes[label] for label in chosen), f"{strength:g}"])
 
 
-def run(data: str, kind: str, strength: float, seed: int) -> dict[str, Any]:
+def run(data: str, kind: str, strength: float, seed: int, peers: bool = False) -> dict[str, Any]:
     """Train on one planted set and diagnose it; the row that is recorded."""
     from analysis.diagnosis.build import study_findings
     from deepsight.run_store import load_study
 
+    keep_drawings()
     defect = planned_defect(kind, strength, data, seed)
     start, cpu = time.perf_counter(), time.process_time()
     with tempfile.TemporaryDirectory(prefix="planted-") as folder:
         os.environ["DEEPSIGHT_CACHE"] = str(Path(folder) / "cache")
         config = {"data.name": data, "data.defects": defect, "data.split_seed": seed}
-        study = train(Path(folder) / "study", FIXED | BY_DATA[data] | config | {"train.seed": seed})
+        fixed = FIXED | BY_DATA[data] | CLEAN.get(kind, {}) | config | {"train.seed": seed}
+        study = train(Path(folder) / "study", fixed)
         findings = study_findings(study)
+        listed = {"lists": compare_lists(study, findings, peers)} if kind in LISTED else {}
         accuracy = load_study(study).records[0].rows[-1]["val_accuracy"]
     names = TAKES_DEFECTS[data]()
     return {
@@ -106,9 +124,19 @@ def run(data: str, kind: str, strength: float, seed: int) -> dict[str, Any]:
             }
             for f in findings.defects
         ],
+        "hints": [[f.kind, *(names[label] for label in f.labels)] for f in findings.hints],
+        **listed,
         "wall_s": round(time.perf_counter() - start, 1),
         "cpu_s": round(time.process_time() - cpu, 1),
     }
+
+
+@functools.cache
+def keep_drawings() -> None:
+    """Keep the last drawn sets in memory: all defects of a seed are planted into one drawing."""
+    from deepsight.data.toy_objects import dataset
+
+    dataset.draw_toy_objects = functools.lru_cache(maxsize=16)(dataset.draw_toy_objects)
 
 
 def train(directory: Path, fixed: Mapping[str, Any]) -> Path:
@@ -155,20 +183,24 @@ def is_found(row: Mapping[str, Any]) -> bool:
 def planned_runs(
     data: Sequence[str], seeds: range, clean: range, only: Sequence[str]
 ) -> Iterator[tuple[str, str, float, int]]:
-    """All runs, the most wanted first: strong settings and clean twins, then weaker ones."""
-    steps = max(len(s) for s in STRENGTHS.values())
-    for step in range(steps):
-        for number in range(max(len(seeds), len(clean))):
-            for name in data:
-                share = -(-len(clean) // max(1, len(seeds)))
-                if step == 0:
-                    for seed in clean[number * share : (number + 1) * share]:
-                        yield name, "none", 0.0, seed
-                for kind in only or STRENGTHS:
-                    strengths = STRENGTHS[kind]
-                    wanted = name == "toy_objects" or kind in ON_DIGITS
-                    if wanted and step < len(strengths) and number < len(seeds):
-                        yield name, kind, strengths[step], seeds[number]
+    """All runs, the most wanted first: strong settings and clean twins, then seed by seed."""
+    for number in range(max(len(seeds), len(clean))):
+        share = -(-len(clean) // max(1, len(seeds)))
+        for name in data:
+            for seed in clean[number * share : (number + 1) * share]:
+                yield from ((name, kind, 0.0, seed) for kind in CLEAN_OF[name])
+            for seed in seeds[number : number + 1]:
+                yield from ((name, k, s, seed) for k, s in _planted(name, only, strong=True))
+    for seed in seeds:
+        for name in data:
+            yield from ((name, k, s, seed) for k, s in _planted(name, only, strong=False))
+
+
+def _planted(data: str, only: Sequence[str], strong: bool) -> Iterator[tuple[str, float]]:
+    for kind in only or STRENGTHS:
+        if data == "toy_objects" or kind in ON_DIGITS:
+            strengths = STRENGTHS[kind]
+            yield from ((kind, s) for s in (strengths[:1] if strong else strengths[1:]))
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -177,17 +209,17 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         "| data | planted | strength | found with the right classes | 95 % interval | n |",
         "|---|---|---|---|---|---|",
     ]
-    order = [*STRENGTHS, "none"]
+    order = [*STRENGTHS, *CLEAN]
     keys = sorted(
         {(r["data"], r["kind"], r["strength"]) for r in rows},
         key=lambda k: (k[0], order.index(k[1]), STRENGTHS.get(k[1], (0.0,)).index(k[2])),
     )
     for data, kind, strength in keys:
         own = [r for r in rows if (r["data"], r["kind"], r["strength"]) == (data, kind, strength)]
-        hits = sum(bool(r["findings"]) if kind == "none" else is_found(r) for r in own)
+        hits = sum(bool(r["findings"]) if kind in CLEAN else is_found(r) for r in own)
         share = share_interval(hits, len(own))
-        what = "nothing: false alarms" if kind == "none" else kind
-        cells = (data, what, f"{strength:g}" if kind != "none" else "", f"{hits} of {len(own)}")
+        what = f"nothing: false alarms{kind[4:].replace('_', ' ')}" if kind in CLEAN else kind
+        cells = (data, what, "" if kind in CLEAN else f"{strength:g}", f"{hits} of {len(own)}")
         bounds = f"{share.low:.2f} to {share.high:.2f}"
         lines.append("| " + " | ".join([*cells, bounds, str(len(own))]) + " |")
     return "\n".join(lines)
@@ -205,16 +237,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--runs", type=Path, metavar="FILE", help="where a line is kept for every run")
     add("--table", type=Path, metavar="FILE", help="print the table of such a file and end")
     add("--data", default="toy_objects,digits", help="data sets, separated by commas")
-    add("--seeds", type=_range, default=_range("1000:1010"), help="of planted sets, FIRST:END")
-    add("--clean", type=_range, default=_range("1000:1040"), help="of clean twins, FIRST:END")
+    add("--seeds", type=_range, default=_range("2000:2010"), help="of planted sets, FIRST:END")
+    add("--clean", type=_range, default=_range("2000:2040"), help="of clean twins, FIRST:END")
     add("--only", default="", help="kinds of defects, separated by commas; default: all")
+    add("--peers", action="store_true", help="ask cleanlab and imagehash for their lists, too")
     add("--minutes", type=float, default=1e9, help="no run is begun after that time")
     options = parser.parse_args(arguments)
     if not options.table and not options.runs:
         parser.error("give --runs FILE, or --table FILE")
     if options.table:
-        sys.stdout.write(table(_read(options.table)) + "\n")
+        _print_tables(_read(options.table))
         return 0
+    if options.peers and (missing := missing_peers()):
+        parser.error(f"{' and '.join(missing)}: not installed; {INSTALL}")
     done = {(r["data"], r["kind"], r["strength"], r["seed"]) for r in _read(options.runs)}
     only = list(filter(None, options.only.split(",")))
     start = time.monotonic()
@@ -223,13 +258,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             continue
         if time.monotonic() - start > 60 * options.minutes:
             break
-        row = run(*key)
+        row = run(*key, peers=options.peers)
         with options.runs.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         said = ", ".join(f"{f['kind']} {':'.join(f['classes'])}" for f in row["findings"])
         sys.stderr.write(f"{row['data']} {row['defect']} seed {row['seed']}: {said or 'nothing'}\n")
-    sys.stdout.write(table(_read(options.runs)) + "\n")
+    _print_tables(_read(options.runs))
     return 0
+
+
+def _print_tables(rows: Sequence[Mapping[str, Any]]) -> None:
+    sys.stdout.write(f"{table(rows)}\n\n{lists_table(rows)}\n")
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

@@ -101,6 +101,11 @@ class Findings:
         """Those about the data."""
         return tuple(f for f in self.items if f.is_defect)
 
+    @property
+    def hints(self) -> tuple[Finding, ...]:
+        """The others."""
+        return tuple(f for f in self.items if not f.is_defect)
+
 
 def find(evidence: Evidence) -> Findings:
     """Decide what is wrong.

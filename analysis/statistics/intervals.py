@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 LEVEL = 0.95
 RESAMPLES = 2000
@@ -39,8 +39,10 @@ def share_interval(count: int, total: int) -> Interval:
     """`count` of `total`, with the exact interval of Clopper and Pearson (1934)."""
     assert 0 <= count <= total
     assert total > 0
-    exact = stats.binomtest(count, total).proportion_ci(LEVEL, method="exact")
-    return Interval(count / total, float(exact.low), float(exact.high), total)
+    tail = (1 - LEVEL) / 2
+    low = float(special.betaincinv(count, total - count + 1, tail)) if count else 0.0
+    high = float(special.betainccinv(count + 1, total - count, tail)) if count < total else 1.0
+    return Interval(count / total, low, high, total)
 
 
 def accuracy_interval(accuracy: float, num_images: int) -> Interval:

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from analysis.report.build import main
 from analysis.statistics.comparison import compute_comparison
@@ -110,6 +111,13 @@ def test_a_perfect_record_of_few_is_not_certain():
     assert superiority_interval([3, 4, 5], [0, 1, 2]).low < 0.6
     assert superiority_interval([0, 1, 2], [3, 4, 5]).high > 0.4
     assert share_interval(0, 3).high > 0.7
+
+
+@pytest.mark.parametrize(("count", "total"), [(0, 3), (3, 3), (1, 2), (17, 4000), (3999, 4000)])
+def test_the_exact_interval_is_scipys(count, total):
+    exact = binomtest(count, total).proportion_ci(0.95, method="exact")
+    share = share_interval(count, total)
+    assert (share.low, share.high) == pytest.approx((exact.low, exact.high), abs=1e-9)
 
 
 def test_the_bootstrap_resamples_each_sample_by_itself():
