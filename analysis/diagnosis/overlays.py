@@ -65,7 +65,7 @@ class OverlayWriter:
         maps = positive(grad_cam(self.model.module, inputs, labels, self.layer))
         for k, file in enumerate(files):
             self.count += 1
-            said = f"{self.names[labels[k]]} {100 * probabilities[k]:.0f} %"
+            said = f"{self.names[labels[k]]}: {100 * probabilities[k]:.0f} %"
             title = f"{figure_text(file.name, f'image {self.count}', 40)}: {said}"
             stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in file.stem)[:60]
             path = self.directory / f"{self.count:04d}_{stem}.png"

@@ -159,6 +159,14 @@ CAUSES = {
 }
 
 
+_FAMILY = {
+    **dict.fromkeys(kinds.DEFECTS, "for defects"),
+    kinds.LABELS: "of pairs of labels",
+    **dict.fromkeys(kinds.HINTS, "for hints"),
+}
+"""The family of tests over which a p-value is corrected (`analysis.diagnosis.findings`)."""
+
+
 def _named(finding: Finding, text: str, classes: Sequence[str]) -> str:
     names = " and ".join(in_sentence(classes[label]) for label in finding.labels)
     return text.replace("{}", names)
@@ -167,10 +175,11 @@ def _named(finding: Finding, text: str, classes: Sequence[str]) -> str:
 def sentence(finding: Finding, classes: Sequence[str]) -> str:
     """Cause, number, interval and n of a finding."""
     p_value = "p < 0.001" if finding.p_value < 0.001 else f"p = {finding.p_value:.3f}"
+    family = _FAMILY[finding.kind]
     return (
         f"{_named(finding, CAUSES[finding.kind], classes)}: "
         f"{_named(finding, finding.measure, classes)}: {interval(finding.number)}, "
-        f"n = {finding.number.n:,}; {p_value} after correction for all tests."
+        f"n = {finding.number.n:,}; {p_value} after correction for all tests {family}."
     )
 
 

@@ -50,7 +50,7 @@
     const stack = make("div", [picture(image, `${data.classes[label]}, ${told}: ${name}`, smooth)], "stack");
     if (maps.predicted) stack.append(picture(maps.predicted[0], "", "map"));
     const caption = make("figcaption", [
-      make("span", `${data.classes[said]} ${confidence} %`, "said"), make("br"), name]);
+      make("span", `${data.classes[said]}: ${confidence} %`, "said"), make("br"), name]);
     const made = make("figure", [stack, make("div", "", "scale"), caption], `tile ${right ? "hit" : "error"}`);
     made.dataset.image = index;
     return made;

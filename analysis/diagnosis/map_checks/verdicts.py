@@ -185,9 +185,8 @@ def judge(name: str, comparisons: Sequence[Comparison], random: Likeness) -> Ver
     if faults:
         return Verdict(name, False, f"No evidence: {name} {'; '.join(faults)}; n={n}.")
     beaten = ", ".join(dict.fromkeys(c.baseline for c in comparisons))
-    return Verdict(
-        name, True, f"{name} beats {beaten}, and depends on the model's weights ({share}); n={n}."
-    )
+    said = f"{name} beats {beaten}, and depends on the model's weights ({share}); n={n}."
+    return Verdict(name, True, said[0].upper() + said[1:])
 
 
 def _signed(gain: Interval) -> str:

@@ -33,11 +33,12 @@ def findings_section(findings: Findings, results: Results) -> Section:
     columns = ("finding", "classes", "value", "low", "high", "n", "p", "images", "remedy")
     notes = [Note(sentence(f, classes), warning=True) for f in findings.defects]
     notes += [Note(f"Not tested: {reason}.") for reason in findings.not_measured]
-    caption = "p: corrected for all tests; images: named in recommendations.md."
+    caption = "p: corrected for the tests of its family; images: named in recommendations.md."
     table = (Table("findings", columns, tuple(rows), caption, noun="findings", example="labels"),)
     lead = (
-        f"{count(findings.num_tests, 'test')}, corrected for a false alarm in {100 * ALPHA:g} % of "
-        "data without a defect. Classes that are merely hard stand in the table only."
+        f"{count(findings.num_tests, 'test')} in two families, for defects of the data and for "
+        f"hints, each corrected: {100 * ALPHA:g} % of data without a defect have a false alarm. "
+        "Hints stand in the table only: classes that are merely hard, and corners without masks."
     )
     if not findings.defects:
         notes.insert(0, Note(summary_sentences(findings, classes)[0]))

@@ -70,7 +70,10 @@ def draw_sheet(
     """
     lines = [_map_lines(row, evaluation) if looks else 0 for row in rows]
     note = _note(looks) if looks and any(lines) else []
-    heights = [TITLE + HEAD + SIDE + FOOT + n * (SIDE + GAP) for n in lines]
+    heights = [
+        TITLE + HEAD + (SIDE + FOOT + n * (SIDE + GAP) if len(row.positions) else 0.0)
+        for row, n in zip(rows, lines, strict=True)
+    ]
     total = sum(heights) + 0.16 * len(note) + 0.1
     figure = Figure(figsize=(WIDTH, total))
     plane = figure.add_axes((0, 0, 1, 1))
@@ -78,7 +81,9 @@ def draw_sheet(
     for row, height, num in zip(rows, heights, lines, strict=True):
         plane.text(0.06, top + 0.18, row.title, fontsize=9.5, va="center")
         if not len(row.positions):
-            plane.text(LEFT, top + TITLE + HEAD + SIDE / 2, row.empty, fontsize=9, color=MUTED)
+            plane.text(
+                LEFT, top + TITLE + HEAD / 2, row.empty, fontsize=9, va="center", color=MUTED
+            )
         for k, position in enumerate(row.positions):
             at = (LEFT + k * STEP, top + TITLE + HEAD)
             _draw_image(plane, at, int(position), evaluation, images, names)
@@ -119,7 +124,7 @@ def _draw_image(
     _tile(plane, at, image, interpolation="nearest" if len(image) < 128 else "antialiased")
     plane.add_patch(Rectangle(at, SIDE, SIDE, fill=False, edgecolor=colour, linewidth=2.2))
     said = shorten(names[evaluation.predicted[position]], 14)
-    confidence = f"{said} {100 * evaluation.confidence[position]:.0f} %"
+    confidence = f"{said}: {100 * evaluation.confidence[position]:.0f} %"
     x, y = at[0] + SIDE / 2, at[1]
     plane.text(x, y - 0.06, confidence, fontsize=8.5, color=colour, ha="center", va="bottom")
     name = str(evaluation.ids[position])

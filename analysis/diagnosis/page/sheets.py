@@ -80,5 +80,5 @@ def pair_rows(evaluation: Evaluation, pair: ConfusedPair, names: Sequence[str]) 
     ):
         total = int((evaluation.labels == true).sum())
         title = f"{names[true]} taken for {names[predicted]}: {count} of {total}"
-        rows.append(Row(title, confusions(evaluation, true, predicted), "none"))
+        rows.append(Row(title, confusions(evaluation, true, predicted), "no such error"))
     return rows

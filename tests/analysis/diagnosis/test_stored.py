@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from analysis.diagnosis.build import make_diagnosis
+from analysis.diagnosis.class_scores import confused_pairs
 from analysis.diagnosis.maps.grad_cam import ClassMaps
 from analysis.diagnosis.maps.layers import Layer
 from analysis.diagnosis.maps.passes import Floats
 from analysis.diagnosis.page.sheet_figure import SheetMaps, draw_sheet
-from analysis.diagnosis.page.sheets import class_rows
+from analysis.diagnosis.page.sheets import class_rows, pair_rows
 from analysis.diagnosis.stored import ABOUT, kept_or_computed
 from analysis.statistics.intervals import Interval
 from deepsight.imports import Permission
@@ -150,3 +151,16 @@ def test_a_sheet_has_three_maps_for_an_error_and_one_for_a_hit():
         assert any(d.shape == (4, 4) and np.allclose(d, shown) for d in drawn)
     plain = draw_sheet(rows, evaluation, images, ("a", "b")).axes[0]
     assert len(plain.images) == 3
+
+
+def test_a_direction_without_errors_takes_a_line_of_a_pairs_sheet():
+    confusion = np.array([[1, 1], [0, 2]])
+    evaluation = counted(confusion, classes=("5", "6"))
+    images = np.zeros((4, 8, 8, 3), np.uint8)
+    rows = pair_rows(evaluation, confused_pairs(confusion)[0], ("5", "6"))
+    figure = draw_sheet(rows, evaluation, images, ("5", "6"))
+    texts = [t.get_text() for t in figure.axes[0].texts]
+    assert "no such error" in texts
+    assert any(t.startswith("6: ") and t.endswith(" %") for t in texts)
+    full, empty = (draw_sheet([row], evaluation, images, ("5", "6")) for row in rows)
+    assert empty.get_figheight() < full.get_figheight() - 1

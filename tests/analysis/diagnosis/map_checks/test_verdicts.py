@@ -269,6 +269,7 @@ def test_the_rule_of_the_verdict():
     assert not verdict((0.1, 0.0, 0.0), 0.2).is_evidence
     assert not verdict((0.1, 0.1, 0.1), 0.47).is_evidence
     assert "deletion +0.100 [+0.090, +0.110]" in verdict((0.1, 0.0, 0.0), 0.2).sentence
+    assert verdict((0.1, 0.1, 0.1), 0.2).sentence.startswith("M beats")
 
 
 def test_how_many_images_are_checked_depends_on_their_size():
