@@ -37,6 +37,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="whose maps are made (default: the deepest useful)",
     )
+    made.add_argument(
+        "--epochs-of-attention",
+        default="",
+        metavar="1,2,9|auto",
+        help="train the trial again, and show what it looked at after these epochs",
+    )
     made.add_argument("--data", metavar="NAME", help="where the data are now, if they have moved")
     add_trust_flag(made)
     made.add_argument("--masks", metavar="FOLDER", help="masks of folder: data (data.masks)")
@@ -64,6 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             masks=options.masks,
             device=options.device,
             layer=options.layer,
+            epochs_of_attention=options.epochs_of_attention,
             progress=bar,
             permission=permission_of(options),
         )

@@ -187,9 +187,13 @@ UNITS = {
     ),
     "deepsight.confirm.__main__": unit("deepsight.confirm.cli"),
     "analysis": unit(f"{STUDY} {COMPUTES} analysis.report deepsight.metrics", SCIENCE),
+    # the weights of earlier epochs are not kept: the one place of analysis that trains (0067)
+    "analysis.diagnosis.training.retraining": unit(
+        f"{STUDY} {TRAINS} deepsight.trained_model deepsight.training"
+    ),
     "analysis.diagnosis": unit(
         f"{STUDY} {TRAINS} {COMPUTES} deepsight.data.class_balance deepsight.trained_model "
-        "analysis.figures analysis.page",
+        "analysis.diagnosis.training.retraining analysis.figures analysis.page",
         f"{SCIENCE} torch torchvision captum PIL cv2",
     ),
     "analysis.diagnose": unit("deepsight.config deepsight.imports analysis.diagnosis"),

@@ -33,7 +33,10 @@ from analysis.diagnosis.page.sheet_figure import SheetMaps
 from analysis.diagnosis.page.tables import numbers_of_classes
 from analysis.diagnosis.progress import Progress, silent
 from analysis.diagnosis.results import Results, compute_results
+from analysis.diagnosis.training.attention_section import attention_by_epoch, attention_part
+from analysis.diagnosis.training.epoch_attention import AttentionByEpoch
 from analysis.diagnosis.training.phases import compute_training
+from analysis.diagnosis.training.retraining import chosen_epochs
 from analysis.diagnosis.training.section import training_part
 from analysis.page.document import Document, Section, Table
 from analysis.page.files import to_csv
@@ -62,6 +65,7 @@ def make_diagnosis(
     masks: str | None = None,
     device: str | None = None,
     layer: str = "",
+    epochs_of_attention: str = "",
     progress: Progress = silent,
     permission: Permission = REFUSE,
 ) -> Path:
@@ -79,6 +83,8 @@ def make_diagnosis(
         masks: A folder of masks beside ``folder:`` data; None is what the trial was given.
         device: "cpu" or "cuda"; None is what suits this machine.
         layer: Whose maps are made, by its name in the network; empty is the deepest useful one.
+        epochs_of_attention: Epochs whose attention is shown, "1,2,9" or "auto", for which the trial
+            is trained again; empty: none.
         progress: Is told how far it is.
         permission: What of the code that the checkpoint names (network, data set) may run.
 
@@ -91,6 +97,8 @@ def make_diagnosis(
     chosen = (
         group_labels(groups, names) if groups else default_groups(model.config.data.name, names)
     )
+    if epochs_of_attention:
+        chosen_epochs(epochs_of_attention, model)  # a wrong one is said at once
     config = data_config(model, data, masks)
     dataset = open_data(model, config, permission)
     directory = _made_directory(model, split)
@@ -103,25 +111,51 @@ def make_diagnosis(
         made_from |= {"layer": layer, "masks": masks_digest(images.masks)}
         _remove_stale(directory, made_from)
         findings = _findings(model, dataset, evaluation, images, progress)
-        looks = None
-        if isinstance(found, MapResults):
-            looks = SheetMaps(found.maps, found.grad_cam_verdict)
-        drawings = plan_drawings(results, images.images, looks)
-        if isinstance(found, MapResults):
-            drawings += plan_map_drawings(results, found, images.images)
         parts = _parts(results, dataset, config.name)
-        drawings += [d for part in parts for d in part.drawings]
-        write_drawings(drawings, directory, progress)
-        first = (browser_section(results, images.images, looks),) if len(evaluation) else ()
-        named = {d.name: d for d in drawings}
-        return write_pages(results, named, directory, found, first, findings, parts)
+        page = _show(results, images, found, findings, parts, directory, progress)
+        if epochs_of_attention and isinstance(found, MapResults):  # costs a training: last
+            by_epoch = attention_by_epoch(
+                results, found, dataset, images, epochs_of_attention, directory, progress
+            )
+            parts = _parts(results, dataset, config.name, by_epoch)
+            parts += (attention_part(by_epoch, results, found, images),)
+            page = _show(results, images, found, findings, parts, directory, progress)
+        return page
     except OSError as error:
         raise storage_error(directory, error) from error
 
 
-def _parts(results: Results, dataset: Dataset, name: str) -> tuple[Part, ...]:
+def _show(
+    results: Results,
+    images: Split,
+    found: MapResults | str,
+    findings: Findings,
+    parts: Sequence[Part],
+    directory: Path,
+    progress: Progress,
+) -> Path:
+    """Draw what is not drawn yet, and write the page; returns it."""
+    looks = None
+    if isinstance(found, MapResults):
+        looks = SheetMaps(found.maps, found.grad_cam_verdict)
+    drawings = plan_drawings(results, images.images, looks)
+    if isinstance(found, MapResults):
+        drawings += plan_map_drawings(results, found, images.images)
+    drawings += [d for part in parts for d in part.drawings]
+    write_drawings(drawings, directory, progress)
+    first = (browser_section(results, images.images, looks),) if len(results.evaluation) else ()
+    named = {d.name: d for d in drawings}
+    return write_pages(results, named, directory, found, first, findings, parts)
+
+
+def _parts(
+    results: Results, dataset: Dataset, name: str, by_epoch: AttentionByEpoch | None = None
+) -> tuple[Part, ...]:
     """The sections on what the model was made from."""
-    training = compute_training(results, len(dataset.val.labels))
+    tested = {}
+    if by_epoch is not None and results.split == "test" and not by_epoch.difference:
+        tested = {e.epoch: e.accuracy for e in by_epoch.epochs}
+    training = compute_training(results, len(dataset.val.labels), tested)
     pictures = compute_data_pictures(results.model, dataset, name)
     return training_part(training), data_part(pictures, results.names)
 

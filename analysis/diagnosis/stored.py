@@ -19,6 +19,7 @@ import numpy as np
 
 from analysis.diagnosis.map_checks import interventions, verdicts
 from analysis.diagnosis.maps import attention, feature_maps, grad_cam, guided_backprop, layers
+from analysis.diagnosis.training import epoch_attention
 from analysis.statistics.intervals import Interval
 from deepsight.files import open_file, replacing, require_stored
 from deepsight.run_store import storage_error
@@ -40,6 +41,8 @@ KNOWN = {
         verdicts.Likeness,
         verdicts.Verdict,
         verdicts.MapChecks,
+        epoch_attention.EpochAttention,
+        epoch_attention.AttentionByEpoch,
     )
 }
 """Classes that a file may hold, by name."""

@@ -45,7 +45,7 @@ def draw_gradcam_samples(info: MapSamples) -> Figure:
     ):
         axes.set_title(title, fontsize=8.5)
     figure.suptitle(f"Grad-CAM at {info.maps.layer}; scales in logits a cell", fontsize=10)
-    _beneath(figure, info.verdict)
+    beneath(figure, info.verdict)
     return figure
 
 
@@ -96,7 +96,7 @@ def draw_mean_maps(info: MeanMaps, names: Sequence[str], verdict: str = "") -> F
         bar.set_label("share of the map, by that of an even one", fontsize=8)
         bar.ax.tick_params(labelsize=7)
     figure.suptitle(f"Mean Grad-CAM for the true class at {info.layer}", fontsize=10)
-    _beneath(figure, verdict)
+    beneath(figure, verdict)
     return figure
 
 
@@ -178,7 +178,7 @@ def draw_guided_backprop(
         for c, r, w in zip(neurons.channels, neurons.rows, neurons.columns, strict=True)
     ]
     _gradient_rows(lower, neuron_images, neurons.gradients, named, columns)
-    _beneath(figure, verdict)
+    beneath(figure, verdict)
     return figure
 
 
@@ -211,8 +211,9 @@ def map_over(
     colours: str,
     low: float,
     high: float,
-) -> None:
-    """A map in its own cells over the grey image, with its scale."""
+    scale: bool = True,
+) -> Any:
+    """A map in its own cells over the grey image, with its scale unless several share one."""
     _bare(axes)
     height, width = image.shape[:2]
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
@@ -226,7 +227,9 @@ def map_over(
         extent=extent,
         interpolation="nearest",
     )
-    _scale(figure, drawn, axes)
+    if scale:
+        _scale(figure, drawn, axes)
+    return drawn
 
 
 def _empty_map(figure: Figure, axes: Axes, image: NDArray[np.uint8], text: str) -> None:
@@ -234,6 +237,13 @@ def _empty_map(figure: Figure, axes: Axes, image: NDArray[np.uint8], text: str) 
     _blank(axes, text)
     drawn = axes.imshow(np.full(image.shape[:2], np.nan), vmin=0, vmax=1)
     _scale(figure, drawn, axes).set_visible(False)
+
+
+def row_scale(figure: Figure, drawn: Any, row: NDArray[Any]) -> None:
+    """One colour scale for a row of panels, beside the last one."""
+    bar = figure.colorbar(drawn, ax=row.tolist(), fraction=0.02, pad=0.01)
+    bar.ax.tick_params(labelsize=6, length=2)
+    bar.ax.locator_params(nbins=4)
 
 
 def _scale(figure: Any, drawn: Any, axes: Axes) -> Axes:
@@ -268,7 +278,7 @@ def _nothing(figure: Figure, text: str) -> Figure:
     return figure
 
 
-def _beneath(figure: Figure, text: str) -> None:
+def beneath(figure: Figure, text: str) -> None:
     """A sentence under everything, in lines that fit."""
     if text:
         width = int(figure.get_figwidth() * 17)

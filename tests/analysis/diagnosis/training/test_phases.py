@@ -1,35 +1,17 @@
 """Phases of a training: which there are, what they trained and what they reached."""
 
-import csv
 import dataclasses
 
 import pytest
 
-from analysis.diagnosis.build import make_diagnosis
 from analysis.diagnosis.results import compute_results
 from analysis.diagnosis.training.phases import compute_training
 from analysis.diagnosis.training.section import training_part
 from deepsight.imports import Permission
 from deepsight.trained_model import load_trained_model
 from tests.analysis.diagnosis.evaluations import counted
-from tests.trained import train_study
-from tests.training.tiny import SMALL
 
 TRUST = Permission(trust=True)  # the data are made by code of tests/
-FREEZE = {"model.freeze_fraction": 1.0, "model.unfreeze_epoch": 2}
-
-
-@pytest.fixture(scope="module")
-def study(cache, tmp_path_factory):
-    """Three epochs each: unfrozen at once, step by step, never, too late; and never frozen."""
-    trials = [
-        FREEZE | {"model.unfreeze": "at_once"},
-        FREEZE | {"model.unfreeze": "gradual"},
-        FREEZE | {"model.unfreeze": "never"},
-        FREEZE | {"model.unfreeze": "at_once", "model.unfreeze_epoch": 9},
-        {"model.freeze_fraction": 0.1},
-    ]
-    return train_study(tmp_path_factory.mktemp("phases") / "study", trials, SMALL)
 
 
 def training(study, trial, target=None):
@@ -40,8 +22,8 @@ def training(study, trial, target=None):
     return compute_training(results, num_val=100)
 
 
-def test_two_phases_with_what_they_trained_and_reached(study):
-    info = training(study, "t0000", target=0.9)
+def test_two_phases_with_what_they_trained_and_reached(frozen_study):
+    info = training(frozen_study, "t0000", target=0.9)
     frozen, tuned = info.phases
     assert [(p.kind, p.first, p.last) for p in info.phases] == [
         ("frozen", 1, 1),
@@ -62,16 +44,16 @@ def test_two_phases_with_what_they_trained_and_reached(study):
     assert frozen.test_accuracy is None  # its weights were not kept
 
 
-def test_step_by_step_has_a_phase_a_stage(study):
-    info = training(study, "t0001")
+def test_step_by_step_has_a_phase_a_stage(frozen_study):
+    info = training(frozen_study, "t0001")
     kinds = [(p.kind, p.num_frozen, p.epochs) for p in info.phases]
     assert kinds == [("frozen", 2, "1"), ("partly frozen", 1, "2"), ("fine-tuned", 0, "3")]
 
 
-def test_a_target_that_the_largest_class_reaches_is_too_low(study):
-    assert {p.verdict for p in training(study, "t0000", target=0.05).phases} == {"too low"}
-    assert {p.verdict for p in training(study, "t0000", target=1.1).phases} == {"missed"}
-    assert {p.verdict for p in training(study, "t0000").phases} == {""}
+def test_a_target_that_the_largest_class_reaches_is_too_low(frozen_study):
+    assert {p.verdict for p in training(frozen_study, "t0000", target=0.05).phases} == {"too low"}
+    assert {p.verdict for p in training(frozen_study, "t0000", target=1.1).phases} == {"missed"}
+    assert {p.verdict for p in training(frozen_study, "t0000").phases} == {""}
 
 
 @pytest.mark.parametrize(
@@ -82,22 +64,16 @@ def test_a_target_that_the_largest_class_reaches_is_too_low(study):
         ("t0004", "all layers trained", "freezes none of 2 stages"),
     ],
 )
-def test_one_phase_says_why(study, trial, kind, why):
-    info = training(study, trial)
+def test_one_phase_says_why(frozen_study, trial, kind, why):
+    info = training(frozen_study, trial)
     assert [(p.kind, p.first, p.last) for p in info.phases] == [(kind, 1, 3)]
     assert why in info.why_one
     section = training_part(info).section({})
     assert section.lead == f"One phase: {kind}. {info.why_one}"
 
 
-def test_page_and_files_have_curves_and_phases(study):
-    page = make_diagnosis(study, "t0000", permission=TRUST)
-    assert (page.parent / "training_curves.png").stat().st_size > 10_000
-    with (page.parent / "phases.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["phase"] for row in rows] == ["frozen", "fine-tuned"]
-    assert rows[0]["test_accuracy"] == ""
-    assert 0 < float(rows[1]["test_accuracy_low"]) < float(rows[1]["test_accuracy"]) <= 1
-    text = page.read_text()
-    assert "How it was trained" in text
-    assert "Only the weights of the last epoch were kept" in text
+def test_weights_that_were_not_kept_are_said(frozen_study):
+    info = training(frozen_study, "t0000")
+    notes = [b.text for b in training_part(info).section({}).blocks if hasattr(b, "text")]
+    assert len(notes) == 1
+    assert "Only the weights of the last epoch were kept" in notes[0]
