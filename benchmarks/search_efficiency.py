@@ -2,12 +2,13 @@
 
     python benchmarks/search_efficiency.py [--rounds 3] [--trials 24] [--max-epochs 9] [--json FILE]
 
-Runs the study that the quickstart once was and a peer (`peer_ray_tutorial.py`) in turn, each as a process of its
-own from start to exit, with data and weights made beforehand, and prints for both: trained images
-per second of wall time, epochs a minute, seconds from the start of the process to the first epoch
-on record, and the largest memory of the whole process tree (proportional set size: shared pages
-count once). For ours also the productive share: time inside training and validation steps over
-cores times wall time. ``--cold`` adds one run of ours with an empty cache, pretraining included.
+Runs the study that the quickstart once was and a peer (`peer_ray_tutorial.py`) in turn, each as a
+process of its own from start to exit, with data and weights made beforehand, and prints for both:
+trained images per second of wall time, epochs a minute, seconds from the start of the process to
+the first epoch on record, and the largest memory of the whole process tree (proportional set size:
+shared pages count once). For ours also the productive share: time inside training and validation
+steps over cores times wall time. ``--cold`` adds one run of ours with an empty cache, pretraining
+included.
 """
 
 from __future__ import annotations

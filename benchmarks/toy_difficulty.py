@@ -1,9 +1,9 @@
 """How hard `toy_objects` is: default, known good and random configs, trained to the full budget.
 
 ``python benchmarks/toy_difficulty.py [--random N] [--spaces scratch finetune_full] [--out FILE]``
-prints a table and writes JSON; what the file holds already is not trained again. ``--shallow`` measures
-instead what colours, pixels and outlines alone give away, ``--picture FILE`` draws the contact
-sheet of the docs.
+prints a table and writes JSON; what the file holds already is not trained again. ``--shallow``
+measures instead what colours, pixels and outlines alone give away, ``--picture FILE`` draws the
+contact sheet of the docs.
 """
 
 from __future__ import annotations
