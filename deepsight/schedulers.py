@@ -41,6 +41,10 @@ class Scheduler:
         """
         return Decision.CONTINUE
 
+    def peers(self, trial_id: str, epoch: int) -> Mapping[str, float]:
+        """The scores that the trial's after `epoch` is compared with, by trial, as they came."""
+        return {}
+
     def promotable(self) -> tuple[int, str] | None:
         """The rung and the id of the paused trial to train on first, None if there is none."""
         return None
@@ -79,6 +83,10 @@ class AshaStop(Scheduler):
         better = sum(other > score for other in scores.values())
         return Decision.CONTINUE if exempt or better < places else Decision.STOP
 
+    def peers(self, trial_id: str, epoch: int) -> Mapping[str, float]:
+        """Those seen at the rung."""
+        return self.seen.get(epoch, {})
+
 
 @dataclass
 class Asha(Scheduler):
@@ -107,6 +115,10 @@ class Asha(Scheduler):
             return Decision.CONTINUE
         self.paused[trial_id] = epoch
         return Decision.PAUSE
+
+    def peers(self, trial_id: str, epoch: int) -> Mapping[str, float]:
+        """Those seen at the rung."""
+        return self.seen.get(epoch, {})
 
     def promotable(self) -> tuple[int, str] | None:
         """The best paused trial among the top of its rung, of the highest rung that has one."""
@@ -170,6 +182,10 @@ class Brackets(Scheduler):
     def judge(self, trial_id: str, epoch: int, score: float, exempt: bool = False) -> Decision:
         """As the trial's bracket does."""
         return self.bracket_of(trial_id).judge(trial_id, epoch, score, exempt)
+
+    def peers(self, trial_id: str, epoch: int) -> Mapping[str, float]:
+        """Those of the trial's bracket."""
+        return self.bracket_of(trial_id).peers(trial_id, epoch)
 
     def promotable(self) -> tuple[int, str] | None:
         """The highest rung first, the first bracket among equals."""

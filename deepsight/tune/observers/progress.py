@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from deepsight.notebook import Output, block_html, in_notebook, show
 from deepsight.run_store import score_text
 from deepsight.tune.search.search import Observer, Search
 from deepsight.tune.search.searcher import Proposal
+from deepsight.tune.search.time_left import TimeLeft
 
 LINE_EVERY_S = 15.0
 """Seconds between plain lines."""
@@ -32,7 +34,11 @@ def format_duration(seconds: float) -> str:
 
 
 def describe(
-    search: Search, elapsed_s: float, epochs_before: int = 0, baseline: float | None = None
+    search: Search,
+    elapsed_s: float,
+    epochs_before: int = 0,
+    baseline: float | None = None,
+    left_s: float | None = None,
 ) -> str:
     """The state of a search in one line.
 
@@ -41,6 +47,7 @@ def describe(
         elapsed_s: Seconds since this process began searching.
         epochs_before: Epochs that an earlier run had done.
         baseline: The majority baseline of the metric, which stands beside the best score.
+        left_s: Seconds until no trial is left, where that is known.
     """
     progress, settings = search.progress, search.plan.settings
     ended = {state: n for state, n in progress.ended.items() if n}
@@ -60,24 +67,12 @@ def describe(
     epochs = progress.epochs - epochs_before
     if elapsed_s > 1 and epochs:
         parts.append(f"{60 * epochs / elapsed_s:.1f} epochs/min")
-    left = time_left(search, elapsed_s, epochs_before)
     parts.append(f"{format_duration(elapsed_s)} elapsed")
-    if left:
-        parts.append(f"about {format_duration(left)} left")
+    if settings.time_limit_s:
+        left_s = min(settings.time_limit_s - elapsed_s, math.inf if left_s is None else left_s)
+    if left_s is not None and left_s > 0:
+        parts.append(f"about {format_duration(left_s)} left")
     return ", ".join(parts)
-
-
-def time_left(search: Search, elapsed_s: float, epochs_before: int = 0) -> float | None:
-    """Seconds to the end, from the epochs that a trial took so far; None before three ended."""
-    progress, settings = search.progress, search.plan.settings
-    epochs = progress.epochs - epochs_before
-    limit = settings.time_limit_s
-    if progress.num_ended < 3 or not epochs:
-        return limit - elapsed_s if limit > elapsed_s else None
-    per_trial = (progress.epochs - search.live_epochs) / progress.num_ended
-    total = per_trial * settings.trials
-    left = max(total - progress.epochs, 0.0) * elapsed_s / epochs
-    return min(left, limit - elapsed_s) if limit else left
 
 
 class TerminalProgress(Observer):
@@ -97,6 +92,7 @@ class TerminalProgress(Observer):
         self._began = time.monotonic()
         self._epochs_before = 0
         self._last_line = 0.0
+        self._time_left = TimeLeft()
 
     def watch(self, search: Search) -> None:
         """Begin to show `search`."""
@@ -129,8 +125,10 @@ class TerminalProgress(Observer):
 
     def _line(self) -> str:
         assert self._search is not None
-        elapsed_s = time.monotonic() - self._began
-        return describe(self._search, elapsed_s, self._epochs_before, self._baseline)
+        now = time.monotonic()
+        left_s = self._time_left.seconds(self._search, now)
+        elapsed_s = now - self._began
+        return describe(self._search, elapsed_s, self._epochs_before, self._baseline, left_s)
 
     def _render(self) -> Text:
         return Text(without_controls(self._line()), no_wrap=False)
@@ -139,8 +137,13 @@ class TerminalProgress(Observer):
         """Print a line above the live one."""
         self._console.print(without_controls(text), markup=False)
 
+    def started(self, proposal: Proposal) -> None:
+        """Its first epoch begins."""
+        self._time_left.started(proposal.trial_id, time.monotonic())
+
     def reported(self, proposal: Proposal, row: Mapping[str, Any]) -> None:
         """A plain line now and then."""
+        self._time_left.reported(proposal.trial_id, time.monotonic())
         if self._live is None and time.monotonic() - self._last_line >= LINE_EVERY_S:
             self._last_line = time.monotonic()
             self.say(self._line())
@@ -207,6 +210,7 @@ class NotebookProgress(TerminalProgress):
 
     def reported(self, proposal: Proposal, row: Mapping[str, Any]) -> None:
         """Count on, but not more often than one can read."""
+        self._time_left.reported(proposal.trial_id, time.monotonic())
         if time.monotonic() - self._last_line >= UPDATE_EVERY_S:
             self._update()
 

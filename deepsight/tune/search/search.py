@@ -178,9 +178,9 @@ class Search:
         return self.plan.full_config(self._live[trial_id].proposal.config)
 
     @property
-    def live_epochs(self) -> int:
-        """Epochs on record of all live trials together."""
-        return sum(live.epochs for live in self._live.values())
+    def live(self) -> Sequence[LiveTrial]:
+        """The live trials, the earliest first."""
+        return tuple(self._live.values())
 
     def next(self) -> Proposal | None:
         """The next trial, None when there is none, or none yet.

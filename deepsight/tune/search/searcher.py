@@ -62,6 +62,13 @@ def is_explorer(number: int, share: float) -> bool:
     )
 
 
+def explorer(plan: StudyPlan, number: int) -> Proposal:
+    """The explorer of this number: config and budget are drawn from the study's seed alone."""
+    rng = random.Random(f"explorer {plan.settings.seed} {number}")
+    point = sample(plan.space, plan.fixed, rng)
+    return Proposal(number, point, True, rng.choice(plan.rungs))
+
+
 class Journal(JournalFileBackend):
     """Optuna's journal, written without a lock and without waiting for the disk.
 
@@ -126,9 +133,7 @@ class Searcher:
                 Proposal(number, plan.default_config(), False, plan.settings.max_epochs)
             )
         if is_explorer(number, plan.settings.explore):
-            rng = random.Random(f"explorer {plan.settings.seed} {number}")
-            point = sample(plan.space, plan.fixed, rng)
-            return self._begin(Proposal(number, point, True, rng.choice(plan.rungs)))
+            return self._begin(explorer(plan, number))
         return self._ask(number)
 
     def restore(self, proposal: Proposal) -> None:

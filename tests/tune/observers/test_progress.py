@@ -23,6 +23,7 @@ class Cell:
 def watched(monkeypatch):
     monkeypatch.setattr(progress, "describe", lambda search, *_: f"{search.count}/9 <trials>")
     search = SimpleNamespace(count=0, progress=SimpleNamespace(epochs=0, best_trial=None))
+    monkeypatch.setattr(progress.TimeLeft, "seconds", lambda *_: None)
     cell = Cell()
     shown = NotebookProgress(cell)
     shown.watch(search)
@@ -36,7 +37,7 @@ def test_a_thousand_epochs_are_one_line_that_changes(monkeypatch):
     for number in range(1000):
         clock[0] += 0.01
         search.count = number
-        shown.reported(None, {})
+        shown.reported(SimpleNamespace(trial_id="t0000"), {})
     assert 8 <= len(cell.shown) <= 10
     assert "&lt;trials&gt;" in cell.shown[-1]._repr_html_()
     assert repr(cell.shown[-1]).endswith("/9 <trials>")
@@ -62,9 +63,7 @@ BALANCE = class_balance({"common": 40, "rare": 1})
 def a_search(best=0.9756, best_trial="t0001"):
     counts = Progress(best=best, best_trial=best_trial, epochs=4)
     plan = make_plan(trials=4, metric="val_accuracy")
-    return SimpleNamespace(
-        progress=counts, plan=plan, num_paused=0, num_running=0, slots=1, live_epochs=0
-    )
+    return SimpleNamespace(progress=counts, plan=plan, num_paused=0, num_running=0, slots=1)
 
 
 def test_uneven_classes_are_said_at_the_start_and_the_baseline_beside_the_best():
