@@ -11,7 +11,7 @@ import heapq
 import random
 import statistics
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from deepsight.schedulers import Decision, Scheduler
@@ -271,7 +271,7 @@ class _Play:
             return ranked[0] - 1.0 if below == 0 else ranked[-1] + 1.0
         return (ranked[below - 1] + ranked[below]) / 2
 
-    def _draw_places(self) -> Mapping[int, float]:
+    def _draw_places(self) -> dict[int, float]:
         """Of a trial that is to come: those of one of the last that the searcher chose."""
         pick = self._rng.randrange(len(self._models) + PRIOR)
         return self._models[pick] if pick < len(self._models) else {1: self._rng.random()}
