@@ -9,7 +9,7 @@ import pytest
 
 from deepsight.config import DataConfig
 from deepsight.data.raw import check_raw
-from deepsight.data.toy_objects import classes
+from deepsight.data.toy_objects import classes, dataset
 from deepsight.data.toy_objects.dataset import (
     CLASSES,
     ORGANIC,
@@ -94,6 +94,25 @@ def test_another_process_draws_the_same():
         for seed in ("1", "2")
     }
     assert len(digests) == 1
+
+
+def test_several_processes_draw_the_same(series, monkeypatch):
+    """Also where a part begins within a block of one image of each class."""
+    draw, _ = series
+    alone = draw(47, seed=4)
+    monkeypatch.setattr(dataset, "LEAST_IMAGES", 15)
+    monkeypatch.setattr(dataset, "num_cores", lambda: 3)
+    monkeypatch.setattr(dataset, "_draw_part", None)  # not in this process
+    for one, two in zip(alone, draw(47, seed=4), strict=True):
+        assert one.dtype == two.dtype
+        np.testing.assert_array_equal(one, two)
+
+
+def test_a_process_that_dies_while_drawing_is_an_error(monkeypatch):
+    monkeypatch.setattr(dataset, "LEAST_IMAGES", 2)
+    monkeypatch.setattr(dataset, "num_cores", lambda: 2)
+    with pytest.raises(subprocess.CalledProcessError):
+        draw_toy_objects(4, seed=-1)  # no generator has a negative seed
 
 
 def test_source_classes_are_other_classes():
