@@ -74,7 +74,7 @@ def _check_sockets() -> None:
 def _check_token() -> None:
     """Ray writes a token to the home directory, unless there is one or it is told another place."""
     told = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
-    if told or os.environ.get("RAY_AUTH_MODE", "token").lower() != "token":
+    if told:
         return
     remedy = "Set HOME to a directory you can write to."
     folder = _home(remedy) / ".ray"

@@ -26,6 +26,7 @@ from deepsight.tune.ray_backend.patches import (
     no_entrypoint,
     started_workers,
 )
+from deepsight.tune.ray_backend.private_ray import LOOPBACK, is_private, kept_private
 
 OBJECT_STORE_BYTES = 128 * 2**20
 """Ray's shared memory: we send only small texts through it."""
@@ -176,6 +177,7 @@ def start_ray(
         with (
             no_entrypoint(),
             few_processes(),
+            kept_private(),
             _defaults({"OMP_NUM_THREADS": threads_per_trial(plan)}),
         ):
             ray.init(
@@ -183,7 +185,7 @@ def start_ray(
                 num_cpus=local_cpus(plan),
                 include_dashboard=False,
                 object_store_memory=OBJECT_STORE_BYTES,
-                _node_ip_address="127.0.0.1",
+                _node_ip_address=LOOPBACK,
                 _system_config={
                     "preload_python_modules": preloaded(plan),
                     "prestart_worker_first_driver": a_trial_per_cpu(plan),
@@ -199,6 +201,13 @@ def start_ray(
             if address
             else "Free memory and disk space in /tmp, then try again.",
         ) from error
+    if not is_private():
+        ray.shutdown()
+        raise ClusterError(
+            f"Ray {ray.__version__} cannot be kept to this machine and user: tasks of others "
+            "would run.",
+            "Install the version of constraints.txt: pip install 'ray[tune]==2.60.0'.",
+        )
 
 
 @contextmanager
