@@ -19,9 +19,9 @@ faults: $(STAMP)
 	rm -f faults.json
 	FAULTS_OUT=faults.json $(BIN)/python -m pytest tests/faults tests/tune/ray_backend/test_cluster.py -m 'faults or not faults'
 
-# Studies, experiments and caches of strangers: docs/security.md has the table. About ten minutes.
+# Studies, experiments and caches of strangers: docs/security.md has the table. About twenty minutes.
 attack: $(STAMP)
-	DEEPSIGHT_FUZZ=5000 $(BIN)/python -m pytest tests/attacks --timeout 1800
+	DEEPSIGHT_FUZZ=1000000 $(BIN)/python -m pytest tests/attacks -rP --timeout 1800
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

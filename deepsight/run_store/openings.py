@@ -5,11 +5,14 @@ A number on the test split is worth what its first look is worth. Who looks writ
 
 from __future__ import annotations
 
+import fcntl
 import json
+import logging
 import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
 from deepsight.files import append_to, read_file
 from deepsight.run_store.format import (
@@ -19,7 +22,10 @@ from deepsight.run_store.format import (
     damaged,
     decode_line,
 )
+from deepsight.run_store.reader import whole_lines
 from deepsight.run_store.writer import storage_error
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,8 @@ def record_opening(directory: Path, command: str, trial_id: str, sha256: str) ->
     line = asdict(Opening(round(time.time(), 3), command, trial_id, sha256))
     try:
         with append_to(directory, [OPENINGS_FILE]) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # another one that writes its line is not cut off
+            _trim(file, directory)
             file.write((json.dumps(line, ensure_ascii=False) + "\n").encode())
             os.fsync(file.fileno())
     except OSError as error:
@@ -59,6 +67,8 @@ def record_opening(directory: Path, command: str, trial_id: str, sha256: str) ->
 
 def load_openings(directory: Path) -> list[Opening]:
     """All openings of the test split, the first one first; none where there is no record.
+
+    A torn last line is left out with a warning: whoever wrote it had not looked yet.
 
     Raises:
         StudyFormatError: If a line is damaged.
@@ -69,13 +79,25 @@ def load_openings(directory: Path) -> list[Opening]:
     except FileNotFoundError:
         return []
     found = []
-    for number, raw in enumerate(content.splitlines(), start=1):
-        where = f"{path}:{number}"
+    for where, raw in whole_lines(path, content):
         line = decode_line(where, raw)
         if "time" in line:
             check_time(where, line)
         try:
-            found.append(Opening(**{k: line[k] for k in Opening.__dataclass_fields__}))
+            opening = Opening(**{k: line[k] for k in Opening.__dataclass_fields__})
         except KeyError as error:
             damaged(where, f"lacks {error}")
+        for name in ("command", "sha256"):
+            if not isinstance(line[name], str):
+                damaged(where, f"{name} must be a text")
+        found.append(opening)
     return found
+
+
+def _trim(file: IO[bytes], directory: Path) -> None:
+    """Cut a torn last line off, so that the next line does not join it."""
+    content = read_file(directory, [OPENINGS_FILE], HEADER_BYTES)
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        logger.warning("%s: cut off a torn last line.", directory / OPENINGS_FILE)
+        file.truncate(whole)

@@ -56,7 +56,7 @@ def load_study(path: Path | str, skip_damaged: bool = False) -> Study:
         (TRIALS_FILE, events, apply_event),
         (RESULTS_FILE, results, apply_result),
     ):
-        for where, raw in _lines(directory / name, content):
+        for where, raw in whole_lines(directory / name, content):
             try:
                 apply(where, decode_line(where, raw), trials)
             except StudyFormatError as error:
@@ -122,8 +122,8 @@ def _snapshot(directory: Path) -> tuple[bytes, bytes]:
         damaged(str(error.filename), f"cannot be read ({error.strerror})")
 
 
-def _lines(path: Path, content: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield ``("file:line", bytes)`` for every whole line."""
+def whole_lines(path: Path, content: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield ``("file:line", bytes)`` for every whole line, and warn of a torn last one."""
     *whole, torn = content.split(b"\n")
     for number, raw in enumerate(whole, start=1):
         yield f"{path}:{number}", raw

@@ -1,12 +1,14 @@
 """Records with hostile values: one line with ``file:line``, or what is left; never a traceback.
 
-`DEEPSIGHT_FUZZ` is the number of random records (`make attack` sets more).
+`DEEPSIGHT_FUZZ` is the number of random records (`make attack` sets more), `DEEPSIGHT_FUZZ_S` the
+seconds after which no more are tried.
 """
 
 import copy
 import json
 import os
 import re
+import time
 import warnings
 
 import pytest
@@ -14,16 +16,28 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deepsight.config import UserError
-from deepsight.run_store import StudyFormatError, describe_data, load_study
+from deepsight.run_store import StudyFormatError, describe_data, load_openings, load_study
 from deepsight.run_store.format import decode
 from deepsight.tune.plan import plan_from_header
 from tests.attacks.studies import V1, copied
 
 NUMBER = int(os.environ.get("DEEPSIGHT_FUZZ", "300"))
+SECONDS = float(os.environ.get("DEEPSIGHT_FUZZ_S", "600"))
+BATCH = min(NUMBER, 1000)
 HEADER = json.loads((V1 / "study.json").read_text())
 TRIALS = [json.loads(line) for line in (V1 / "trials.jsonl").read_text().splitlines()]
 RESULTS = [json.loads(line) for line in (V1 / "results.jsonl").read_text().splitlines()]
-FILES = ("study.json", "trials.jsonl", "results.jsonl")
+OPENINGS = [
+    {"time": 1.5, "command": "diagnose", "trial_id": "t0000", "sha256": "0" * 64},
+    {"time": 2.5, "command": "confirm", "trial_id": "t0001", "sha256": "1" * 64},
+]
+LINES = {
+    "study.json": [HEADER],
+    "trials.jsonl": TRIALS,
+    "results.jsonl": RESULTS,
+    "test_openings.jsonl": OPENINGS,
+}
+FILES = tuple(LINES)
 
 
 class Raw(str):
@@ -84,6 +98,11 @@ def read(study):
                 _ = found.trials, found.epochs, repr(found), found._repr_html_(), found.incumbent()
                 describe_data(found.header.data)
                 attempt(lambda f=found: plan_from_header(f.header).default_config())
+        openings, cause = attempt(lambda: load_openings(study))
+        assert len(cause) < 2000
+        for opening in openings or []:
+            assert opening.time >= 0
+            assert isinstance(opening.command + opening.trial_id + opening.sha256, str)
 
 
 def attempt(call):
@@ -96,14 +115,15 @@ def attempt(call):
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    return copied(V1, tmp_path_factory.mktemp("hostile") / "s")
+    made = copied(V1, tmp_path_factory.mktemp("hostile") / "s")
+    write(made, "test_openings.jsonl", OPENINGS)
+    return made
 
 
 @pytest.mark.parametrize("file", FILES)
 def test_every_hostile_value_in_every_place_is_borne(file, study):
-    content = {"study.json": [HEADER], "trials.jsonl": TRIALS[:3], "results.jsonl": RESULTS[:2]}
     before = (study / file).read_bytes()
-    lines = content[file]
+    lines = LINES[file][: 3 if file == "trials.jsonl" else 2]
     number = 0
     for at, line in enumerate(lines):
         for path in places(line):
@@ -124,18 +144,17 @@ json_values = st.recursive(
 
 
 @settings(
-    max_examples=NUMBER,
+    max_examples=BATCH,
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.data())
-def test_random_records_are_borne(study, data):
+def one_random_record(study, data):
     file = data.draw(st.sampled_from(FILES))
     before = (study / file).read_bytes()
     if data.draw(st.booleans()):
-        lines = {"study.json": [HEADER], "trials.jsonl": TRIALS[:4], "results.jsonl": RESULTS[:3]}
-        made = list(lines[file])
+        made = LINES[file][:4]
         for _ in range(data.draw(st.integers(1, 3))):
             at = data.draw(st.integers(0, len(made) - 1))
             path = data.draw(st.sampled_from(list(places(made[at]))))
@@ -151,6 +170,14 @@ def test_random_records_are_borne(study, data):
         read(study)
     finally:
         (study / file).write_bytes(before)
+
+
+def test_random_records_are_borne(study):
+    began, tried = time.monotonic(), 0
+    while tried < NUMBER and time.monotonic() < began + SECONDS:
+        one_random_record(study)
+        tried += BATCH
+    print(f"{tried} random records in {time.monotonic() - began:.0f} s")
 
 
 @pytest.mark.parametrize("text", [str(v) for v in HOSTILE if isinstance(v, Raw)][:12])
@@ -179,7 +206,7 @@ def test_what_is_beyond_the_format_is_a_value_error(text):
     ],
 )
 def test_a_wrong_value_is_named_with_its_line(file, change, says, study):
-    lines = {"study.json": [HEADER], "trials.jsonl": TRIALS, "results.jsonl": RESULTS}[file]
+    lines = LINES[file]
     before = (study / file).read_bytes()
     write(study, file, [lines[0] | change, *lines[1:]])
     try:

@@ -247,6 +247,25 @@ def test_openings_of_the_test_split_are_kept_in_order(tmp_path):
         record_opening(tmp_path / "nowhere", "diagnose", "t0000", "")
 
 
+def test_a_torn_opening_is_left_out_and_cut_off_by_the_next(tmp_path, caplog):
+    record_opening(tmp_path, "diagnose", "t0000", "ab" * 32)
+    path = tmp_path / "test_openings.jsonl"
+    path.write_text(path.read_text() + '{"time": 2.5, "comm')
+    with pytest.warns(UserWarning, match=r"test_openings.jsonl:2: the last line is torn"):
+        assert [o.trial_id for o in load_openings(tmp_path)] == ["t0000"]
+    record_opening(tmp_path, "confirm", "t0001", "ab" * 32)
+    assert [o.command for o in load_openings(tmp_path)] == ["diagnose", "confirm"]
+    assert "cut off a torn last line" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["command", "sha256"])
+def test_an_opening_that_says_no_text_is_named(name, tmp_path):
+    line = {"time": 1.5, "command": "diagnose", "trial_id": "t0000", "sha256": ""} | {name: [1]}
+    (tmp_path / "test_openings.jsonl").write_text(json.dumps(line) + "\n")
+    with pytest.raises(StudyFormatError, match=f"test_openings.jsonl:1: {name} must be a text"):
+        load_openings(tmp_path)
+
+
 def scores_study(tmp_path, trials, **header):
     with create_study(tmp_path / "s", HEADER | header) as writer:
         for number, (scores, state) in enumerate(trials):
