@@ -238,9 +238,9 @@ def plain(value: Any) -> Any:
 
 
 def _real(bound: Any) -> Any:
-    """A whole number as a real one; what is no number is left for the checks."""
+    """A whole number as a real one; what is no number, or too large, is left for the checks."""
     bound = plain(bound)
-    return float(bound) if type(bound) is int else bound
+    return float(bound) if type(bound) is int and bound.bit_length() < 1024 else bound
 
 
 def ordered(space: Space) -> list[str]:

@@ -259,6 +259,8 @@ def test_unsound_spaces_are_refused(space, cause):
         (uniform("0.1", 1), "bounds must be numbers, got '0.1'", "1.0e-4"),
         (uniform(True, 2), "bounds must be numbers, got True", "1.0e-4"),
         (uniform(0, math.inf), "bounds must be finite, got inf", "worth a trial"),
+        (uniform(0, 10**400), "is no value: it has no place", "Give a finite number"),
+        (loguniform(1, 10**400), "is no value: it has no place", "Give a finite number"),
         (loguniform(math.nan, 1), "bounds must be finite, got nan", "worth a trial"),
         (randint(0, 2**63), "0x8000000000000000 is no value", "Give a finite number"),
         (randint(-(10**400), 1), "is no value: it has no place", "Give a finite number"),

@@ -39,7 +39,7 @@ from deepsight.space import Entry, to_stored
 logger = logging.getLogger(__name__)
 
 
-OTHERS = ("report", "diagnosis", "confirm")
+OTHERS = ("report", "diagnosis", "confirm", "export")
 """Folders of a study that other commands write, and check themselves."""
 
 

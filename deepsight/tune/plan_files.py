@@ -128,6 +128,11 @@ def load_experiment(name: str) -> dict[str, Any]:
     for key in read:
         if key not in EXPERIMENT_KEYS:
             raise unknown(f"key in {path}:", str(key), EXPERIMENT_KEYS)
+    if not isinstance(read.get("space", ""), str | None):
+        raise UserError(
+            f"space in {path} is no text.",
+            "It names a space or a Python file: domains are written there, not in an experiment.",
+        )
     values: dict[str, object] = {}
     for table, prefix in (("fixed", ""), ("study", "study."), ("resources", "resources.")):
         entries = read.get(table) or {}

@@ -179,6 +179,13 @@ def test_a_diagnosis_writes_through_no_link(trained_study, tmp_path, outside):
         (folder / name).write_bytes(kept)
 
 
+def test_a_study_goes_on_beside_links_in_the_folders_of_other_commands(study, outside):
+    """Which check them themselves; the search writes nothing there."""
+    for name in ("report", "diagnosis", "confirm", "export"):
+        replace_by_link(study / name, outside)
+    open_study(study).close()
+
+
 @pytest.mark.parametrize("name", ["export", "export/t0000"])
 def test_an_export_is_not_written_into_a_link(name, trained_study, tmp_path, outside):
     study = copied(trained_study, tmp_path / "s")

@@ -154,6 +154,7 @@ def test_experiments_are_tables_of_values(tmp_path):
         ("- a\n- b\n", "holds no table"),
         ("spaec: smoke\n", "unknown key in .*: 'spaec'"),
         ("fixed: 3\n", "fixed in .* is no table"),
+        ("space: {optim.lr: 0.1}\n", "space in .* is no text"),
         ("x: !!python/object:os.system {}\n", "cannot be read"),
     ],
 )

@@ -9,7 +9,8 @@ from datetime import datetime
 
 import pytest
 
-from deepsight.tune.process_cleanup import KEEP, VARIABLE, ProcessCleanup, end_all, marked
+from deepsight.run_store import lock
+from deepsight.tune.process_cleanup import KEEP, MARK, VARIABLE, ProcessCleanup, end_all, marked
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
@@ -107,3 +108,8 @@ def test_a_mark_of_another_form_ends_and_deletes_nothing(mark, tmp_path, monkeyp
     process.kill()
     process.wait()
     assert (session / "x").is_dir()
+
+
+def test_the_note_of_a_study_and_the_watchdog_know_one_form_of_mark():
+    """The watchdog runs without the package, so that it has the form a second time."""
+    assert (MARK.pattern, MARK.flags) == (lock.MARK.pattern, lock.MARK.flags)
