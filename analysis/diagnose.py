@@ -7,13 +7,13 @@ study; prints the page's path. Interrupted, it goes on where it was when called 
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from deepsight.config import PlainFormatter, UserError
+from deepsight.config import UserError
 from deepsight.imports import add_trust_flag, permission_of
+from deepsight.standard_streams import start_command
 
 INTERRUPTED = 130
 
@@ -53,9 +53,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     options = parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
-    for handler in logging.getLogger().handlers:
-        handler.setFormatter(PlainFormatter("%(message)s"))
+    start_command()
     try:
         from analysis.diagnosis.build import make_diagnosis  # imports torch
         from analysis.diagnosis.groups import parse_groups

@@ -33,6 +33,7 @@ from deepsight.run_store import (
     score_text,
 )
 from deepsight.space import INACTIVE, Entry, same, to_stored
+from deepsight.standard_streams import start_command
 
 
 @dataclass(frozen=True)
@@ -353,6 +354,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m analysis.summary", description=__doc__)
     parser.add_argument("studies", nargs="+", metavar="STUDY", help="a study's directory")
     parser.add_argument("--json", action="store_true", help="print a JSON list, one object a study")
+    start_command()
     options = parser.parse_args(arguments)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -20,6 +20,7 @@ from deepsight.files import make_folder, replacing
 from deepsight.imports import REFUSE, Permission, add_trust_flag, permission_of
 from deepsight.model_card import model_card, public_config
 from deepsight.run_store import storage_error
+from deepsight.standard_streams import start_command
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -189,7 +190,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     options = parser().parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    start_command(logging.WARNING)
     try:
         folder = export_model(
             options.study, options.trial, options.to, options.onnx, permission_of(options)

@@ -114,8 +114,8 @@ def add_trust_flag(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trust",
         action="store_true",
-        help="run Python code that only the study names (its network, its data set); it can do all "
-        "that you can, so only where you know who wrote it",
+        help="run Python code that only the study or the experiment names (its network, its data "
+        "set); it can do all that you can, so only where you know who wrote it",
     )
 
 

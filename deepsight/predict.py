@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from deepsight.config import UserError
+from deepsight.config import UserError, without_controls
 from deepsight.data.folder.decode import decode
 from deepsight.data.folder.files import images_below
 from deepsight.imports import add_trust_flag, permission_of
 from deepsight.installed import own_analysis
+from deepsight.standard_streams import start_command
 
 if TYPE_CHECKING:
     import numpy as np
@@ -134,10 +135,20 @@ def _prediction(
 
 
 def write_lines(predictions: Iterable[Prediction], names: Sequence[str], out: TextIO) -> None:
-    """A line a file: path, class and probability, with tabs between them."""
+    """A line a file: path, class and probability, with tabs between them.
+
+    Control characters in names become escapes, as tabs and ends of lines in them; `write_json` has
+    the names as they are.
+    """
     for p in predictions:
         if p.error is None:
-            out.write(f"{p.path}\t{p.class_name}\t{p.probability:.4f}\n")
+            path, class_name = _one_cell(str(p.path)), _one_cell(str(p.class_name))
+            out.write(f"{path}\t{class_name}\t{p.probability:.4f}\n")
+
+
+def _one_cell(text: str) -> str:
+    """`text` on one line and in one column."""
+    return without_controls(text).replace("\t", "\\t").replace("\n", "\\n")
 
 
 def write_csv(predictions: Iterable[Prediction], names: Sequence[str], out: TextIO) -> None:
@@ -199,7 +210,7 @@ def _overlays(model: TrainedModel, directory: Path) -> Seen:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     options = parser().parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    start_command(logging.WARNING)
     write = write_json if options.json else write_csv if options.csv else write_lines
     broken: list[Prediction] = []
 
@@ -207,7 +218,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for prediction in predictions:
             if prediction.error is not None:
                 broken.append(prediction)
-                sys.stderr.write(f"{prediction.path}: cannot be read ({prediction.error})\n")
+                line = f"{prediction.path}: cannot be read ({prediction.error})"
+                sys.stderr.write(f"{_one_cell(line)}\n")
             yield prediction
 
     try:

@@ -26,6 +26,7 @@ from deepsight.data.datasets import source_of
 from deepsight.data.download import sha256_of
 from deepsight.hardware import choose_hardware
 from deepsight.models.weights import RECIPES, cached_file, packaged_file
+from deepsight.standard_streams import start_command
 
 logger = logging.getLogger(__name__)
 
@@ -209,7 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", choices=sorted(RECIPES), default="resnet18")
     parser.add_argument("--package", action="store_true", help="write it into the package too")
     args = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    start_command()
     try:
         path = make_embedded(args.model)
         if args.package:

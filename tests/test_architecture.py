@@ -40,7 +40,10 @@ def unit(project: str = "", third_party: str = "") -> Unit:
     return Unit(frozenset(project.split()), frozenset(third_party.split()))
 
 
-CORE = "deepsight.config deepsight.files deepsight.imports deepsight.installed deepsight.overrides"
+CORE = (
+    "deepsight.config deepsight.files deepsight.imports deepsight.installed deepsight.overrides "
+    "deepsight.standard_streams"
+)
 STUDY = f"{CORE} deepsight.space deepsight.run_store deepsight.schedulers"
 TRAINS = (
     f"{CORE} deepsight.hardware deepsight.metrics deepsight.data deepsight.augment "
@@ -57,6 +60,7 @@ UNITS = {
     "deepsight.values": unit(),
     "deepsight.files": unit("deepsight.values"),
     "deepsight.config": unit("deepsight.values"),
+    "deepsight.standard_streams": unit("deepsight.values"),
     "deepsight.notebook": unit("deepsight.config"),
     "deepsight.imports": unit("deepsight.config"),
     "deepsight.overrides": unit("deepsight.config"),
@@ -196,7 +200,7 @@ UNITS = {
         "analysis.diagnosis.training.retraining analysis.figures analysis.page",
         f"{SCIENCE} torch torchvision captum PIL cv2",
     ),
-    "analysis.diagnose": unit("deepsight.config deepsight.imports analysis.diagnosis"),
+    "analysis.diagnose": unit(f"{CORE} analysis.diagnosis"),
     # --map draws what diagnosis maps (decision 0061): above it, and imported where it is asked for
     "deepsight.predict": unit(
         f"{STUDY} {TRAINS} deepsight.trained_model analysis.diagnosis", "numpy torch PIL"

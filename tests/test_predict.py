@@ -138,3 +138,16 @@ def test_an_overlay_names_layer_scale_and_what_is_unchecked():
     assert "analysis.diagnose checks" in " ".join(figure.get_supxlabel().split())
     assert len(figure.axes) == 3  # image, map, scale
     np.testing.assert_array_equal(figure.axes[1].images[-1].get_array(), values)
+
+
+def test_names_break_no_column_and_move_no_cursor(trained_study, photos, tmp_path, capsys):
+    out = io.StringIO()
+    odd = predict.Prediction(tmp_path / "a\tb\nc\x1b[2J", 0, "cat\t0.99\ndog", 0.5, (0.5, 0.5))
+    predict.write_lines([odd], ["cat", "dog"], out)
+    assert out.getvalue() == f"{tmp_path}/a\\tb\\nc\\x1b[2J\tcat\\t0.99\\ndog\t0.5000\n"
+    broken = tmp_path / "x\x1b]0;owned\x07\nforged.png"
+    broken.write_bytes(b"")
+    code, _, err = run(capsys, trained_study, photos[0] / "1.png", broken)
+    assert code == predict.SOME_BROKEN
+    assert "\x1b" not in err
+    assert f"{tmp_path}/x\\x1b]0;owned\\x07\\nforged.png: cannot be read" in err

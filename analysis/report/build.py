@@ -24,6 +24,7 @@ from analysis.statistics.comparison import compute_comparison
 from deepsight.config import UserError
 from deepsight.files import make_folder
 from deepsight.run_store import Study, load_study, storage_error
+from deepsight.standard_streams import start_command
 
 REPORT, COMPARISON = "report", "comparison"
 
@@ -95,6 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m analysis.report", description=__doc__)
     several = "a study's directory; several are compared with the first"
     parser.add_argument("studies", nargs="+", type=Path, metavar="STUDY", help=several)
+    start_command()
     options = parser.parse_args(arguments)
     try:
         first, *others = options.studies

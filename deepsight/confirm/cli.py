@@ -6,7 +6,6 @@ Ray and torch are imported only after flags and study have been checked.
 from __future__ import annotations
 
 import argparse
-import logging
 import math
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -32,6 +31,7 @@ from deepsight.installed import own_analysis
 from deepsight.overrides import parse_set
 from deepsight.run_store import Study, load_study, score_text
 from deepsight.space import Entry
+from deepsight.standard_streams import start_command
 from deepsight.tune.cli import Parser
 from deepsight.tune.plan import StudyPlan, imports_of, plan_from_header, require_directory
 from deepsight.tune.preflight import check_plan
@@ -88,8 +88,7 @@ def make_parser() -> Parser:
 @own_analysis()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("deepsight").setLevel(logging.INFO)
+    start_command()
     try:
         return _run(make_parser().parse_args(arguments))
     except UserError as error:

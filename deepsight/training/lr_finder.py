@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib
-import logging
 import math
 import sys
 from collections.abc import Iterator, Sequence
@@ -32,6 +31,7 @@ from deepsight.config import (
 from deepsight.hardware import choose_hardware
 from deepsight.installed import space_names
 from deepsight.overrides import parse_set
+from deepsight.standard_streams import start_command
 
 LOWEST, HIGHEST = 1e-6, 10.0
 """Ends of the sweep: learning rates of the head."""
@@ -221,7 +221,7 @@ def _fixed_of(space: str) -> dict[str, Value]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    start_command()
     try:
         flags = _make_parser().parse_args(arguments)
         config = config_from_flags(flags)

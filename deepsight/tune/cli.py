@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from deepsight.config import PlainFormatter, UserError, Value, is_import_path, without_controls
-from deepsight.imports import IMPORTED, imports_in, permission_of
+from deepsight.config import UserError, Value, is_import_path, without_controls
+from deepsight.imports import IMPORTED, add_trust_flag, imports_in, permission_of
 from deepsight.installed import space_names
 from deepsight.overrides import parse_set
 from deepsight.run_store import load_header
+from deepsight.standard_streams import start_command
 from deepsight.tune import driver
 from deepsight.tune.driver import Outcome
 from deepsight.tune.plan import (
@@ -31,7 +32,6 @@ from deepsight.tune.plan import (
 from deepsight.tune.plan_files import load_space, plan_study
 from deepsight.tune.preflight import preview_data
 from deepsight.tune.resume import MAY_CHANGE
-from deepsight.tune.standard_streams import take_streams
 
 EXIT_NO_SUCCESS = 1
 EXIT_USAGE = 2
@@ -75,12 +75,7 @@ def make_parser() -> Parser:
         help="go on with an interrupted study; with --data where its data have moved to",
     )
     add("--address", metavar="ADDRESS", help="an existing Ray cluster")
-    add(
-        "--trust",
-        action="store_true",
-        help="run Python code that only the study or the experiment file names; it can do all that "
-        "you can, so only where you know who wrote it",
-    )
+    add_trust_flag(parser)
     add("--dry-run", action="store_true", help="check the study, print it and three samples")
     add("--verbose", action="store_true", help="log more")
     return parser
@@ -141,14 +136,11 @@ def _resume_changes(flags: argparse.Namespace) -> dict[str, Value]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    take_streams()
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    for handler in logging.getLogger().handlers:
-        handler.setFormatter(PlainFormatter("%(message)s"))
+    start_command()
     try:
         flags = make_parser().parse_args(arguments)
-        level = logging.DEBUG if flags.verbose else logging.INFO
-        logging.getLogger("deepsight").setLevel(level)
+        if flags.verbose:
+            logging.getLogger("deepsight").setLevel(logging.DEBUG)
         return _run(flags)
     except UserError as error:
         sys.stderr.write(f"error: {error.cause}\n{error.remedy}\n")

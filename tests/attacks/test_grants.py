@@ -10,26 +10,15 @@ from PIL import Image
 import deepsight
 from deepsight.confirm import cli as confirm
 from deepsight.data import datasets
-from deepsight.run_store import create_study, load_study
-from deepsight.space import uniform
+from deepsight.run_store import load_study
 from deepsight.tune import plan
 from deepsight.tune.cli import main
-from deepsight.tune.plan import plan_from_header, resolve_study
-from deepsight.tune.preflight import make_header, prepare_all
+from deepsight.tune.plan import plan_from_header
+from tests.attacks.studies import finished_study
 
 GRANTS = ("study.allow_changed_data", "study.allow_unauthenticated")
+GRANTED = dict.fromkeys(GRANTS, True)
 EVERYBODY = "lets in everybody who reaches it"
-
-
-def finished_study(directory, **values):
-    """A study of a stranger's, who granted all there is; its two trials are done."""
-    values = {"study.trials": 2, "data.image_size": 16} | dict.fromkeys(GRANTS, True) | values
-    made = resolve_study("s", {"optim.lr": uniform(0.1, 0.2)}, values)
-    with create_study(directory, make_header(made, prepare_all(made))) as writer:
-        for trial_id, config in (("t0000", made.default_config()), ("t0001", {"optim.lr": 0.15})):
-            writer.started(trial_id, config, False, 9)
-            writer.result(trial_id, {"epoch": 9, "val_accuracy": 0.5})
-            writer.ended(trial_id, "completed")
 
 
 @pytest.fixture
@@ -54,7 +43,7 @@ def test_a_study_cannot_say_that_its_changed_data_are_accepted(tmp_path, monkeyp
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (16, 16), (number, 2 * number, 3 * number)).save(path)
     datasets._load.cache_clear()
-    finished_study(tmp_path / "s", **{"data.name": "folder:photos"})
+    finished_study(tmp_path / "s", **GRANTED, **{"data.name": "folder:photos"})
     assert load_study("s").header.settings["study.allow_changed_data"] is True
     Image.new("RGB", (16, 16), (255, 0, 0)).save(path)
     datasets._load.cache_clear()
@@ -69,7 +58,7 @@ def test_a_study_cannot_say_that_an_open_cluster_is_accepted(
     tmp_path, monkeypatch, capsys, open_cluster
 ):
     monkeypatch.chdir(tmp_path)
-    finished_study(tmp_path / "s", **{"data.name": "digits"})
+    finished_study(tmp_path / "s", **GRANTED, **{"data.name": "digits"})
     assert main(["--resume", "s", "--address", open_cluster]) == 5
     assert EVERYBODY in capsys.readouterr().err
     flags = ["s", "--top", "1", "--seeds", "2", "--no-test", "--address", open_cluster]
@@ -82,7 +71,7 @@ def test_a_study_cannot_say_that_an_open_cluster_is_accepted(
 
 def test_a_confirmation_takes_that_grant_and_no_other_setting(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    finished_study(tmp_path / "s", **{"data.name": "digits"})
+    finished_study(tmp_path / "s", **GRANTED, **{"data.name": "digits"})
     start = ["s", "--top", "1", "--seeds", "2", "--dry-run", "--set"]
     assert confirm.main([*start, "study.allow_unauthenticated=true"]) == 0
     assert confirm.main([*start, "study.trials=9"]) == 2

@@ -1,15 +1,19 @@
-"""Standard output and error of a command that runs for hours: their reader may leave meanwhile.
+"""Standard output, standard error and the log of a command, set up by `start_command`.
 
-``2>&1 | head -1``, a closed terminal and ``>&-`` cost the output, not the study.
+A command may run for hours, and its reader may leave meanwhile: ``2>&1 | head -1``, a closed
+terminal and ``>&-`` cost the output, not the study.
 """
 
 from __future__ import annotations
 
 import errno
 import io
+import logging
 import os
 import sys
 from typing import Any
+
+from deepsight.values import PlainFormatter
 
 _READER_GONE = (errno.EPIPE, errno.EIO)
 """A pipe without a reader; a terminal that was closed."""
@@ -30,6 +34,20 @@ class _Raw(io.FileIO):
             os.dup2(nowhere, self.fileno())  # also for what libraries write to the descriptor
             os.close(nowhere)
             return super().write(data)
+
+
+def start_command(level: int = logging.INFO) -> None:
+    """What every command does first: `take_streams`, and a log that no name in it can abuse.
+
+    Args:
+        level: From which on messages of DeepSight are shown; of libraries it is warnings.
+    """
+    take_streams()
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(PlainFormatter("%(message)s"))
+    for name in ("deepsight", "analysis", "__main__"):
+        logging.getLogger(name).setLevel(level)
 
 
 def take_streams() -> None:
