@@ -1,26 +1,36 @@
 """What confirmed models score on the test split: every model looks once, and leaves a line.
 
-The scores lie beside the checkpoint, so that a command that goes on opens nothing again.
+The scores lie beside the checkpoint, so that a command that goes on opens nothing again. They say
+which checkpoint and which data they are of, and count for no other.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from deepsight import metrics
+from deepsight import checkpoint, metrics
 from deepsight.config import UserError
 from deepsight.data.datasets import load_dataset, open_test
-from deepsight.files import FileRefusedError, read_file, replacing
+from deepsight.files import FileRefusedError, has_file, read_file, replacing
 from deepsight.imports import REFUSE, Permission, imports_in
-from deepsight.run_store import Study, record_opening, storage_error, trial_path
+from deepsight.run_store import (
+    CHECKPOINT_FILE,
+    Study,
+    record_opening,
+    storage_error,
+    trial_path,
+)
 from deepsight.trained_model import TrainedModel, load_trained_model
 
 FILE = "test_scores.json"
 MOST_BYTES = 1 << 24
 """No scores take as much, whatever the number of classes."""
+
+Json = Mapping[str, Any]
 
 logger = logging.getLogger(__name__)
 
@@ -35,14 +45,15 @@ def scores_on_test(study: Study, trial_id: str, permission: Permission = REFUSE)
 
     Raises:
         UserError: If checkpoint or data are gone or have changed, or the scores that are there
-            are damaged or reached by a link.
+            are damaged, reached by a link or of another checkpoint.
         StorageError: If the disk does not let us write.
     """
     path = trial_path(study.directory, trial_id) / FILE
     parts = path.relative_to(study.directory).parts
     kept = _kept(study, parts)
     if kept is not None:
-        return kept
+        _require_same_checkpoint(study, trial_id, kept, path)
+        return dict(kept["scores"])
     model = load_trained_model(study, trial_id, permission=permission)
     permission.require(imports_in([("data.name", model.config.data.name)]), model.checkpoint_path)
     images = _open(model)
@@ -57,9 +68,10 @@ def scores_on_test(study: Study, trial_id: str, permission: Permission = REFUSE)
 
 
 def _kept(study: Study, parts: Sequence[str]) -> dict[str, Any] | None:
-    """The scores of an earlier command; None if there are none."""
+    """What an earlier command has stored; None if there is nothing."""
     try:
-        scores: dict[str, Any] = json.loads(read_file(study.directory, parts, MOST_BYTES))["scores"]
+        kept: dict[str, Any] = json.loads(read_file(study.directory, parts, MOST_BYTES))
+        _ = kept["sha256"], kept["fingerprint"], dict(kept["scores"])
     except FileNotFoundError:
         return None
     except FileRefusedError:
@@ -69,7 +81,25 @@ def _kept(study: Study, parts: Sequence[str]) -> dict[str, Any] | None:
             f"{study.directory.joinpath(*parts)} is damaged: {type(error).__name__}: {error}.",
             "Delete it; the model then looks at the test split once more, which is recorded.",
         ) from error
-    return scores
+    return kept
+
+
+def _require_same_checkpoint(study: Study, trial_id: str, kept: Json, scores: Path) -> None:
+    """Refuse scores of another checkpoint than the one that is there; without one they stand."""
+    path = trial_path(study.directory, trial_id) / CHECKPOINT_FILE
+    if not has_file(study.directory, path.relative_to(study.directory).parts):
+        return
+    try:
+        state, _ = checkpoint.load(path)
+        now = checkpoint.sha256_of(path), state.get("fingerprint") or study.header.fingerprint
+    except checkpoint.CheckpointError as error:
+        raise UserError(f"{str(error).rstrip('.')}.", "Restore it from a copy.") from error
+    if now != (kept["sha256"], kept["fingerprint"]):
+        raise UserError(
+            f"{scores} is of another checkpoint than the one beside it.",
+            "Restore the checkpoint; or delete the scores: the model then looks at the test split "
+            "once more, which is recorded.",
+        )
 
 
 def _open(model: TrainedModel) -> Any:
