@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 SHELL  := /bin/bash -o pipefail
 
-.PHONY: tune test attack faults lint types pytest .venv bench findings weights clean
+.PHONY: tune test attack audit faults lint types pytest .venv bench findings weights clean
 
 tune: $(STAMP)
 	@study=$$($(BIN)/python -m deepsight.tune --space finetune | tail -n 1) \
@@ -22,6 +22,10 @@ faults: $(STAMP)
 # Studies, experiments and caches of strangers: docs/security.md has the table. About twenty minutes.
 attack: $(STAMP)
 	DEEPSIGHT_FUZZ=1000000 $(BIN)/python -m pytest tests/attacks -rP --timeout 1800
+
+# Known holes in the versions of constraints.txt, where the database can be reached.
+audit: $(STAMP)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python .ci/audit.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
