@@ -61,6 +61,7 @@ def make_parser() -> Parser:
     add = parser.add_argument
     add("study", metavar="runs/STUDY", help="the study whose best configs are confirmed")
     add("--top", metavar="K", help="best configs by their score (default 3; 2 with --until)")
+    add("--predicted", action="store_true", help="besides, the K that the surrogate predicts best")
     add("--seeds", metavar="N", help="fresh seeds for every config (default 5; 20 with --until)")
     add(
         "--until",
@@ -190,13 +191,14 @@ def _asked(search: Study, plan: StudyPlan, flags: argparse.Namespace) -> Asked:
     top = _whole_number("--top", flags.top or usual[0], 1, MOST)
     seeds = _whole_number("--seeds", flags.seeds or usual[1], 2, MOST)
     trials = [name for name in (flags.trials or "").split(",") if name]
-    contenders = choose_contenders(search, top, trials)
+    predicted = _predicted(search, top) if flags.predicted else []
+    contenders = choose_contenders(search, top, trials, predicted)
     return Asked(
         kind="top",
         contenders=contenders,
         seeds=fresh_seeds(search, seeds),
         resplit=flags.resplit,
-        chosen_by=_chosen_by(search, trials),
+        chosen_by=_chosen_by(search, trials, predicted),
         pairs=top_pairs(contenders) if until is None else winner_pairs(contenders),
         until=until,
     )
@@ -238,10 +240,30 @@ def _shares(search: Study) -> dict[str, float]:
     return {s.name: s.total.value for s in found.shares} if found.verdict == RANKED else {}
 
 
-def _chosen_by(search: Study, trials: Sequence[str]) -> str:
+def _predicted(search: Study, top: int) -> list[str]:
+    """The trials whose configs the surrogate predicts best at full budget, stopped ones too."""
+    from analysis.importance.surrogate import NoSurrogate, fit_surrogate
+
+    surrogate = fit_surrogate(search)
+    reason = surrogate.reason if isinstance(surrogate, NoSurrogate) else ""
+    if isinstance(surrogate, NoSurrogate) or not surrogate.quality.holds_out:
+        raise UserError(
+            f"--predicted: {reason or 'held-out trials are not predicted by the surrogate.'}",
+            "Leave --predicted away, or search on.",
+        )
+    records = [r for r in search.records if search.score(r) is not None]
+    scores = surrogate.final_mean(surrogate.encoding.units([r.config for r in records]))
+    best = (-search.objective.sign * scores).argsort(kind="stable")
+    return [records[i].trial_id for i in best[:top]]
+
+
+def _chosen_by(search: Study, trials: Sequence[str], predicted: Sequence[str]) -> str:
+    told = f"the best {search.metric} among the trials that completed {search.max_epochs} epochs"
     if trials:
-        return "named by trial id"
-    return f"the best {search.metric} among the trials that completed {search.max_epochs} epochs"
+        told = "named by trial id"
+    if predicted:
+        told += f"; the best by the surrogate's prediction are {', '.join(predicted)}"
+    return told
 
 
 def _confirm(search: Study, plan: StudyPlan, asked: Asked, flags: argparse.Namespace) -> int:

@@ -32,13 +32,16 @@ class Contender:
     """At full budget, by which it was chosen; None where it had none."""
 
 
-def choose_contenders(study: Study, top: int, trials: Sequence[str] = ()) -> list[Contender]:
+def choose_contenders(
+    study: Study, top: int, trials: Sequence[str] = (), besides: Sequence[str] = ()
+) -> list[Contender]:
     """The best configs of a search by their observed score, and its defaults last.
 
     Args:
         study: The search.
         top: How many, the defaults aside.
         trials: Trials to take instead, by id; the best of them counts as the winner.
+        besides: More trials, by id, after those.
 
     Raises:
         UserError: If no trial has the full budget, or there are fewer configs than asked for.
@@ -54,11 +57,7 @@ def choose_contenders(study: Study, top: int, trials: Sequence[str] = ()) -> lis
     chosen = [study.record(name) for name in trials]
     ranked = study.ranked(chosen) if trials else full
     ranked += [r for r in chosen if r not in ranked]  # those without a score
-    found: list[Contender] = []
-    for record in ranked:
-        new = not any(same_config(record.config, c.config, study.space) for c in found)
-        if new and not same_config(record.config, defaults.config, study.space):
-            found.append(_contender(study, record, record.trial_id))
+    found = _distinct(study, ranked)
     if not trials and top > len(found):
         raise UserError(
             f"--top {top}: {study.directory} has {len(found)} configs beside the defaults that "
@@ -67,7 +66,19 @@ def choose_contenders(study: Study, top: int, trials: Sequence[str] = ()) -> lis
             if found
             else "Search on: more trials are needed beside the defaults.",
         )
-    return [*(found if trials else found[:top]), _contender(study, defaults, "defaults")]
+    named = {c.trial_id for c in (found if trials else found[:top])}
+    kept = [r for r in ranked if r.trial_id in named] + [study.record(name) for name in besides]
+    return [*_distinct(study, kept), _contender(study, defaults, "defaults")]
+
+
+def _distinct(study: Study, records: Iterable[TrialRecord]) -> list[Contender]:
+    """Trials as contenders, each config once and the defaults' not at all."""
+    defaults, found = study.records[0], list[Contender]()
+    for record in records:
+        new = not any(same_config(record.config, c.config, study.space) for c in found)
+        if new and not same_config(record.config, defaults.config, study.space):
+            found.append(_contender(study, record, record.trial_id))
+    return found
 
 
 def _contender(study: Study, record: TrialRecord, name: str) -> Contender:

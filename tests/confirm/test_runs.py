@@ -17,6 +17,7 @@ from deepsight.confirm.runs import (
 from deepsight.confirm.variants import fresh_seeds
 from deepsight.run_store import parse_header
 from deepsight.tune.plan import plan_from_header, plan_to_json
+from tests.analysis.claims.studies import grid, search
 from tests.analysis.studies import HEADER, SMALL, hand_study, ramp, trial, write_study
 
 
@@ -123,3 +124,21 @@ def test_code_that_only_the_search_names_is_not_run(tmp_path, capsys):
     err = capsys.readouterr().err
     assert "wants to run the Python code strangers:net (model.name)" in err
     assert err.rstrip().endswith("add --trust.")
+
+
+def test_the_best_by_prediction_stand_beside_the_best_by_score(tmp_path, capsys):
+    trials = grid()  # batch 32 is best, in every third trial
+    stopped = trials[3] | {"scores": [0.8], "state": "stopped"}
+    study = search(tmp_path / "s", [*trials[:3], stopped, *trials[4:]])
+    best = names(choose_contenders(study, 9))
+    main([str(study.directory), "--top", "9", "--predicted", "--dry-run"])
+    told = capsys.readouterr().out.splitlines()[0]
+    assert told.startswith(f"confirms   {best[0]} val_accuracy")
+    assert "t0003 no score at full budget, defaults (t0000)" in told
+    contenders = choose_contenders(study, 2, besides=["t0003", best[0]])
+    assert names(contenders) == [*best[:2], "t0003", "defaults"]
+
+
+def test_nothing_is_predicted_from_few_trials(study, capsys):
+    assert main([str(study.directory), "--top", "1", "--predicted"]) == 2
+    assert "--predicted: " in capsys.readouterr().err

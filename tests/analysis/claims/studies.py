@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from deepsight.run_store import load_study
 from deepsight.space import Int, choice, to_json, uniform
 from tests.analysis.studies import trial, write_study
@@ -57,3 +59,13 @@ def claims_file(path: Path, *claims: str, head: str = "") -> str:
 
 BATCH = "name: batch, kind: best, value: {optim.batch_size: 32}"
 """The best config's own batch size against the two others."""
+
+
+def grid(seed=0):
+    """Twenty-four trials in which only the batch size matters."""
+    rng, made = np.random.default_rng(seed), []
+    for index in range(24):
+        batch = (32, 64, 128)[index % 3]
+        score = 0.9 - 0.1 * (index % 3) + rng.normal(0, 0.004)
+        made.append(run(score, {"optim.batch_size": batch, "model.dropout": rng.uniform(0, 0.5)}))
+    return made

@@ -13,7 +13,16 @@ from analysis.claims.cli import main
 from analysis.claims.verdicts import judge
 from deepsight.config import UserError
 from deepsight.space import to_json
-from tests.analysis.claims.studies import BATCH, BEST, SPACE, claims_file, run, runs, search
+from tests.analysis.claims.studies import (
+    BATCH,
+    BEST,
+    SPACE,
+    claims_file,
+    grid,
+    run,
+    runs,
+    search,
+)
 
 HIGH, LOW = [0.90, 0.91, 0.89, 0.905], [0.80, 0.83, 0.80, 0.81]
 
@@ -118,16 +127,6 @@ def test_two_studies_are_compared_by_their_confirmed_winners(tmp_path):
         run(0.6, BEST), run(0.7, BEST)])  # fmt: skip
     told = judged(tmp_path / "again", *claims, BATCH, other=elsewhere)
     assert "full budget is 2 epochs in one and 3 in the other" in told[0].note
-
-
-def grid(seed=0):
-    """Twenty-four trials in which only the batch size matters."""
-    rng, made = np.random.default_rng(seed), []
-    for index in range(24):
-        batch = (32, 64, 128)[index % 3]
-        score = 0.9 - 0.1 * (index % 3) + rng.normal(0, 0.004)
-        made.append(run(score, {"optim.batch_size": batch, "model.dropout": rng.uniform(0, 0.5)}))
-    return made
 
 
 def test_the_surrogate_judges_where_nothing_was_confirmed(tmp_path):
