@@ -93,9 +93,18 @@ def _not_in_space(name: str) -> NotHere:
     return NotHere(f"{name} is not in this space.", "Ask it of a study that searched it.")
 
 
-def _classes_not_here(study: Study, claim: Claim) -> NotHere | None:
+def class_names(study: Study) -> list[str]:
+    """The classes of a study's data, as they are shown; empty where it does not state them."""
     stated = study.header.data.get("classes")
-    known = [printable(c) for c in stated] if isinstance(stated, list) else []
+    if not isinstance(stated, list) or not all(isinstance(c, str) for c in stated):
+        return []
+    return [printable(c) for c in stated]
+
+
+def _classes_not_here(study: Study, claim: Claim) -> NotHere | None:
+    known = class_names(study)
+    if not known:
+        return NotHere("this study does not state its classes.", "Ask it of one that does.")
     missing = [c for group in claim.groups for c in group if c not in known]
     if not missing:
         return None

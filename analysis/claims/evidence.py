@@ -20,7 +20,13 @@ from analysis.claims.claim_files import (
     Claim,
     ClaimFile,
 )
-from analysis.claims.contrasts import Contrast, NotHere, contrasts_of, winner_of
+from analysis.claims.contrasts import (
+    Contrast,
+    NotHere,
+    class_names,
+    contrasts_of,
+    winner_of,
+)
 from analysis.claims.measures import (
     Array,
     Measure,
@@ -111,7 +117,7 @@ class Sources:
     def ended(self, config: Config) -> dict[Key, TrialRecord]:
         """The runs of a config in the confirmation, by seed and split."""
         runs = [r for r in runs_of(self.study, self.done, config) if r.ended is not None]
-        return {(r.config[SEED], r.config.get(SPLIT)): r for r in runs}
+        return {(r.config[SEED], r.config.get(SPLIT)): r for r in runs if SEED in r.config}
 
     def score(self, record: TrialRecord) -> float | None:
         """Of a run; None where it failed or diverged."""
@@ -158,7 +164,7 @@ def _gains(sources: Sources, contrast: Contrast) -> dict[Key, float | None]:
 def class_gap(study: Study, claim: Claim, record: TrialRecord) -> float | None:
     """Mean recall of the first group minus that of the second after a run's last epoch."""
     recall = record.rows[-1].get("val_recall") if record.rows else None
-    names = [printable(c) for c in study.header.data["classes"]]
+    names = class_names(study)
     if not isinstance(recall, list) or len(recall) != len(names):
         return None
     means = []
@@ -176,13 +182,14 @@ def image_variance(study: Study, claim: Claim, record: TrialRecord) -> float:
     Each recall is a share of its class's images, with two right and two wrong ones added (Agresti
     and Coull 1998), so that a recall of 1 is not certain.
     """
-    counts = study.header.data.get("counts", {}).get("val", {})
-    names = [printable(c) for c in study.header.data["classes"]]
-    by_name = {printable(str(c)): n for c, n in counts.items()}
-    total = 0.0
+    counts = study.header.data.get("counts")
+    stated = counts.get("val") if isinstance(counts, Mapping) else None
+    images = {printable(c): n for c, n in stated.items()} if isinstance(stated, Mapping) else {}
+    names, total = class_names(study), 0.0
     for group in claim.groups:
         for name in group:
-            num = int(by_name.get(name, 0))
+            num = images.get(name, 0)
+            num = num if isinstance(num, int) and num > 0 else 0
             recall = float(record.rows[-1]["val_recall"][names.index(name)])
             share = (recall * num + 2) / (num + 4)
             total += share * (1 - share) / (num + 4) / len(group) ** 2
@@ -306,7 +313,7 @@ def _shares(sources: Sources, claim: Claim) -> Evidence:
     shares, unseen = total_share_draws(sources.surrogate, SHARE_DRAWS)
     first, second = (encoding.names.index(name) for name in claim.names)
     n = sources.surrogate.quality.num_trials
-    measure = of_draws("", shares[first] - shares[second], claim.by, n, unseen)
+    measure = of_draws("", shares[first] - shares[second], claim.by, n, unseen, most=1.0)
     return Evidence(SURROGATE, (measure,), distrust=sources.distrust)
 
 

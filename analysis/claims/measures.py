@@ -73,7 +73,14 @@ def of_gaps(
     return Measure("", Estimate(value, value - half, value + half, n), above, below)
 
 
-def of_draws(label: str, draws: Array, by: float, n: int, unseen: float = 0.0) -> Measure:
+def of_draws(
+    label: str,
+    draws: Array,
+    by: float,
+    n: int,
+    unseen: float = 0.0,
+    most: float = math.inf,
+) -> Measure:
     """Effects in functions that the trials allow.
 
     Args:
@@ -82,13 +89,15 @@ def of_draws(label: str, draws: Array, by: float, n: int, unseen: float = 0.0) -
         by: What they are compared with.
         n: Trials that the functions rest on.
         unseen: By how much any of them may be off.
+        most: No effect is larger, whichever its sign.
     """
     low, high = (float(x) for x in np.percentile(draws, INTERVAL))
     num = len(draws) + 1
     above, below = (
         min(1.0, WIDER * (1 + int((side * (draws - by) <= unseen).sum())) / num) for side in (1, -1)
     )
-    effect = Estimate(float(draws.mean()), low - unseen, high + unseen, n)
+    low, high = max(low - unseen, -most), min(high + unseen, most)
+    effect = Estimate(float(draws.mean()), low, high, n)
     return Measure(label, effect, above, below, float((draws > by).mean()))
 
 

@@ -44,13 +44,13 @@ def effect_text(verdict: Verdict) -> str:
 
 def claims_table(judged: Judged) -> Table:
     """A row a claim."""
-    columns = ("claim", "verdict", "effect", "more than", "unit", "judged by", "n", "p adjusted")
+    columns = ("claim", "verdict", "effect", "more than", "in", "judged by", "n", "p adjusted")
     rows = tuple(
         (
             v.claim.text,
             v.verdict,
             effect_text(v),
-            v.claim.by,
+            None if v.verdict == ELSEWHERE else v.claim.by,
             v.unit,
             "" if v.verdict == ELSEWHERE else v.source,
             v.effect.n if v.effect else None,
@@ -113,7 +113,7 @@ def claims_document(judged: Judged, name: str) -> Document:
                 caption = "Lines: 95 %. Ticks: what the claim says it is more than."
                 blocks.insert(0, Picture(key, figure, alt, caption=caption))
     blocks += [Note(text) for text in notes(judged)]
-    blocks += [Note(text) for text in remedies(judged, name)]
+    blocks += [Note(f"To settle: {text}") for text in remedies(judged, name)]
     counts = Counter(v.verdict for v in judged.verdicts)
     cards = [Card(v, str(counts[v]), "claims") for v in (SUPPORTED, REFUTED, UNDECIDED)]
     lead = judged.file.description or "Statements, judged by confirmed runs before the surrogate."

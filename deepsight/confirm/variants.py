@@ -107,5 +107,7 @@ def same_config(a: Config, b: Config, names: Iterable[str]) -> bool:
 
 def runs_of(search: Study, done: Study | None, config: Config) -> list[TrialRecord]:
     """The runs of a config in the confirmation of its search."""
+    if done is None or not set(search.space) <= set(done.space):
+        return []
     names = [name for name in search.space if name not in (SEED, SPLIT)]
-    return [r for r in done.records if same_config(r.config, config, names)] if done else []
+    return [r for r in done.records if same_config(r.config, config, names)]

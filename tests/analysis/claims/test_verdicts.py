@@ -271,3 +271,23 @@ def test_a_file_that_costs_too_much_is_one_line(tmp_path):
     (tmp_path / "c.yaml").write_text(bomb)
     with pytest.raises(UserError, match="aliases"):
         load_claims(str(tmp_path / "c.yaml"))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{}, {"classes": "car"}, {"classes": [1, 2]}, {"classes": ["car", "cat"], "counts": []},
+     {"classes": ["car", "cat"], "counts": {"val": {"car": "many"}}}],
+)  # fmt: skip
+def test_data_that_a_study_does_not_state_decide_nothing(tmp_path, data):
+    claim = "name: c, kind: classes, first: [car], second: [cat]"
+    found, *_ = judged(tmp_path, claim, BATCH, data=data)
+    assert found.verdict in ("undecided", "not here")
+
+
+def test_the_page_follows_no_link(tmp_path, capsys):
+    study = search(tmp_path / "s")
+    (tmp_path / "outside").mkdir()
+    (study.directory / "claims").symlink_to(tmp_path / "outside")
+    assert main([str(study.directory), claims_file(tmp_path / "c.yaml", BATCH)]) == 2
+    assert "is a link" in capsys.readouterr().err
+    assert not list((tmp_path / "outside").iterdir())
