@@ -22,7 +22,7 @@ from deepsight.confirm.record import ABLATION_FILE, load_confirmation
 from deepsight.run_store import load_study
 
 Command = tuple[str, ...]
-TIMES = "findings_times.json"
+TIMES = "seconds.json"
 
 ROUNDS: dict[str, tuple[Command, ...]] = {
     "digits": (
@@ -35,12 +35,12 @@ ROUNDS: dict[str, tuple[Command, ...]] = {
     ),
     "toy": (
         ("deepsight.tune", "--space", "finetune", "--data", "toy_objects", "--name", "toy",
-         "--set", "study.trials=16", "--set", "study.max_epochs=3"),
-        ("deepsight.confirm", "runs/toy", "--top", "1", "--seeds", "4"),
-        ("deepsight.confirm", "runs/toy", "--ablate", "--seeds", "3", "--budget", "54"),
+         "--set", "data.size=800", "--set", "study.trials=12", "--set", "study.max_epochs=2"),
+        ("deepsight.confirm", "runs/toy", "--top", "1", "--seeds", "3"),
+        ("deepsight.confirm", "runs/toy", "--ablate", "--seeds", "3", "--budget", "30"),
         ("analysis.claims", "runs/toy", "founding"),
         ("deepsight.confirm", "runs/toy", "--claims", "founding",
-         "--only", "frozen-fails,differential-rates,rigid-easier"),
+         "--only", "frozen-fails,rigid-easier"),
     ),
 }  # fmt: skip
 """Commands by round, in their order."""
@@ -50,7 +50,7 @@ FILES = {"digits": "digits", "toy": "founding"}
 
 def run_round(name: str) -> None:
     """Run what of a round is not done; the seconds of every command go to `TIMES`."""
-    path = Path("runs") / TIMES
+    path = Path("runs") / f"{name}_{TIMES}"
     for place, command in enumerate(ROUNDS[name]):
         times = json.loads(path.read_text()) if path.is_file() else {}
         key = f"{name} {place}"
@@ -63,13 +63,14 @@ def run_round(name: str) -> None:
         began = time.monotonic()
         subprocess.run([sys.executable, "-m", *command], check=True, stdout=subprocess.DEVNULL)
         times[key] = round(time.monotonic() - began, 1)
+        path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(times, indent=1) + "\n")
 
 
 def told(name: str) -> str:
     """The tables of a round in Markdown, with the commands that made them."""
     study = load_study(Path("runs") / name)
-    path = Path("runs") / TIMES
+    path = Path("runs") / f"{name}_{TIMES}"
     times = json.loads(path.read_text()) if path.is_file() else {}
     seconds = [times.get(f"{name} {place}") for place in range(len(ROUNDS[name]))]
     lines = [
