@@ -104,7 +104,7 @@ def draw_resized(info: Resized) -> Figure:
 
 def gap_of(tiles: NDArray[np.uint8]) -> int:
     """White pixels between tiles (rows, columns, side, side, 3)."""
-    return max(1, tiles.shape[2] // 16)
+    return max(1, int(tiles.shape[2]) // 16)
 
 
 def _montage(axes: Axes, tiles: Images) -> None:

@@ -223,7 +223,7 @@ def _decoded(
         except (OSError, ValueError) as error:
             return None, f"Not shown: {path.name} cannot be read again ({error})."
     both = [np.stack(images) for images in found.values()]
-    if np.array_equal(*both):
+    if np.array_equal(both[0], both[1]):
         return None, f"Nothing is resized: these files have {size}x{size} pixels."
     where = f"to {size}x{size} pixels when the files were packed"
     return Resized(tuple(before), both[0], both[1], where, model.config.data.interpolation), ""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from analysis.diagnosis.data_pictures import figures
 from analysis.diagnosis.data_pictures.pictures import NUM_DRAWS, DataPictures
 from analysis.diagnosis.page.pictures import Drawing, Drawings, Part, pictures_of
-from analysis.page.document import Block, Note, Section, Table
+from analysis.page.document import Block, Cell, Note, Section, Table
 from analysis.page.formatting import count
 
 BALANCE, SAMPLES = "class_balance", "samples_per_class"
@@ -87,7 +87,7 @@ def _lead(info: DataPictures) -> str:
 
 def _table(info: DataPictures) -> Table:
     columns = ("class", *(f"{split}_images" for split in info.counts))
-    rows = tuple(
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
         (name, *(counts[label] for counts in info.counts.values()))
         for label, name in enumerate(info.classes)
     )

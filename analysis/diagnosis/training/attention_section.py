@@ -21,7 +21,7 @@ from analysis.diagnosis.training.attention_figures import (
 )
 from analysis.diagnosis.training.epoch_attention import AttentionByEpoch
 from analysis.diagnosis.training.retraining import chosen_epochs, train_again
-from analysis.page.document import Cell, Note, Section, Table
+from analysis.page.document import Block, Cell, Note, Section, Table
 from analysis.page.formatting import count
 from deepsight.data.datasets import Dataset, Split
 from deepsight.files import remove_files
@@ -76,7 +76,7 @@ def attention_by_epoch(
         "epochs": epochs,
         "code": code.hexdigest(),
     }
-    return kept_or_computed(directory / f"{NUMBERS}.npz", made_from, compute)
+    return kept_or_computed(directory / f"{NUMBERS}.npz", made_from, AttentionByEpoch, compute)
 
 
 def attention_part(
@@ -119,7 +119,7 @@ def _section(info: AttentionByEpoch, drawings: Drawings) -> Section:
             "maps of the same config and seed."
         )
     lead = f"The trial was trained again, and its weights kept at {len(info.epochs)} epochs. {same}"
-    blocks = (
+    blocks: tuple[Block, ...] = (
         *pictures_of(drawings, NUMBERS, MAPS),
         _table(info),
         *([] if info.epochs else [Note("The training diverged this time.", warning=True)]),
