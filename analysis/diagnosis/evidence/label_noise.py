@@ -15,7 +15,7 @@ from scipy import stats
 from analysis.diagnosis.maps.passes import Floats, Labels
 from analysis.statistics.intervals import Interval, share_interval
 
-GRANTED_ERRORS = 0.1
+GRANTED_ERRORS = 0.05
 """Share of errors that is granted where the model is surest: hard classes have some."""
 FACTOR = 2.0
 """How many times the errors of any other pair there have to be: some classes are hard in any data,

@@ -195,6 +195,12 @@ def test_exchanged_labels_are_found_with_their_share_and_files() -> None:
     assert all(p.p_value == 1 for p in found.values())
 
 
+def test_a_fifth_of_exchanged_labels_is_found_where_classes_are_easy() -> None:
+    """Sure images of the pair contradict the model, and none of any other pair."""
+    found = {(p.first, p.second): p for p in compute_label_noise(*predictions(0.2, 0))}
+    assert found[0, 1].p_value < 0.02
+
+
 def test_p_value_of_exchanged_labels_by_hand() -> None:
     """Of 20 sure images 10 are wrong, and of the pair with most errors besides 2."""
     probabilities = np.tile([0.9, 0.05, 0.05], (60, 1)).astype(np.float32)
@@ -206,7 +212,7 @@ def test_p_value_of_exchanged_labels_by_hand() -> None:
     probabilities[[40, 41]] = [0.97, 0.01, 0.02]
     pairs = {(p.first, p.second): p for p in compute_label_noise(probabilities, labels)}
     assert pairs[0, 1].share.value == 0.5
-    granted = sum(math.comb(20, k) * 0.1**k * 0.9 ** (20 - k) for k in range(10, 21)) * 3
+    granted = sum(math.comb(20, k) * 0.05**k * 0.95 ** (20 - k) for k in range(10, 21)) * 3
     others = sum(math.comb(12, k) * (2 / 3) ** k * (1 / 3) ** (12 - k) for k in range(10, 13))
     assert pairs[0, 1].p_value == pytest.approx(max(granted, others))
 
