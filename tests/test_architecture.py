@@ -197,7 +197,8 @@ UNITS = {
     ),
     "analysis.diagnosis": unit(
         f"{STUDY} {TRAINS} {COMPUTES} deepsight.data.class_balance deepsight.trained_model "
-        "analysis.diagnosis.training.retraining analysis.figures analysis.page",
+        "deepsight.confirm.record analysis.diagnosis.training.retraining analysis.figures "
+        "analysis.page",
         f"{SCIENCE} torch torchvision captum PIL cv2",
     ),
     "analysis.diagnose": unit(f"{CORE} analysis.diagnosis"),

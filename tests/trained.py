@@ -91,3 +91,11 @@ def odd_study(directory: Path) -> Path:
     """One trial on `odd_stripes`."""
     fixed = SMALL | {"data.name": "tests.trained:odd_stripes"}
     return train_study(directory, [{}], fixed, epochs=2)
+
+
+def rare_stripes(config: DataConfig) -> RawData:
+    """The stripes, the last class with a tenth of its images: a defect that every model shows."""
+    raw = stripes(config)
+    mine = np.flatnonzero(np.asarray(raw.labels) == 3)
+    kept = np.setdiff1d(np.arange(len(raw.labels)), mine[len(mine) // 10 :])
+    return dataclasses.replace(raw, images=raw.images[kept], labels=raw.labels[kept])

@@ -33,6 +33,9 @@ from analysis.diagnosis.page.sheet_figure import SheetMaps
 from analysis.diagnosis.page.tables import numbers_of_classes
 from analysis.diagnosis.progress import Progress, silent
 from analysis.diagnosis.results import Results, compute_results
+from analysis.diagnosis.stability.agreement import compute_agreement, mark_unstable
+from analysis.diagnosis.stability.section import stability_part
+from analysis.diagnosis.stability.seeds import Seeds, findings_of_seeds
 from analysis.diagnosis.training.attention_section import attention_by_epoch, attention_part
 from analysis.diagnosis.training.epoch_attention import AttentionByEpoch
 from analysis.diagnosis.training.phases import compute_training
@@ -111,13 +114,17 @@ def make_diagnosis(
         made_from |= {"layer": layer, "masks": masks_digest(images.masks)}
         _remove_stale(directory, made_from)
         findings = _findings(model, dataset, evaluation, images, progress)
-        parts = _parts(results, dataset, config.name)
+        seeds = _seeds(results, data, masks, permission, progress)
+        agreements = compute_agreement(findings, seeds.found) if seeds.found else ()
+        findings = mark_unstable(findings, agreements)
+        stability = stability_part(results, seeds, agreements)
+        parts = (stability, *_parts(results, dataset, config.name))
         page = _show(results, images, found, findings, parts, directory, progress)
         if epochs_of_attention and isinstance(found, MapResults):  # costs a training: last
             by_epoch = attention_by_epoch(
                 results, found, dataset, images, epochs_of_attention, directory, progress
             )
-            parts = _parts(results, dataset, config.name, by_epoch)
+            parts = (stability, *_parts(results, dataset, config.name, by_epoch))
             parts += (attention_part(by_epoch, results, found, images),)
             page = _show(results, images, found, findings, parts, directory, progress)
         return page
@@ -190,6 +197,34 @@ def _findings(
     return find(collect_evidence(model, dataset, evaluation, images, directory, progress))
 
 
+def _seeds(
+    results: Results,
+    data: str | None,
+    masks: str | None,
+    permission: Permission,
+    progress: Progress,
+) -> Seeds:
+    """What fresh seeds of the same config find on the same split, where there are any."""
+    split = results.split
+
+    def diagnose(other: TrainedModel, directory: Path) -> Findings:
+        config = data_config(other, data, masks)
+        dataset = open_data(other, config, permission)
+        evaluation, images = evaluate(other, dataset, split, directory)
+        images = join_masks(images, dataset, split, config)
+        return _findings(other, dataset, evaluation, images, silent)
+
+    made_from: dict[str, object] = {"split": split, "masks": masks}
+    return findings_of_seeds(
+        results.model,
+        diagnose,
+        lambda other: _made_directory(other, split),
+        made_from,
+        permission,
+        progress,
+    )
+
+
 def _map_results(
     results: Results, images: Split, layer: str, progress: Progress, directory: Path
 ) -> MapResults | str:
@@ -232,17 +267,19 @@ def write_pages(
 ) -> Path:
     """Write the page, the table of classes, every number and the summary; returns the page."""
     if findings is not None:
-        first = (findings_section(findings, results), *first)
+        beneath = (part.section(drawings) for part in parts if part.on_findings)
+        first = (findings_section(findings, results), *beneath, *first)
         _write(directory / "recommendations.md", recommendations_of(findings, results))
     looks = map_sections(results, found, drawings)
-    last = tuple(part.section(drawings) for part in parts)
+    last = tuple(part.section(drawings) for part in parts if not part.on_findings)
     document = diagnosis_document(results, drawings, looks, first, last)
     for table in _tables(document):
         _write(directory / f"{table.name}.csv", to_csv(table))
     for table in (numbers_of_classes(results.scores), *(t for p in parts for t in p.numbers)):
         _write(directory / f"{table.name}.csv", to_csv(table))
     _write(directory / "per_class.html", to_html(per_class_document(results), directory))
-    _write(directory / "summary.txt", summary_text(results) + findings_summary(findings, results))
+    told = [findings_summary(findings, results), *(part.summary for part in parts)]
+    _write(directory / "summary.txt", summary_text(results) + "".join(told))
     _write(directory / PAGE, to_html(document, directory))
     return directory / PAGE
 

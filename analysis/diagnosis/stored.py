@@ -19,6 +19,7 @@ import numpy as np
 
 from analysis.diagnosis.map_checks import interventions, verdicts
 from analysis.diagnosis.maps import attention, feature_maps, grad_cam, guided_backprop, layers
+from analysis.diagnosis.stability import seed_findings
 from analysis.diagnosis.training import epoch_attention
 from analysis.statistics.intervals import Interval
 from deepsight.files import open_file, replacing, require_stored
@@ -41,6 +42,8 @@ KNOWN = {
         verdicts.Likeness,
         verdicts.Verdict,
         verdicts.MapChecks,
+        seed_findings.SeedFinding,
+        seed_findings.SeedFindings,
         epoch_attention.EpochAttention,
         epoch_attention.AttentionByEpoch,
     )

@@ -57,6 +57,10 @@ class Part:
     drawings: list[Drawing] = field(default_factory=list)
     numbers: tuple[Table, ...] = ()
     """Files with one column a number, in the place of the page's tables of the same names."""
+    summary: str = ""
+    """Lines for ``summary.txt``."""
+    on_findings: bool = False
+    """Whether it stands beneath the findings; else further down."""
 
 
 def pictures_of(drawings: Drawings, *names: str) -> tuple[Picture, ...]:
