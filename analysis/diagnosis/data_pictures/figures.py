@@ -60,7 +60,7 @@ def draw_samples(info: DataPictures, names: Sequence[str]) -> Figure:
 def draw_augmented(augmented: Images) -> Figure:
     """Each image as it is, then as the network got it, drawn anew each time."""
     columns = augmented.shape[1]
-    figure = new_figure(7.6, 0.5 + len(augmented) * 7.4 / columns)
+    figure = new_figure(WIDTH, 0.4 + len(augmented) * WIDTH / columns)
     axes = figure.subplots()
     _montage(axes, augmented)
     side = augmented.shape[2] + gap_of(augmented)

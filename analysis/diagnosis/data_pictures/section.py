@@ -87,8 +87,8 @@ def _lead(info: DataPictures) -> str:
 
 def _table(info: DataPictures) -> Table:
     columns = ("class", *(f"{split}_images" for split in info.counts))
-    rows: tuple[tuple[Cell, ...], ...] = tuple(
+    rows: list[tuple[Cell, ...]] = [
         (name, *(counts[label] for counts in info.counts.values()))
         for label, name in enumerate(info.classes)
-    )
-    return Table("class_balance", columns, rows, "Images by class and split", folded=True)
+    ]
+    return Table("class_balance", columns, tuple(rows), "Images by class and split", folded=True)

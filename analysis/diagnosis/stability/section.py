@@ -30,7 +30,7 @@ def _section(results: Results, seeds: Seeds, agreements: Sequence[Agreement]) ->
         model = results.model
         lead = (
             "Not known: there is no fresh seed of this config. python -m deepsight.confirm "
-            f"{model.study.directory.name} --trials {model.trial_id} makes some."
+            f"{model.study.directory} --trials {model.trial_id} makes some."
         )
         return Section("stability", TITLE, lead, tuple(notes))
     own = [a for a in agreements if a.of_trial]
