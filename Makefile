@@ -8,7 +8,7 @@ SHELL  := /bin/bash -o pipefail
 .PHONY: tune test attack audit faults lint types pytest .venv bench findings weights clean
 
 tune: $(STAMP)
-	@study=$$($(BIN)/python -m deepsight.tune --space finetune | tail -n 1) \
+	@study=$$($(BIN)/python -m deepsight.tune --experiment quickstart | tail -n 1) \
 	  && $(BIN)/python -m analysis.summary "$$study" \
 	  && $(BIN)/python -m analysis.report "$$study" >&2 && echo "$$study"
 
