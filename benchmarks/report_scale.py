@@ -20,7 +20,17 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from deepsight.space import Domain, choice, loguniform, randint, sample, to_json, uniform, when
+from deepsight.space import (
+    INACTIVE,
+    Domain,
+    choice,
+    loguniform,
+    randint,
+    sample,
+    to_json,
+    uniform,
+    when,
+)
 
 SPACE: dict[str, Domain] = {
     "optim.name": choice("adamw", "sgd"),
@@ -87,7 +97,8 @@ def write(directory: Path, trials: int, epochs: int, stopped: float) -> None:
     ):
         for number in range(trials):
             name, explorer = f"t{number:04d}", number % 5 == 4
-            config = sample(SPACE, {}, rng)
+            drawn = sample(SPACE, {}, rng)
+            config = {name: value for name, value in drawn.items() if value is not INACTIVE}
             cut = not explorer and rng.random() < stopped
             last = rng.choice(rungs[:-1]) if cut else epochs
             started = {

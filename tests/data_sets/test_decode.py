@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from deepsight.data.folder.decode import decode, scan
+from deepsight.data.folder.decode import decode
+from deepsight.data.folder.scan import scan
 
 
 @pytest.fixture
@@ -163,7 +164,7 @@ def test_a_file_of_exactly_the_cap_is_not_refused_for_its_size(tmp_path):
 
 
 def test_order_is_kept_over_many_pieces(tmp_path, monkeypatch):
-    monkeypatch.setattr("deepsight.data.folder.decode._BLOCK", 3)
+    monkeypatch.setattr("deepsight.data.folder.scan._BLOCK", 3)
     for i in range(10):
         Image.new("RGB", (4, 4), (i, i, i)).save(tmp_path / f"{i}.png")
     out = io.BytesIO()

@@ -9,7 +9,8 @@ from PIL import Image, ImageOps
 
 from deepsight.config import DataConfig
 from deepsight.data.datasets import load_dataset
-from deepsight.data.folder.decode import decode, measure_range, scan
+from deepsight.data.folder.decode import decode
+from deepsight.data.folder.scan import measure_range, scan
 
 RAMP = np.arange(256).reshape(16, 16)
 

@@ -1,25 +1,17 @@
-"""Image files to square uint8 arrays: each file decoded once, by all cores, broken ones named."""
+"""One image file to a square uint8 array."""
 
 from __future__ import annotations
 
 import functools
 import importlib.util
-import logging
-import time
-import warnings
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, features
 
-from deepsight.data.cores import num_cores
-from deepsight.data.folder.wide import FULL, ValueRange, may_be_wide, wide_pixels
-
-logger = logging.getLogger(__name__)
+from deepsight.data.folder.cost import refuse_costly, refuse_large
+from deepsight.data.folder.wide import FULL, ValueRange, wide_pixels
 
 _FORMATS = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -38,13 +30,8 @@ _NEVER = (".jp2", ".jxl", ".psd", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf"
 SUFFIXES = frozenset(_NEVER).union(*_FORMATS.values())
 """Names of images end like this, readable or not."""
 
-MAX_PIXELS = 50_000_000
-"""Larger images count as broken: read from the header, before any memory is taken for them."""
-
 _RESAMPLE = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 _BACKGROUND = (255, 255, 255)  # transparent images are drawn on white, as most viewers do
-_BLOCK = 256  # files whose decoded images wait in memory at a time
-_REPORT_S = 5.0  # between two lines of progress
 _ORIENTATION = 0x0112  # EXIF tag
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -79,13 +66,16 @@ def open_image(path: Path) -> Image.Image:
     """Open a file by its content and read its header; of several frames it is the first.
 
     Raises:
-        Exception: Whatever the decoder raises for a broken file; ValueError above `MAX_PIXELS`.
+        Exception: Whatever the decoder raises for a broken file; ValueError for one that would cost
+            too much (`deepsight.data.folder.cost`).
     """
+    refuse_costly(path)
     image = Image.open(path, formats=formats())
-    width, height = image.size
-    if width * height > MAX_PIXELS:
+    try:
+        refuse_large(*image.size)
+    except ValueError:
         image.close()
-        raise ValueError(f"{width}x{height} pixels, more than {MAX_PIXELS // 10**6} million")
+        raise
     return image
 
 
@@ -107,7 +97,7 @@ def decode(
         (size, size, 3) uint8.
 
     Raises:
-        Exception: Whatever the decoder raises for a broken file; ValueError above `MAX_PIXELS`.
+        Exception: Whatever the decoder raises for a broken file; ValueError as `open_image`.
     """
     with open_image(path) as image:
         width, height = image.size
@@ -126,75 +116,15 @@ def decode(
     return np.asarray(square if turn is None else square.transpose(turn))
 
 
-def scan(
-    paths: Sequence[Path],
-    size: int,
-    interpolation: str,
-    out: BinaryIO,
-    value_range: ValueRange | None = None,
-) -> dict[int, str]:
-    """Decode all files and append their pixels to `out` in order; say which are broken.
+def wide_range(path: Path) -> tuple[float, float] | None:
+    """Lowest and highest value of a file with more than 8 bits a channel; None of another one.
 
-    Threads, not processes: Pillow decodes and resizes without holding the interpreter's lock.
-
-    Returns:
-        By position in `paths`, why a file is broken; nothing was written for it.
+    Raises:
+        Exception: As `decode`.
     """
-    broken: dict[int, str] = {}
-    reported = time.monotonic()
-
-    def one(path: Path) -> NDArray[np.uint8] | str:
-        try:
-            return decode(path, size, interpolation, value_range or FULL)
-        except Exception as error:  # decoders raise anything on bad bytes; the reason is kept
-            return " ".join(str(error).split()) or type(error).__name__
-
-    with warnings.catch_warnings(), ThreadPoolExecutor(num_cores()) as pool:
-        warnings.filterwarnings("ignore", module="PIL")  # odd metadata; our own cap is lower
-        for start in range(0, len(paths), _BLOCK):
-            results = pool.map(one, paths[start : start + _BLOCK])
-            for position, result in enumerate(results, start):
-                if isinstance(result, str):
-                    broken[position] = result
-                else:
-                    out.write(np.ascontiguousarray(result).data)
-            if time.monotonic() - reported > _REPORT_S:
-                reported = time.monotonic()
-                logger.info("decoded %d of %d files", start + _BLOCK, len(paths))
-    return broken
-
-
-def measure_range(paths: Sequence[Path]) -> ValueRange | None:
-    """The range of all images with more than 8 bits a channel; None if there are none.
-
-    Files that cannot be decoded do not count; `scan` names them.
-    """
-
-    def one(path: Path) -> tuple[float, float] | None:
-        try:
-            if not may_be_wide(path):
-                return None
-            with open_image(path) as image:
-                pixels = wide_pixels(image)
-        except Exception:  # decoders raise anything on bad bytes; `scan` keeps the reason
-            return None
-        return None if pixels is None else pixels.range()
-
-    with warnings.catch_warnings(), ThreadPoolExecutor(num_cores()) as pool:
-        warnings.filterwarnings("ignore", module="PIL")
-        found = [each for each in pool.map(one, paths) if each is not None]
-    if not found:
-        return None
-    low, high = min(low for low, _ in found), max(high for _, high in found)
-    if low > high:  # nothing but transparent pixels
-        low, high = FULL.low, FULL.high
-    logger.info(
-        "%d images have more than 8 bits a channel: values %g to %g become 0 to 255",
-        len(found),
-        low,
-        high,
-    )
-    return ValueRange(low, high, len(found))
+    with open_image(path) as image:
+        pixels = wide_pixels(image)
+    return None if pixels is None else pixels.range()
 
 
 def _orientation(image: Image.Image) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -24,6 +25,9 @@ SYSTEM_FOLDERS = frozenset(
     }
 )
 """Folders of operating systems and network drives, in lower case: thumbnails, deleted files."""
+
+MAX_DEPTH = 100
+"""Folders within a class that are entered; none that people make are so deep."""
 
 SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini"})
 
@@ -55,7 +59,7 @@ def sub_folders(folder: Path) -> list[Path]:
 def hidden_images_in(folder: Path) -> Iterator[Path]:
     """Images in the hidden and system folders that lie in `folder`."""
     for inner in sorted(folder.iterdir()):
-        if is_system(inner.name) and inner.is_dir() and not inner.is_symlink():
+        if is_system(inner.name) and not inner.is_symlink() and inner.is_dir():
             yield from (path for path, _ in _walk(inner, set(), True) if is_image(path))
 
 
@@ -72,7 +76,7 @@ def images_in(folder: Path) -> Iterator[Path]:
         raise unreadable(folder, error) from error
     for name in names:
         path = folder / name
-        if is_image(path) and path.is_file():
+        if is_image(path) and mode_of(path) == stat.S_IFREG:
             yield path
 
 
@@ -101,7 +105,16 @@ def walk(folder: Path, outside: frozenset[Inode]) -> Iterator[tuple[Path, bool]]
     yield from _walk(folder, set(outside - {_inode(folder)}), False)
 
 
-def _walk(folder: Path, seen: set[Inode], hidden: bool) -> Iterator[tuple[Path, bool]]:
+def _walk(
+    folder: Path, seen: set[Inode], hidden: bool, depth: int = 0
+) -> Iterator[tuple[Path, bool]]:
+    if depth > MAX_DEPTH:
+        if hidden:
+            return
+        raise UserError(
+            f"folders are nested more than {MAX_DEPTH} deep in {folder.parents[MAX_DEPTH]}.",
+            "Remove them, or move their images up.",
+        )
     try:
         if _inode(folder) in seen:
             return
@@ -115,9 +128,9 @@ def _walk(folder: Path, seen: set[Inode], hidden: bool) -> Iterator[tuple[Path, 
     for entry in children:
         path, here = folder / entry.name, hidden or is_system(entry.name)
         if _is_folder(entry):
-            yield from _walk(path, seen, here)
+            yield from _walk(path, seen, here, depth + 1)
         elif entry.is_file(follow_symlinks=False) or (
-            entry.is_symlink() and (path.is_file() or not path.exists())  # a dangling link: broken
+            entry.is_symlink() and mode_of(path) in (stat.S_IFREG, None)  # None: it is broken
         ):
             yield path, here
 
@@ -129,7 +142,17 @@ def images_below(folder: Path, outside: frozenset[Inode]) -> Iterator[Path]:
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     """Whether it is a folder or a link to one; a link to itself is none."""
-    return entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and Path(entry).is_dir())
+    return entry.is_dir(follow_symlinks=False) or (
+        entry.is_symlink() and mode_of(Path(entry)) == stat.S_IFDIR
+    )
+
+
+def mode_of(path: Path) -> int | None:
+    """The kind of file, links followed; None where it is absent or may not be looked at."""
+    try:
+        return stat.S_IFMT(path.stat().st_mode)
+    except OSError:
+        return None
 
 
 def _inode(path: Path) -> Inode:

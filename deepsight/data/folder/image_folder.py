@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from deepsight.config import DataConfig, UserError
-from deepsight.data.folder.decode import measure_range, readable, scan
+from deepsight.data.folder.decode import readable
 from deepsight.data.folder.files import (
     hidden_images_in,
     images_below,
@@ -33,6 +33,7 @@ from deepsight.data.folder.layout import (
     split_roles,
 )
 from deepsight.data.folder.masks import MASKS_LAYOUT
+from deepsight.data.folder.scan import measure_range, scan
 from deepsight.data.raw import SPLITS, RawData
 from deepsight.data.split import MIN_PER_CLASS
 

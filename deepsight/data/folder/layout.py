@@ -21,6 +21,7 @@ from deepsight.data.folder.files import (
     inodes,
     is_image,
     is_system,
+    mode_of,
     sub_folders,
 )
 
@@ -115,11 +116,11 @@ def _class_folders(folder: Path) -> list[Path]:
         UserError: If a link among them leads nowhere: a class would be missing without a word.
     """
     for path in sorted(folder.iterdir()):
-        if path.is_symlink() and not path.exists() and not is_system(path.name):
+        if path.is_symlink() and mode_of(path) is None and not is_system(path.name):
             if is_image(path):
                 continue
             raise UserError(
-                f"{path} is a link to {path.readlink()}, which is not there.",
+                f"{path} is a link to {path.readlink()}, which is not there or may not be read.",
                 "Mount or restore what it links to, or remove the link.",
             )
     return sub_folders(folder)
