@@ -39,6 +39,7 @@ from deepsight.tune.preflight import (
     files_needed,
     make_header,
     prepare_all,
+    require_cores,
     with_hardware,
 )
 from deepsight.tune.process_cleanup import KEEP, VARIABLE, ProcessCleanup, end_all
@@ -121,6 +122,7 @@ def ready_to_run(
     if named and directory.exists():
         create_study(directory, {})  # says what is there and what to do
     if not address:
+        require_cores(plan)
         plan = with_hardware(plan)
     check_plan(plan, local=not address)
     return plan, directory

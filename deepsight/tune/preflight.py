@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 PACKAGES = ("ray", "torch", "torchvision", "optuna", "numpy", "albumentations")
 """Packages whose versions a study records."""
+PER_CORE = 4
+"""Of ``resources.cpus`` at most for a core: trials that wait for something may share one."""
 
 
 def with_hardware(plan: StudyPlan) -> StudyPlan:
@@ -113,9 +115,31 @@ def files_needed(plan: StudyPlan) -> tuple[Path, list[str]]:
 
 
 def local_cpus(plan: StudyPlan) -> int:
-    """CPU cores that the study may use on this machine."""
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return plan.resources.cpus or available or 1
+    """CPU cores that the study may use on this machine, where each may stand for `PER_CORE`."""
+    return min(plan.resources.cpus or num_cores(), PER_CORE * num_cores())
+
+
+def require_cores(plan: StudyPlan) -> None:
+    """Refuse ``resources.cpus`` far beyond this machine's: Ray starts a process for each.
+
+    A study that is resumed on a smaller machine takes what there is (`local_cpus`).
+
+    Raises:
+        UserError: If more than `PER_CORE` a core are asked for.
+    """
+    if plan.resources.cpus > PER_CORE * num_cores():
+        raise UserError(
+            f"resources.cpus is {plan.resources.cpus}, and this machine has {num_cores()} cores: "
+            "Ray would start a process for each.",
+            f"Set resources.cpus to at most {PER_CORE * num_cores()}, or leave it out to use all.",
+        )
+
+
+def num_cores() -> int:
+    """CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def make_header(plan: StudyPlan, data: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What a person meets at the command line: exit codes, causes, remedies, the last line."""
 
+import dataclasses
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 
 from deepsight.run_store import create_study
 from deepsight.tune.cli import main
-from deepsight.tune.preflight import make_header
+from deepsight.tune.preflight import local_cpus, make_header, num_cores
 from tests.tune.plans import make_plan
 
 PROBE = f"""
@@ -246,3 +247,19 @@ def test_a_time_limit_beyond_all_timers_is_refused(tmp_path, monkeypatch, capsys
     for limit in ("9" * 400 + "d", "99999999d"):
         assert main(["--resume", "s", "--time-limit", limit]) == 2
         assert "study.time_limit_s" in capsys.readouterr().err
+
+
+def test_far_more_cores_than_there_are_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    flags = ["--space", "smoke", "--data", "digits", "--set", "resources.cpus=4096", "--dry-run"]
+    assert main(flags) == 2
+    said = capsys.readouterr().err
+    assert "resources.cpus is 4096, and this machine has" in said
+    assert f"at most {4 * num_cores()}" in said
+
+
+def test_a_study_of_a_larger_machine_takes_what_there_is():
+    plan = make_plan()
+    assert local_cpus(plan) == num_cores()
+    resources = dataclasses.replace(plan.resources, cpus=4096)
+    assert local_cpus(dataclasses.replace(plan, resources=resources)) == 4 * num_cores()
