@@ -117,7 +117,7 @@ def _findings(
         return SeedFindings(model.trial_id, model.config.train.seed, tuple(map(as_seed, items)))
 
     about = made_from | {"checkpoint": model.sha256, "data": model.fingerprint, "code": _code()}
-    return kept_or_computed(directory / FILE, about, compute)
+    return kept_or_computed(directory / FILE, about, SeedFindings, compute)
 
 
 def as_seed(finding: Finding) -> SeedFinding:
