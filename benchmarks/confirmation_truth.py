@@ -2,9 +2,10 @@
 
 ``python -m benchmarks.confirmation_truth [--studies N] [--json FILE]`` prints tables in Markdown.
 
-A study has ten configs. A search sees one score of each and takes the best three; these and the
-defaults are then confirmed with fresh seeds by the code of `deepsight.confirm.statistics`. Scores
-are a true mean, what a seed does to all configs alike, and noise.
+A study has ten configs. A search sees one score of each and takes the best three, or two where
+seeds are added until it is settled; these and the defaults are then confirmed with fresh seeds by
+the code of `deepsight.confirm`, in the plans that the command has. Scores are a true mean, what a
+seed does to all configs alike, and noise.
 """
 
 from __future__ import annotations
@@ -20,18 +21,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from deepsight.confirm.record import Estimate
+from deepsight.confirm.record import Comparison, Estimate
+from deepsight.confirm.results import open_pairs
 from deepsight.confirm.statistics import (
-    anytime_interval,
+    FIRST_SEEDS,
+    MOST_SEEDS,
     compare,
-    is_settled,
+    compare_anytime,
     mean_estimate,
     optimism,
+    seeds_at_once,
 )
 
 CONFIGS, TOP, SPREAD, SHARED = 10, 3, 0.01, 0.005
 SEEDS = (3, 5, 10, 20)
-MOST_SEEDS, FIRST_SEEDS, MATTERS = 30, 3, 0.01
+SLOTS, MATTERS = 2, 0.01
 Reals = NDArray[np.float64]
 Noise = Callable[[np.random.Generator, tuple[int, ...]], Reals]
 
@@ -79,7 +83,7 @@ class Study:
     wrong: bool
     """A config was called better or worse that is not."""
     covered: bool
-    """The interval holds the truth: of the winner's mean, or of its gain over the defaults."""
+    """The interval holds the truth: of the winner's mean, or all those of its gains."""
     found: bool | None
     """The winner was called better than the defaults; None where it is not."""
     curse: float
@@ -87,6 +91,7 @@ class Study:
     curse_error: float
     """Error of its estimate."""
     seeds: int
+    """Of the winner."""
 
 
 @dataclass(frozen=True)
@@ -138,25 +143,34 @@ def fixed(situation: Situation, seeds: int, rng: np.random.Generator) -> Study:
 
 
 def sequential(situation: Situation, matters: float, rng: np.random.Generator) -> Study:
-    """Winner against defaults, a seed at a time until that is settled or `MOST_SEEDS` are spent."""
+    """Winner against defaults and runner-up, as ``--until`` adds seeds on `SLOTS` slots."""
     means, search, scores = draw(situation, rng, MOST_SEEDS)
-    winner = int(np.argmax(search[1:])) + 1
-    for count in range(FIRST_SEEDS, MOST_SEEDS + 1):
-        interval = anytime_interval(list(scores[winner, :count] - scores[0, :count]))
-        if is_settled(interval, matters):
+    winner, second = (str(c) for c in np.argsort(-search[1:])[:2] + 1)
+    pairs = [(winner, "0"), (winner, second)]
+    trained = dict.fromkeys((winner, second, "0"), FIRST_SEEDS)
+    while True:
+        known = {c: [*scores[int(c), :n], *[None] * (MOST_SEEDS - n)] for c, n in trained.items()}
+        found = compare_anytime(known, pairs, "val", 1.0)
+        names = {name for pair in open_pairs(found, matters) for name in pair}
+        if not names or trained[winner] == MOST_SEEDS:
             break
-    assert interval is not None
-    truth = float(means[winner] - means[0])
-    low, high = interval.low or 0.0, interval.high or 0.0
-    verdict = "better" if low > 0 else "worse" if high < 0 else "undecided"
-    mean = mean_estimate(list(scores[winner, :count]))
+        count = min(trained[winner] + seeds_at_once(len(names), SLOTS), MOST_SEEDS)
+        trained |= dict.fromkeys(names, count)
+    truths = [float(means[int(a)] - means[int(b)]) for a, b in pairs]
+    mean = mean_estimate(known[winner])
     return Study(
-        wrong=_wrong(verdict, truth),
-        covered=interval.low is None or _holds(interval, truth),
-        found=verdict == "better" if truth > 0 else None,
-        seeds=count,
-        **_curse(float(search[winner]), float(means[winner]), mean),
+        wrong=any(_wrong(c.verdict, t) for c, t in zip(found, truths, strict=True)),
+        covered=all(_gain_covered(c, t) for c, t in zip(found, truths, strict=True)),
+        found=found[0].verdict == "better" if truths[0] > 0 else None,
+        seeds=trained[winner],
+        **_curse(float(search[int(winner)]), float(means[int(winner)]), mean),
     )
+
+
+def _gain_covered(comparison: Comparison, truth: float) -> bool:
+    """Whether the interval of a gain holds it; one without ends holds all."""
+    gain = comparison.gain
+    return gain is None or gain.low is None or _holds(gain, truth)
 
 
 def _holds(estimate: Estimate | None, truth: float) -> bool:

@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from deepsight.confirm.results import Asked
 
 EXIT_NO_SUCCESS = 1
-FIRST_SEEDS = 4
-"""Of a sequential confirmation: fewer give no finite interval."""
 OPEN_CLUSTER = "study.allow_unauthenticated"
 MOST = 1000
 """Configs, and seeds of one, that may be asked for."""
@@ -181,13 +179,14 @@ def _settle_claims(search: Study, plan: StudyPlan, flags: argparse.Namespace) ->
 def _asked(search: Study, plan: StudyPlan, flags: argparse.Namespace) -> Asked:
     """What the flags ask for."""
     from deepsight.confirm.results import Asked, top_pairs, winner_pairs
+    from deepsight.confirm.statistics import MOST_SEEDS
 
     if flags.ablate:
         return _asked_ablation(search, plan, flags)
     if flags.budget:
         raise UserError("--budget is for --ablate.", "Leave it away, or add --ablate.")
     until = _difference(flags.until)
-    usual = ("3", "5") if until is None else ("2", "20")
+    usual = ("3", "5") if until is None else ("2", f"{MOST_SEEDS}")
     top = _whole_number("--top", flags.top or usual[0], 1, MOST)
     seeds = _whole_number("--seeds", flags.seeds or usual[1], 2, MOST)
     trials = [name for name in (flags.trials or "").split(",") if name]
@@ -318,6 +317,7 @@ def _run_until(
 ) -> int | None:
     """A few seeds, then more for the configs of open pairs; the signal that stopped it, if any."""
     from deepsight.confirm.results import compare_val, open_pairs
+    from deepsight.confirm.statistics import FIRST_SEEDS, seeds_at_once
 
     assert asked.until is not None
     count = min(FIRST_SEEDS, len(asked.seeds))
@@ -330,7 +330,7 @@ def _run_until(
         names = {name for pair in open_pairs(found, asked.until) for name in pair}
         if not names or count == len(asked.seeds):
             return None
-        step = max(1, slots_of(search) // len(names))  # no slot waits
+        step = seeds_at_once(len(names), slots_of(search))
         runs += _runs(plan, asked, asked.seeds[count : count + step], names)
         count = min(count + step, len(asked.seeds))
 

@@ -19,6 +19,8 @@ ALPHA = 0.05
 EFFECT = 2.0
 """Spread of the effects, in standard deviations of a difference, that `anytime_half_width` mixes
 over: 1 would cost a seed or two at the start, and win 5 % of the width at 20 seeds."""
+FIRST_SEEDS, MOST_SEEDS = 4, 20
+"""Of a sequential confirmation: with fewer no interval is finite; more only if asked for."""
 
 Scores = Sequence[float | None]
 
@@ -175,11 +177,15 @@ def compare_anytime(
     found = []
     for first, second in pairs:
         gain = anytime_interval(gains(scores[first], scores[second], sign), ALPHA / len(pairs))
-        low, high = (gain.low, gain.high) if gain else (None, None)
-        sure = low is not None and high is not None and (low > 0 or high < 0)
-        verdict = ("better" if low and low > 0 else "worse") if sure else "undecided"
-        found.append(Comparison(first, second, split, gain, None, None, verdict))
+        found.append(Comparison(first, second, split, gain, None, None, _sure_verdict(gain)))
     return tuple(found)
+
+
+def _sure_verdict(gain: Estimate | None) -> str:
+    """Better or worse where the interval of a gain excludes zero."""
+    if gain is None or gain.low is None or gain.high is None:
+        return "undecided"
+    return "better" if gain.low > 0 else "worse" if gain.high < 0 else "undecided"
 
 
 def is_settled(interval: Estimate | None, difference: float) -> bool:
@@ -191,6 +197,10 @@ def is_settled(interval: Estimate | None, difference: float) -> bool:
     """
     if interval is None or interval.low is None or interval.high is None:
         return False
-    sure = interval.low > 0 or interval.high < 0
     alike = interval.low > -difference and interval.high < difference
-    return sure or alike
+    return alike or _sure_verdict(interval) != "undecided"
+
+
+def seeds_at_once(num_configs: int, slots: int) -> int:
+    """How many seeds a sequential confirmation adds before it looks again: no slot waits."""
+    return max(1, slots // num_configs)
