@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from analysis.claims.claim_files import BEST, BETTER, MATTERS_MORE, Claim, ClaimFile
-from analysis.claims.measures import Measure, of_differences
+from analysis.claims.measures import Measure, Sample, of_runs
 from analysis.claims.planning import PILOT, planned_pairs
 from analysis.claims.verdicts import REFUTED, SUPPORTED, decide, judge
 from benchmarks.confirmation_truth import Noise, Reals, _normal, _skewed, _uneven
@@ -71,7 +71,7 @@ def _one(situation: Situation, rng: np.random.Generator) -> dict[str, float]:
         fresh = gains[:, EARLIER:]
         n = planned_pairs(file, claim, len(claims), [list(g[:PILOT]) for g in fresh])
         seeds.append(n)
-        planned.append(_measures(fresh[:, :n]))
+        planned.append(_measures(fresh[:, :n], PILOT))
     looks = [[d.verdict for d in decide(measured)] for measured in (early, planned)]
     last = looks[1]
     true = [i for i, effect in enumerate(situation.effects) if effect > 0]
@@ -86,9 +86,9 @@ def _one(situation: Situation, rng: np.random.Generator) -> dict[str, float]:
     }
 
 
-def _measures(gains: Reals) -> list[Measure]:
-    found = [of_differences(str(k), list(row), 0.0) for k, row in enumerate(gains)]
-    return [measure for measure in found if measure is not None]
+def _measures(gains: Reals, pilot: int = 0) -> list[Measure]:
+    samples = [Sample(str(k), tuple(row), tuple(row[:pilot])) for k, row in enumerate(gains)]
+    return [m for m in (of_runs(sample, 0.0) for sample in samples) if m is not None]
 
 
 SPACE = {

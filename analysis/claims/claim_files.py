@@ -103,7 +103,7 @@ def load_claims(name: str, only: Sequence[str] = ()) -> ClaimFile:
         path=path,
         description=str(read.get("description") or ""),
         power=_number(path, read, "power", 0.8, 0.05, 0.999),
-        most_seeds=int(_number(path, read, "most_seeds", 20, 2, MOST_SEEDS)),
+        most_seeds=int(_number(path, read, "most_seeds", 20, 6, MOST_SEEDS)),
         claims=tuple(c for c in claims if not only or c.name in only),
         every=tuple(claims),
     )

@@ -30,10 +30,11 @@ from analysis.claims.contrasts import (
 from analysis.claims.measures import (
     Array,
     Measure,
+    Sample,
     deviations,
-    of_differences,
     of_draws,
-    of_gaps,
+    of_mean,
+    of_runs,
     of_samples,
 )
 from analysis.claims.planning import PILOT, planned_pairs
@@ -219,17 +220,14 @@ def gather(
         return Evidence(PLANNED, _from_runs(sources, claim, planned))
     block = set(claim_seeds(sources.study, MOST_SEEDS))
     earlier = [
-        (label, [v for key, v in found.items() if v is not None and key[0] not in block])
+        Sample(label, tuple(v for key, v in found.items() if v is not None and key[0] not in block))
         for label, found in runs
     ]
-    if all(len(values) > 1 for _, values in earlier):
+    if all(len(sample.values) > 1 for sample in earlier):
         return Evidence(CONFIRMED, _from_runs(sources, claim, earlier), note)
     found = _gap_of_search(sources, claim) if claim.kind == CLASSES else _scores(sources, claim)
     told = " ".join(text for text in (found.note, note) if text)
     return Evidence(found.source, found.measures, told, found.distrust)
-
-
-Samples = list[tuple[str, list[float]]]
 
 
 def planned_runs(
@@ -238,7 +236,7 @@ def planned_runs(
     claim: Claim,
     tests: int,
     runs: Sequence[tuple[str, Runs]],
-) -> tuple[Samples | None, str]:
+) -> tuple[list[Sample] | None, str]:
     """What the runs that were planned for a claim say; None, and what is missing, before all ended.
 
     Nobody looks at the differences of these seeds before: so each of them is tested once.
@@ -250,11 +248,15 @@ def planned_runs(
     if wanted is None or ended < wanted:
         told = f"{ended} of {wanted or f'at least {PILOT}'} planned seeds have ended."
         return None, told if ended else ""
-    chosen = set(seeds[:wanted])
     return [
-        (label, [v for key, v in block.items() if v is not None and key[0] in chosen])
+        Sample(label, _of_seeds(block, seeds[:wanted]), _of_seeds(block, seeds[:PILOT]))
         for (label, _), block in zip(runs, blocks, strict=True)
     ], ""
+
+
+def _of_seeds(runs: Runs, seeds: Sequence[int]) -> tuple[float, ...]:
+    chosen = set(seeds)
+    return tuple(v for key, v in runs.items() if v is not None and key[0] in chosen)
 
 
 def wanted_seeds(
@@ -262,23 +264,17 @@ def wanted_seeds(
 ) -> int | None:
     """How many of the planned `seeds` a claim takes, by the spread of the first; None before."""
     pilot = set(seeds[:PILOT])
-    first = [{key: v for key, v in block.items() if key[0] in pilot} for block in blocks]
-    if any(len({key[0] for key in found}) < len(pilot) for found in first):
+    if any(pilot - {key[0] for key in block} for block in blocks):
         return None
-    return planned_pairs(
-        file, claim, tests, [[v for v in found.values() if v is not None] for found in first]
-    )
+    pilots = [_of_seeds(block, seeds[:PILOT]) for block in blocks]
+    return planned_pairs(file, claim, tests, pilots)
 
 
-def _from_runs(sources: Sources, claim: Claim, samples: Samples) -> tuple[Measure, ...]:
+def _from_runs(sources: Sources, claim: Claim, samples: list[Sample]) -> tuple[Measure, ...]:
+    variance = 0.0
     if claim.kind == CLASSES:
-        ((_, gaps),) = samples
-        if len(gaps) < 2:
-            return ()
-        spread = float(np.std(gaps, ddof=1))
         variance = image_variance(sources.study, claim, winner_of(sources.study))
-        return (of_gaps(gaps, spread, len(gaps) - 1, variance, claim.by),)
-    found = [of_differences(label, values, claim.by) for label, values in samples]
+    found = [of_runs(sample, claim.by, variance) for sample in samples]
     known = tuple(measure for measure in found if measure is not None)
     return known if len(known) == len(found) else ()
 
@@ -326,7 +322,8 @@ def _gap_of_search(sources: Sources, claim: Claim) -> Evidence:
     if own is None or len(gaps) < FEWEST:
         return Evidence(NOTHING, note=f"{len(gaps)} trials of full budget state recalls.")
     spread, variance = float(np.std(gaps, ddof=1)), image_variance(study, claim, best)
-    return Evidence(SEARCH, (of_gaps([own], spread, len(gaps) - 1, variance, claim.by),))
+    measure = of_mean("", own, 1, spread, len(gaps) - 1, claim.by, variance)
+    return Evidence(SEARCH, (measure,))
 
 
 def _studies(ours: Sources, theirs: Sources, claim: Claim) -> Evidence:

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
-from statsmodels.stats.weightstats import DescrStatsW
 
 from analysis.importance.importance import INTERVAL
 from deepsight.confirm.record import Estimate
-from deepsight.confirm.statistics import ALPHA, mean_estimate
+from deepsight.confirm.statistics import ALPHA
 
 Array = npt.NDArray[np.float64]
 WIDER = 100 * ALPHA / 2 / INTERVAL[0]
@@ -36,41 +35,81 @@ class Measure:
     """That the effect is more than `Claim.by`, by the surrogate."""
 
 
-def of_differences(label: str, found: Sequence[float], by: float) -> Measure | None:
-    """Paired differences: t tests and t interval; None without any."""
-    effect = mean_estimate(found)
-    if effect is None or effect.low is None:
-        return None if effect is None else Measure(label, effect, None, None)
-    values = DescrStatsW(np.array(found, float))
-    above, below = (float(values.ttest_mean(by, side)[1]) for side in ("larger", "smaller"))
-    return Measure(label, effect, above, below)
+@dataclass(frozen=True)
+class Sample:
+    """What the runs of one contrast say, a number each."""
+
+    label: str
+    values: tuple[float, ...]
+    pilot: tuple[float, ...] = ()
+    """Those of `values` by whose spread it was planned how many there are."""
+
+    def spread(self) -> tuple[float, int]:
+        """Standard deviation between runs, and its degrees of freedom.
+
+        The squares that the pilot deviates from its own mean by are left out: the number of runs
+        depends on them, and on nothing else. What is left of the sum of squares is independent of
+        them and of the mean of all (Cochran's theorem), so that t has its distribution whatever
+        number they led to; of n values with a pilot of k it has n - k degrees of freedom. Without
+        a pilot this is the usual one. That the number may depend on the first spread alone is
+        Stein's (1945); with the usual t of all values, as in Wittes and Brittain's internal
+        pilots (1990), small pilots double the error.
+        """
+        squares = float(np.var(self.values) * len(self.values))
+        if self.pilot:
+            squares -= float(np.var(self.pilot) * len(self.pilot))
+        freedom = len(self.values) - max(len(self.pilot), 1)
+        scale = max(1.0, *map(abs, self.values)) if self.values else 1.0
+        known = freedom > 0 and squares > len(self.values) * (1e-12 * scale) ** 2
+        return (math.sqrt(squares / freedom) if known else 0.0), freedom
 
 
-def of_gaps(
-    found: Sequence[float], spread: float, freedom: int, variance: float, by: float
-) -> Measure:
-    """A mean over runs whose images are a sample too.
-
-    The variance of the mean is ``spread ** 2 / n`` of the runs and `variance` of the images, with
-    the degrees of freedom of Satterthwaite (1946), those of the images without end.
+def of_runs(sample: Sample, by: float, variance: float = 0.0) -> Measure | None:
+    """The mean over runs; None without any, and without p values where runs show no spread.
 
     Args:
-        found: A gap between two groups of classes for every run, n of them.
+        sample: Of the runs.
+        by: What their mean is tested against.
+        variance: Of the mean for other reasons, as for the images that there happen to be.
+    """
+    if not sample.values:
+        return None
+    value, n = float(np.mean(sample.values)), len(sample.values)
+    spread, freedom = sample.spread()
+    if spread == 0 and (variance == 0 or freedom < 1):
+        return Measure(sample.label, Estimate(value, None, None, n), None, None)
+    return of_mean(sample.label, value, n, spread, freedom, by, variance)
+
+
+def of_mean(
+    label: str,
+    value: float,
+    n: int,
+    spread: float,
+    freedom: int,
+    by: float,
+    variance: float = 0.0,
+) -> Measure:
+    """A mean, with one-sided t tests and its t interval.
+
+    With a `variance` of other origin the degrees of freedom are Satterthwaite's (1946), those of
+    that variance without end.
+
+    Args:
+        label: What the first is better than.
+        value: The mean.
+        n: Runs that it is of.
         spread: Standard deviation between runs.
         freedom: Degrees of freedom of `spread`.
-        variance: Of a gap, for the images that there happen to be.
-        by: What it is tested against.
+        by: What the mean is tested against.
+        variance: Of the mean for other reasons than runs.
     """
-    n, value = len(found), float(np.mean(found))
     runs = spread**2 / n
     error = math.sqrt(runs + variance)
-    if error == 0:
-        return Measure("", Estimate(value, None, None, n), None, None)
     together = math.inf if runs == 0 else error**4 / (runs**2 / freedom)
-    half = float(stats.t.ppf(1 - ALPHA / 2, together)) * error
-    t = (value - by) / error
+    half, t = float(stats.t.ppf(1 - ALPHA / 2, together)) * error, (value - by) / error
     above, below = float(stats.t.sf(t, together)), float(stats.t.cdf(t, together))
-    return Measure("", Estimate(value, value - half, value + half, n), above, below)
+    return Measure(label, Estimate(value, value - half, value + half, n), above, below)
 
 
 def of_draws(

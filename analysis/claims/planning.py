@@ -14,33 +14,36 @@ from deepsight.confirm.statistics import ALPHA
 
 PILOT = 4
 """Seeds from whose spread the number of all is planned; they are the first of these."""
+FEWEST = PILOT + 2
+"""Planned seeds: what is known of the spread besides the pilot has two degrees of freedom."""
 
 
 def pairs_needed(
     spread: float, difference: float, alpha: float, power: float, most: int
 ) -> tuple[int, bool]:
-    """The fewest pairs with which a paired t test finds a difference.
+    """The fewest pairs with which the t test of `Sample.spread` finds a difference.
 
-    The power is that of the noncentral t distribution with n - 1 degrees of freedom and
-    noncentrality ``sqrt(n) * difference / spread`` (Cohen, "Statistical power analysis for the
-    behavioral sciences", 2nd edition 1988, chapter 2), by statsmodels.
+    The power is that of the noncentral t distribution with noncentrality ``sqrt(n) * difference /
+    spread`` (Cohen, "Statistical power analysis for the behavioral sciences", 2nd edition 1988,
+    chapter 2), by statsmodels, here with n - `PILOT` degrees of freedom.
 
     Args:
         spread: Standard deviation of a pair's difference.
         difference: The true one that is to be found, more than 0.
         alpha: Of the two-sided test.
         power: Wanted, 0 to 1.
-        most: No more pairs than these.
+        most: No more pairs than these, at least `FEWEST`.
 
     Returns:
-        The number, at least `PILOT`, and whether it reaches the power.
+        The number, at least `FEWEST`, and whether it reaches the power.
     """
     if spread <= 0:
-        return PILOT, True
-    test, allowed = TTestPower(), range(PILOT, max(most, PILOT) + 1)
+        return FEWEST, True
+    test, allowed = TTestPower(), range(FEWEST, most + 1)
 
     def reached(n: int) -> float:
-        return float(test.power(difference / spread, n, alpha, alternative="two-sided"))
+        effect = difference / spread
+        return float(test.power(effect, n, alpha, df=n - PILOT, alternative="two-sided"))
 
     place = bisect.bisect_left(allowed, power, key=reached)
     return (allowed[place], True) if place < len(allowed) else (allowed[-1], False)
@@ -65,7 +68,7 @@ def planned_pairs(
     spreads = [float(np.std(p, ddof=1)) if len(p) > 1 else math.nan for p in pilots]
     known = [s for s in spreads if math.isfinite(s)]
     if not known:
-        return PILOT
+        return FEWEST
     return max(
         pairs_needed(s, claim.matters, ALPHA / tests, power, file.most_seeds)[0] for s in known
     )

@@ -29,7 +29,7 @@ from analysis.claims.evidence import (
     wanted_seeds,
 )
 from analysis.claims.measures import Measure
-from analysis.claims.planning import PILOT, planned_pairs
+from analysis.claims.planning import FEWEST, planned_pairs
 from analysis.statistics.comparison import obstacles_between
 from deepsight.config import UserError
 from deepsight.confirm.record import Estimate
@@ -244,7 +244,7 @@ def seeds_needed(
 def expected_cost(sources: Sources, file: ClaimFile, claim: Claim, tests: int) -> Cost:
     """What settling a claim takes, by the spread of the runs that there are."""
     likely = seeds_needed(sources, file, claim, tests, guess=True)
-    ends = (PILOT, file.most_seeds) if likely is None else (likely, likely)
+    ends = (FEWEST, file.most_seeds) if likely is None else (likely, likely)
     configs = configs_of(sources.study, claim)
     low, high = (epochs_left(sources, configs, claim_seeds(sources.study, n)) for n in ends)
     return Cost(ends, (low, high))

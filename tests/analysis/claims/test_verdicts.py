@@ -152,8 +152,8 @@ def test_a_surrogate_that_may_not_be_believed_decides_nothing(tmp_path):
     (found,) = judge(study, load_claims(claims_file(tmp_path / "c.yaml", BATCH))).verdicts
     assert found.verdict == "undecided"
     assert found.note.startswith("too few trials to say")
-    assert found.cost.seeds == (4, 20)
-    assert found.cost.epochs == (3 * 4 * 2, 3 * 20 * 2)
+    assert found.cost.seeds == (6, 20)
+    assert found.cost.epochs == (3 * 6 * 2, 3 * 20 * 2)
 
 
 @pytest.mark.parametrize(
