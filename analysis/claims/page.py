@@ -66,8 +66,12 @@ def claims_table(judged: Judged) -> Table:
 
 
 def notes(judged: Judged) -> list[str]:
-    """What is missing, claim by claim."""
-    return [f"{v.claim.name}: {v.note}" for v in judged.verdicts if v.note]
+    """What is missing; claims that lack the same together."""
+    named: dict[str, list[str]] = {}
+    for verdict in judged.verdicts:
+        if verdict.note:
+            named.setdefault(verdict.note, []).append(verdict.claim.name)
+    return [f"{', '.join(names)}: {note}" for note, names in named.items()]
 
 
 def claims_text(judged: Judged, name: str) -> str:
