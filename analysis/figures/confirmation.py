@@ -74,10 +74,18 @@ def _rows(axes: Axes, names: list[str]) -> None:
     axes.grid(axis="y", visible=False)
 
 
+def _num_choices(found: Confirmation) -> int:
+    """Hyperparameters that are active in winner and defaults, with different values."""
+    winner, defaults = (found.config(name).config for name in (found.winner, found.defaults))
+    pairs = [(value, defaults.get(name)) for name, value in winner.items()]
+    return sum(a is not None and b is not None and a != b for a, b in pairs)
+
+
 def draw_waterfall(found: Confirmation) -> Figure | None:
     """From the defaults to the winner: what each choice is worth when it alone is taken back.
 
-    What the choices do only together is a bar of its own. None where a mean is missing.
+    What the choices do only together is a bar of its own, which also has those that were left out.
+    None where a mean is missing.
     """
     means = [found.config(name).mean for name in (found.defaults, found.winner)]
     worth = [
@@ -91,7 +99,7 @@ def draw_waterfall(found: Confirmation) -> Figure | None:
     names = [
         "defaults",
         *(shorten(f"not {c.second}", 34) for c in worth),
-        "only together",
+        "only together" if len(worth) >= _num_choices(found) else "left out, or together",
         "winner",
     ]
     steps.append(end - start - sum(steps))

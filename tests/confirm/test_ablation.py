@@ -108,6 +108,15 @@ def test_the_waterfall_ends_at_the_winner():
     (axes,) = figure.axes
     bars = [(round(bar.get_x(), 6), round(bar.get_width(), 6)) for bar in axes.patches]
     assert bars == [(0.6, 0.2), (0.8, -0.05), (0.75, 0.15)]
+    assert [t.get_text() for t in axes.get_yticklabels()][-2:] == ["only together", "winner"]
+    fewer = dict(zip("abc", (1, 2, 3), strict=True)), dict(zip("abc", (4, 5, 6), strict=True))
+    winner, *others, defaults = found.configs
+    some = (dataclasses.replace(winner, config=fewer[0]), others[0], others[1])
+    told = dataclasses.replace(
+        found, configs=(*some, dataclasses.replace(defaults, config=fewer[1]))
+    )
+    (axes,) = draw_waterfall(told).axes
+    assert axes.get_yticklabels()[-2].get_text() == "left out, or together"
     sentences = " ".join(ablation_sentences(found))
     assert "Worth something: lr = 1 loses 0.2." in sentences
     assert "Not decided by these seeds: flip = no." in sentences
