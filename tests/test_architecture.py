@@ -187,7 +187,8 @@ UNITS = {
     ),
     "deepsight.confirm.cli": unit(
         f"{STUDY} deepsight.tune deepsight.confirm deepsight.confirm.record "
-        "deepsight.confirm.variants deepsight.confirm.claims analysis.importance analysis.report"
+        "deepsight.confirm.variants deepsight.confirm.statistics deepsight.confirm.claims "
+        "analysis.importance analysis.report"
     ),
     "deepsight.confirm.__main__": unit("deepsight.confirm.cli"),
     "analysis": unit(f"{STUDY} {COMPUTES} analysis.report deepsight.metrics", SCIENCE),
@@ -244,7 +245,7 @@ OPENS_TEST = ("deepsight.confirm", "analysis.diagnosis")
 
 MAX_MODULES_PER_FOLDER = 14
 MANY_MODULES: dict[str, int] = {
-    "deepsight": 24,  # the commands stand on top, as they are called: python -m deepsight.predict
+    "deepsight": 25,  # the commands stand on top, as they are called: python -m deepsight.predict
 }
 """Folders that hold more, and how many; each with its reason."""
 
