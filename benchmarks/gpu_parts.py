@@ -332,7 +332,7 @@ def _waits(trial: StepBenchmark, seconds: float) -> float:
         rate = trial.run(seconds)
         done = rate * (time.perf_counter() - began)
         torch.cuda.set_sync_debug_mode("default")
-    return len([w for w in told if "synchroniz" in str(w.message)]) / done
+    return len([w for w in told if "called a synchronizing" in str(w.message)]) / done
 
 
 PARTS: dict[str, Callable[[Record], None]] = {
