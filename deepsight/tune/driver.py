@@ -303,6 +303,7 @@ def _run(
         from deepsight.tune.observers.checkpoint_cleanup import CheckpointCleanup
         from deepsight.tune.observers.progress import make_progress
         from deepsight.tune.observers.tensorboard import TensorBoard
+        from deepsight.tune.observers.time_limit import TimeLimit
         from deepsight.tune.search.search import Search
         from deepsight.tune.search.searcher import Searcher
 
@@ -314,6 +315,8 @@ def _run(
         progress = make_progress(balance) if show_progress else None
         search.add_observer(board)
         search.add_observer(CheckpointCleanup(directory, plan.settings.max_epochs))
+        if plan.settings.time_limit_s:
+            search.add_observer(TimeLimit(search))
         if progress:
             search.add_observer(progress)
             progress.watch(search)

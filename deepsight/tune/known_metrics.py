@@ -7,7 +7,10 @@ a metric that is not in it is searched only if its direction is stated.
 from __future__ import annotations
 
 import dataclasses
+import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from deepsight.config import StudySettings, UserError, unknown
 
@@ -81,3 +84,20 @@ def with_objective(settings: StudySettings, own_trainable: bool) -> StudySetting
     if target == "auto":
         target = known.target if known and known.mode == mode else None
     return dataclasses.replace(settings, mode=mode, target=None if target == "none" else target)
+
+
+def missing_metric(metric: str, row: Mapping[str, Any]) -> UserError:
+    """The error of a first report that lacks the study's metric."""
+    numbers = sorted(
+        name
+        for name, value in row.items()
+        if isinstance(value, int | float) and name not in ("epoch", "time")
+    )
+    near = difflib.get_close_matches(metric, numbers, n=1)
+    return UserError(
+        f"the trainable reports no {metric}, which study.metric names; "
+        f"it reports {', '.join(numbers) or 'no number at all'}.",
+        f"Start a new study with study.metric={near[0]}."
+        if near
+        else "Start a new study whose study.metric is one of these, or yield that name.",
+    )

@@ -58,6 +58,8 @@ def describe(
     if search.num_running:
         where = f" in {search.slots} slots" if search.slots > 1 else ""
         states.insert(0, f"{search.num_running} running{where}")
+    if search.most_trials < settings.trials:
+        states.append(f"{search.most_trials} fit into the time")
     if states:
         parts[0] += f" ({', '.join(states)})"
     if progress.best is not None:

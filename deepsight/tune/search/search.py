@@ -9,7 +9,6 @@ at a rung, or *queued* to be handed out again.
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from deepsight.config import UserError, Value
 from deepsight.run_store import Study, StudyWriter, TrialRecord
 from deepsight.run_store.events import study_events
 from deepsight.schedulers import Decision, build_scheduler
+from deepsight.tune.known_metrics import missing_metric
 from deepsight.tune.plan import StudyPlan
 from deepsight.tune.search.searcher import Proposal, Searcher
 
@@ -110,6 +110,7 @@ class Search:
         self._wrong_metric: UserError | None = None
         self._first_errors: list[str | None] = []
         self._next_number = 0
+        self._most_trials = settings.trials
 
     def add_observer(self, observer: Observer) -> None:
         """Let `observer` hear of every event from now on."""
@@ -119,9 +120,18 @@ class Search:
         """Hear how many trials run at a time; nodes come and go."""
         self._slots = slots
 
+    def begin_at_most(self, trials: int) -> None:
+        """Propose no trial beyond this number, for now; those that were begun go on."""
+        self._most_trials = min(trials, self.plan.settings.trials)
+
     def stop(self) -> None:
         """Hand out no more trials; running ones end after their epoch and stay resumable."""
         self._stopping = True
+
+    @property
+    def most_trials(self) -> int:
+        """Trials that will be begun in all: the study's, or fewer if time does not suffice."""
+        return self._most_trials
 
     @property
     def slots(self) -> int:
@@ -148,7 +158,7 @@ class Search:
         """Whether no trial will be given out any more."""
         if self._stopping:
             return True
-        if self._queue or self._next_number < self.plan.settings.trials:
+        if self._queue or self._next_number < self._most_trials:
             return False
         # a running trial may yet pause, or make a paused one promotable
         may_come = self.scheduler.pauses and (self.num_running or self.scheduler.promotable())
@@ -197,7 +207,7 @@ class Search:
             live = self._live[promotion[1]]
             self._promote(live)
             proposal = live.proposal
-        elif self._next_number >= self.plan.settings.trials:
+        elif self._next_number >= self._most_trials:
             return None
         else:
             proposal = self.searcher.propose(self._next_number)
@@ -223,7 +233,7 @@ class Search:
         if int(row["epoch"]) <= live.epochs:
             return not self._stopping
         if self.plan.settings.metric not in row:
-            missing = _no_metric(self.plan.settings.metric, row)
+            missing = missing_metric(self.plan.settings.metric, row)
             if not self.progress.epochs:
                 self._wrong_metric, self._stopping = missing, True
             self.failed(trial_id, missing.cause)
@@ -287,7 +297,8 @@ class Search:
         """End the paused trials that cannot be promoted any more."""
         for trial_id in self.scheduler.unpromotable(self.plan.settings.trials):
             self._end(self._live[trial_id], "stopped")
-        if self.exhausted and not self._stopping and not self.num_running:
+        all_begun = self._next_number >= self.plan.settings.trials
+        if all_begun and self.exhausted and not self._stopping and not self.num_running:
             for live in list(self._live.values()):
                 self._end(live, "stopped")
 
@@ -379,19 +390,3 @@ class Search:
         self.searcher.ended(live.proposal.number, record.state, live.epochs, live.value)
         self.scheduler.ended(record.trial_id)
         self._count(live, record.state, record.error)
-
-
-def _no_metric(metric: str, row: Mapping[str, Any]) -> UserError:
-    numbers = sorted(
-        name
-        for name, value in row.items()
-        if isinstance(value, int | float) and name not in ("epoch", "time")
-    )
-    near = difflib.get_close_matches(metric, numbers, n=1)
-    return UserError(
-        f"the trainable reports no {metric}, which study.metric names; "
-        f"it reports {', '.join(numbers) or 'no number at all'}.",
-        f"Start a new study with study.metric={near[0]}."
-        if near
-        else "Start a new study whose study.metric is one of these, or yield that name.",
-    )

@@ -7,6 +7,7 @@ search is random in what only training tells: the scores. They are drawn several
 from __future__ import annotations
 
 import copy
+import functools
 import heapq
 import random
 import statistics
@@ -14,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from deepsight.run_store import trial_id as name_of
 from deepsight.schedulers import Decision, Scheduler
 from deepsight.tune.plan import StudyPlan
 from deepsight.tune.search.search import Search
@@ -23,7 +25,7 @@ EVERY_S = 5.0
 """Least seconds between two computations."""
 DRAWS = 8
 """How often the rest of a search is played."""
-MOST_TRIALS = 200
+MOST_TRIALS = 100
 """Trials up to which it is played; in larger studies the ends matter little."""
 RECENT = 6
 """Trials whose places among the scores those to come may take: a searcher that learns proposes
@@ -58,7 +60,8 @@ class Outlook:
     scheduler: Scheduler
     trials: Sequence[UnendedTrial]
     new: Sequence[UnendedTrial]
-    """Those that will be proposed."""
+    """Those that will be proposed; none are listed where they are too many to be played."""
+    num_new: int
     begun: int
     """Trials proposed so far."""
     chosen: Sequence[str]
@@ -69,27 +72,36 @@ class Outlook:
     slots: int
 
 
-def outlook(search: Search) -> Outlook:
-    """What is left of `search`."""
+def outlook(search: Search, trials: int | None = None) -> Outlook:
+    """What is left of `search`, if it begins that many trials in all; None: as many as it will."""
     plan = search.plan
     unended = [_unended(t.proposal, t.epochs, t.paused) for t in search.live]
     begun = len(unended) + search.progress.num_ended
-    new = [] if search.stopping else [_to_come(plan, n) for n in range(begun, plan.settings.trials)]
+    trials = search.most_trials if trials is None else trials
+    last = begun if search.stopping else max(trials, begun)
+    played = last <= MOST_TRIALS
+    numbers = [n for n in range(begun) if played and not _is_exempt(plan, n)]
     return Outlook(
         scheduler=search.scheduler,
         trials=unended,
-        new=new,
+        new=[_to_come(plan, number) for number in range(begun, last) if played],
+        num_new=last - begun,
         begun=begun,
-        chosen=[t.trial_id for n in range(begun) if not (t := _to_come(plan, n)).exempt],
+        chosen=[name_of(number) for number in numbers],
         epochs=search.progress.epochs,
         rungs=plan.rungs,
         slots=max(search.slots, 1),
     )
 
 
+def _is_exempt(plan: StudyPlan, number: int) -> bool:
+    """Whether no rung stops the trial of this number: the defaults and explorers."""
+    return number == 0 or (not plan.planned and is_explorer(number, plan.settings.explore))
+
+
 def _to_come(plan: StudyPlan, number: int) -> UnendedTrial:
     """A trial before it is proposed: the budgets of explorers are known."""
-    if not plan.planned and number and is_explorer(number, plan.settings.explore):
+    if number and _is_exempt(plan, number):
         return _unended(explorer(plan, number))
     return _unended(Proposal(number, {}, False, plan.settings.max_epochs))
 
@@ -146,7 +158,9 @@ class EpochSeconds:
         return max(now - self._last[trial_id][0], 0.0) if trial_id in self._last else 0.0
 
 
-def seconds_left(outlook: Outlook, pace: EpochSeconds, now: float, seed: int = 0) -> float | None:
+def seconds_left(
+    outlook: Outlook, pace: EpochSeconds, now: float, seed: int = 0, draws: int = DRAWS
+) -> float | None:
     """Seconds until a search ends; None before a few epochs were trained.
 
     Args:
@@ -154,12 +168,13 @@ def seconds_left(outlook: Outlook, pace: EpochSeconds, now: float, seed: int = 0
         pace: How long epochs take.
         now: On the clock of `pace`.
         seed: Of the scores that are drawn.
+        draws: How often the rest is played.
     """
     if not pace.known:
         return None
-    if outlook.begun + len(outlook.new) > MOST_TRIALS:
+    if outlook.begun + outlook.num_new > MOST_TRIALS:
         return _in_proportion(outlook, pace)
-    ends = [_Play(outlook, pace, random.Random(f"{seed} {draw}"), now) for draw in range(DRAWS)]
+    ends = [_Play(outlook, pace, random.Random(f"{seed} {draw}"), now) for draw in range(draws)]
     return statistics.fmean(play.run() for play in ends)
 
 
@@ -193,7 +208,7 @@ def _in_proportion(outlook: Outlook, pace: EpochSeconds) -> float:
     """The epochs that a trial took so far, promotions included, for each that is to come."""
     per_trial = outlook.epochs / max(outlook.begun, 1)
     running = sum(not trial.paused for trial in outlook.trials)
-    epochs = per_trial * (len(outlook.new) + running / 2)
+    epochs = per_trial * (outlook.num_new + running / 2)
     return epochs * pace.expected("", first=False) / max(outlook.slots, 1)
 
 
@@ -204,10 +219,11 @@ class _Play:
         self, outlook: Outlook, pace: EpochSeconds, rng: random.Random, now: float
     ) -> None:
         self._scheduler = copy.deepcopy(outlook.scheduler)
-        self._pace, self._rng, self._slots = pace, rng, max(outlook.slots, 1)
+        self._rng, self._slots = rng, max(outlook.slots, 1)
         everybody = [*outlook.trials, *outlook.new]
         self._trials = {trial.trial_id: trial for trial in everybody}
         self._epochs = {trial.trial_id: trial.epochs for trial in everybody}
+        self._expected = functools.cache(pace.expected)
         self._new = [trial.trial_id for trial in outlook.new][::-1]
         self._places = arrival_places(outlook)
         self._models = list(self._places.values())[-RECENT:]
@@ -216,7 +232,7 @@ class _Play:
         running = [trial.trial_id for trial in outlook.trials if not trial.paused]
         for trial_id in running:
             fresh = not self._epochs[trial_id]
-            rest = pace.expected(trial_id, fresh) - pace.since(trial_id, now)
+            rest = self._expected(trial_id, fresh) - pace.since(trial_id, now)
             heapq.heappush(self._ends, (max(rest, 0.0), trial_id))
 
     def run(self) -> float:
@@ -225,8 +241,7 @@ class _Play:
         while self._hand_out(time) or self._ends:
             time, trial_id = heapq.heappop(self._ends)
             if self._goes_on(trial_id):
-                end = time + self._pace.expected(trial_id, first=False)
-                heapq.heappush(self._ends, (end, trial_id))
+                heapq.heappush(self._ends, (time + self._expected(trial_id, False), trial_id))
         return time
 
     def _hand_out(self, time: float) -> bool:
@@ -240,7 +255,7 @@ class _Play:
                 trial_id = self._new.pop()
             else:
                 return False
-            heapq.heappush(self._ends, (time + self._pace.expected(trial_id, True), trial_id))
+            heapq.heappush(self._ends, (time + self._expected(trial_id, True), trial_id))
         return True
 
     def _goes_on(self, trial_id: str) -> bool:

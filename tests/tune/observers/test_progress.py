@@ -63,7 +63,9 @@ BALANCE = class_balance({"common": 40, "rare": 1})
 def a_search(best=0.9756, best_trial="t0001"):
     counts = Progress(best=best, best_trial=best_trial, epochs=4)
     plan = make_plan(trials=4, metric="val_accuracy")
-    return SimpleNamespace(progress=counts, plan=plan, num_paused=0, num_running=0, slots=1)
+    return SimpleNamespace(
+        progress=counts, plan=plan, num_paused=0, num_running=0, slots=1, most_trials=4
+    )
 
 
 def test_uneven_classes_are_said_at_the_start_and_the_baseline_beside_the_best():

@@ -59,7 +59,7 @@ class Replay:
             ]
             new = [self.trial(t) for t in sorted(self.budgets) if t not in epochs]
             chosen = [t for t in sorted(epochs) if not self.trial(t).exempt]
-            view = Outlook(scheduler, live, new, len(epochs), chosen, done, RUNGS, SLOTS)
+            view = Outlook(scheduler, live, new, len(new), len(epochs), chosen, done, RUNGS, SLOTS)
             if kind == "result":
                 yield time, seconds_left(view, pace, time)
 
@@ -116,7 +116,7 @@ def test_the_last_trials_leave_slots_idle():
     for now in (0.0, 10.0, 20.0, 30.0):
         (pace.reported if now else pace.started)("t0000", now)
     last = UnendedTrial("t0001", 0, 9, exempt=True, paused=False)
-    view = Outlook(build_scheduler("fifo", (9,), 2), [], [last], 1, [], 3, (9,), 2)
+    view = Outlook(build_scheduler("fifo", (9,), 2), [], [last], 1, 1, [], 3, (9,), 2)
     assert seconds_left(view, pace, 30.0) == pytest.approx(90.0)
 
 
@@ -124,6 +124,5 @@ def test_a_study_of_many_trials_costs_no_simulation():
     pace = EpochSeconds()
     for now in (0.0, 1.0, 2.0, 3.0):
         (pace.reported if now else pace.started)("t0000", now)
-    new = [UnendedTrial(f"t{n}", 0, 9, exempt=False, paused=False) for n in range(1000, 10_000)]
-    view = Outlook(build_scheduler("asha", RUNGS, 2), [], new, 1000, [], 3000, RUNGS, 10)
+    view = Outlook(build_scheduler("asha", RUNGS, 2), [], [], 9000, 1000, [], 3000, RUNGS, 10)
     assert seconds_left(view, pace, 3.0) == pytest.approx(2700.0)
