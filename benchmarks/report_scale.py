@@ -1,6 +1,7 @@
 """How long large studies take to load and to report, and how much memory that needs.
 
     python -m benchmarks.report_scale [--trials 1000 10000 --epochs 20 --rounds 3 --out FILE]
+                                      [--names 50] [--values 500]
 
 Studies are written by a formula over ten hyperparameters, one conditional, two of them without
 effect; every trial but those that a rung stopped (``--stopped``, a share) trains all epochs. Each
@@ -70,8 +71,17 @@ def score(config: dict[str, Any], share: float, rng: random.Random) -> float:
     return min(1.0, max(0.1, final) * risen + rng.gauss(0.0, 0.004))
 
 
-def write(directory: Path, trials: int, epochs: int, stopped: float) -> None:
+def space_of(names: int, values: int) -> dict[str, Domain]:
+    """`SPACE` with more hyperparameters without effect, and with a choice of so many values."""
+    more: dict[str, Domain] = {f"user.x{i:03d}": uniform(0.0, 1.0) for i in range(names)}
+    return SPACE | more | ({"user.values": choice(*range(values))} if values else {})
+
+
+def write(
+    directory: Path, trials: int, epochs: int, stopped: float, names: int = 0, values: int = 0
+) -> None:
     """A study's three files, without the writer's fsync a line."""
+    space = space_of(names, values)
     rng = random.Random(0)
     rungs = [r for r in (1, 3, 9, 27) if r < epochs] + [epochs]
     header = {
@@ -84,7 +94,7 @@ def write(directory: Path, trials: int, epochs: int, stopped: float) -> None:
         "reduction_factor": 3,
         "scheduler": "asha_stop",
         "fixed": {},
-        "space": to_json(SPACE),
+        "space": to_json(space),
         "trials": trials,
         "data": {"counts": {"val": {"a": 2500, "b": 2500}}},
     }
@@ -97,7 +107,7 @@ def write(directory: Path, trials: int, epochs: int, stopped: float) -> None:
     ):
         for number in range(trials):
             name, explorer = f"t{number:04d}", number % 5 == 4
-            drawn = sample(SPACE, {}, rng)
+            drawn = sample(space, {}, rng)
             config = {name: value for name, value in drawn.items() if value is not INACTIVE}
             cut = not explorer and rng.random() < stopped
             last = rng.choice(rungs[:-1]) if cut else epochs
@@ -152,6 +162,8 @@ def main() -> None:
     parser.add_argument("--trials", type=int, nargs="+", default=[1000, 10_000])
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--stopped", type=float, default=0.0, help="share of trials stopped early")
+    parser.add_argument("--names", type=int, default=0, help="hyperparameters beside the ten")
+    parser.add_argument("--values", type=int, default=0, help="values of a choice beside them")
     parser.add_argument("--most", type=int, default=1000, help="trials of the largest report")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--out", type=Path, help="also write JSON here")
@@ -161,7 +173,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for trials in arguments.trials:
             directory = Path(folder) / str(trials)
-            write(directory, trials, arguments.epochs, arguments.stopped)
+            extra = arguments.names, arguments.values
+            write(directory, trials, arguments.epochs, arguments.stopped, *extra)
             rows = (directory / "results.jsonl").read_bytes().count(b"\n")
             for step in [s for s in STEPS if s != "report" or trials <= arguments.most]:
                 for _ in range(arguments.rounds):

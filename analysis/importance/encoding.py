@@ -25,6 +25,8 @@ MIN_OTHERS = 3
 """Trials with another value than the usual one; with fewer a hyperparameter was hardly varied."""
 NEAR = 0.1
 """Of a number's domain: no other value is nearer to the usual one."""
+MAX_NAMES, MAX_VALUES = 24, 50
+"""Hyperparameters, and values of a choice, that are modelled: the time of a report is bounded."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,7 @@ def make_encoding(
     for name in ordered(space):
         values = [v for c in configs if (v := c.get(name, INACTIVE)) is not INACTIVE]
         usual, reason = _unvaried(space[name], values)
+        reason = reason or _too_many(space[name], len(names))
         if reason:
             left_out[name], pinned[name] = reason, usual
         else:
@@ -174,6 +177,15 @@ def _unvaried(domain: Domain, values: Sequence[Value]) -> tuple[Entry, str]:
             + ("" if isinstance(domain, Choice) else " or a value near it")
         )
     return usual, ""
+
+
+def _too_many(domain: Domain, before: int) -> str:
+    """Why a hyperparameter after `before` others would cost a report too much time, or ""."""
+    if isinstance(domain, Choice) and len(domain.values) > MAX_VALUES:
+        return f"a choice of {len(domain.values)} values is not modelled, only up to {MAX_VALUES}"
+    if before >= MAX_NAMES:
+        return f"only the first {MAX_NAMES} hyperparameters that vary are modelled"
+    return ""
 
 
 def _activity_columns(

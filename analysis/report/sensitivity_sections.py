@@ -36,6 +36,8 @@ VIEW_FIGURES = {
 """Figures of views by their file's name; the peer's view is in the table only."""
 PAIRS = 10
 """Interactions in the table."""
+NAMED = 5
+"""Hyperparameters named in a sentence."""
 DRAWN = 12
 """Effects in the figure, the most important first; the table has all."""
 
@@ -72,6 +74,8 @@ def importance_section(results: StudyResults) -> Section:
     ]
     if info.pairs:
         blocks.append(_pairs_table(info))
+    if info.left_out:
+        blocks.append(Note(_left_out(info)))
     return Section("importance", title, _importance_lead(info), tuple(blocks), data)
 
 
@@ -99,6 +103,18 @@ def _trust(info: Importance) -> str:
         f"{info.method}, from {info.num_trials} trials of which {info.num_explorers} explorers. "
         f"{quality}"
     )
+
+
+def _left_out(info: Importance) -> str:
+    """Which hyperparameters no share is told of, by reason."""
+    names: dict[str, list[str]] = {}
+    for name, reason in info.left_out:
+        names.setdefault(reason, []).append(name)
+    parts = []
+    for reason, those in names.items():
+        more = f" and {len(those) - NAMED} more" if len(those) > NAMED else ""
+        parts.append(f"{', '.join(those[:NAMED])}{more} ({reason})")
+    return f"Nothing is said of {'; '.join(parts)}."
 
 
 def _shares_table(info: Importance) -> Table:

@@ -23,7 +23,7 @@ from tests.attacks.studies import V1, copied
 
 NUMBER = int(os.environ.get("DEEPSIGHT_FUZZ", "300"))
 SECONDS = float(os.environ.get("DEEPSIGHT_FUZZ_S", "600"))
-BATCH = min(NUMBER, 1000)
+BATCH = min(NUMBER, 200)
 HEADER = json.loads((V1 / "study.json").read_text())
 TRIALS = [json.loads(line) for line in (V1 / "trials.jsonl").read_text().splitlines()]
 RESULTS = [json.loads(line) for line in (V1 / "results.jsonl").read_text().splitlines()]

@@ -115,3 +115,15 @@ def test_a_condition_holds_however_its_value_is_spelt(values, one):
         assert encoding.names == ("k", "m")
         assert (~np.isnan(encoding.units(configs)[:, 1])).tolist() == active
         assert (~np.isnan(encoding.design(np.random.default_rng(0).random((64, 2)))[:, 1])).any()
+
+
+def test_what_would_cost_too_much_time_is_left_out_and_said():
+    space = SPACE | {f"x{i}": uniform(0.0, 1.0) for i in range(60)}
+    space |= {"many": choice(*range(500)), "fifty": choice(*range(50))}
+    space = {"many": space.pop("many"), "fifty": space.pop("fifty")} | space
+    encoding = make_encoding(space, {}, draws(space))
+    assert len(encoding.names) == 24
+    assert "fifty" in encoding.names
+    assert encoding.left_out["many"] == "a choice of 500 values is not modelled, only up to 50"
+    assert encoding.left_out["x59"] == "only the first 24 hyperparameters that vary are modelled"
+    assert set(encoding.names) | set(encoding.left_out) == set(space)

@@ -9,6 +9,7 @@ from analysis.importance.effects import BestRegion, Effect, EffectPoint, Effects
 from analysis.importance.importance import RANKED, TOO_FEW, Importance, Share
 from analysis.importance.sensitivity import EPOCH_SECONDS, Sensitivity
 from analysis.report.findings import compute_findings
+from analysis.report.sensitivity_sections import _left_out
 from analysis.report.study_results import compute_study_results
 from analysis.statistics.intervals import Interval, rank_correlation
 from tests.analysis.studies import SMALL, hand_study, ramp, trial
@@ -128,3 +129,14 @@ def test_a_perfect_correlation_of_few_is_not_certain():
     assert told.low < 0.9
     flat = rank_correlation([(1.0, k) for k in range(8)])
     assert (flat.value, flat.low, flat.high) == (0.0, -1.0, 1.0)
+
+
+def test_hyperparameters_that_are_not_modelled_are_named_by_reason():
+    many = tuple((f"x{i}", "only the first 30") for i in range(8))
+    importance = replace(
+        sensitivity_of(RANKED).importance, left_out=(("kind", "a choice of 500 values"), *many)
+    )
+    assert _left_out(importance) == (
+        "Nothing is said of kind (a choice of 500 values); "
+        "x0, x1, x2, x3, x4 and 3 more (only the first 30)."
+    )
