@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import search_spaces
 from deepsight.config import UserError, Value, single_value, unknown
+from deepsight.installed import folder
 from deepsight.yaml_files import read_yaml
 
 BEST, BETTER, MATTERS_MORE = "best", "better", "matters_more"
@@ -110,7 +110,7 @@ def load_claims(name: str, only: Sequence[str] = ()) -> ClaimFile:
 
 
 def _find(name: str) -> Path:
-    bundled = Path(search_spaces.__path__[0]).parent / "experiments" / "claims"
+    bundled = folder("experiments") / "claims"
     for path in (Path(name), bundled / name, bundled / f"{name}.yaml"):
         if path.is_file():
             return path
