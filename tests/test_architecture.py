@@ -192,7 +192,7 @@ UNITS = {
     ),
     "deepsight.confirm.__main__": unit("deepsight.confirm.cli"),
     "analysis": unit(f"{STUDY} {COMPUTES} analysis.report deepsight.metrics", SCIENCE),
-    # the weights of earlier epochs are not kept: the one place of analysis that trains (0067)
+    # the weights of earlier epochs are not kept: the one place of analysis that trains (0066)
     "analysis.diagnosis.training.retraining": unit(
         f"{STUDY} {TRAINS} deepsight.trained_model deepsight.training"
     ),

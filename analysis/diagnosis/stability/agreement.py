@@ -12,7 +12,7 @@ from analysis.diagnosis.stability.seeds import as_seed
 from analysis.statistics.intervals import Interval, share_interval
 
 ENOUGH = 0.8
-"""Share of the seeds that must find the same: four of five (decision 0068)."""
+"""Share of the seeds that must find the same: four of five (decision 0067)."""
 
 
 @dataclass(frozen=True)
