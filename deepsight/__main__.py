@@ -16,6 +16,7 @@ COMMANDS = {
     "summary": ("analysis.summary", "what came out, in a few lines"),
     "report": ("analysis.report", "what a study says, as a page with figures"),
     "confirm": ("deepsight.confirm", "is it true on fresh seeds?"),
+    "claims": ("analysis.claims", "is what one says of a study so?"),
     "diagnose": ("analysis.diagnose", "where the best model fails"),
     "predict": ("deepsight.predict", "what new images show"),
     "export": ("deepsight.export", "a model for others, with a model card"),

@@ -26,6 +26,8 @@ from tests.tune.plans import make_plan
 ROOT = Path(__file__).parent.parent
 V1 = ROOT / "tests" / "data" / "studies" / "v1" / "smoke"
 BUNDLED = {"deepsight.bundled.search_spaces", "deepsight.bundled.experiments"}
+HELPERS = {"deepsight.tune.process_cleanup", "deepsight.data.toy_objects.dataset"}
+"""Run by commands of ours, in processes of their own: the watchdog, and drawing."""
 BUILD = (
     "import sys; from setuptools import build_meta\n"
     "build_meta.build_{kind}(sys.argv[1])\n"
@@ -57,7 +59,7 @@ def test_the_command_knows_every_module_that_can_be_run():
         for path in (ROOT / package).rglob("*.py")
         if 'if __name__ == "__main__"' in path.read_text() or path.name == "__main__.py"
     }
-    run_directly -= {"deepsight", "deepsight.tune.process_cleanup"}  # itself, and the watchdog
+    run_directly -= {"deepsight", *HELPERS}
     assert {module for module, _ in COMMANDS.values()} == run_directly
 
 

@@ -394,7 +394,6 @@ def _time_limit(search: Search) -> threading.Timer | None:
     limit = search.plan.settings.time_limit_s
     if not limit:
         return None
-
     timer = threading.Timer(limit, search.stop)
     timer.daemon = True
     timer.start()
