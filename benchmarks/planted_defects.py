@@ -1,13 +1,13 @@
 """Whether the diagnosis finds defects that were planted, and finds none where there are none.
 
-    python -m benchmarks.planted_defects --runs FILE [--data toy_objects,digits] [--seeds 2000:2010]
-        [--clean 2000:2040] [--only background,labels] [--minutes 20] [--peers]
+    python -m benchmarks.planted_defects --runs FILE [--data toy_objects,digits] [--seeds 3000:3006]
+        [--clean 3000:3040] [--only background,labels] [--minutes 20] [--peers]
     python -m benchmarks.planted_defects --table FILE
 
 A small network is trained on each planted set (`STRENGTHS`), and its findings are decided without
 the diagnosis being told what was planted. A line is added to FILE after every run; runs that FILE
 has already are left out, so that the command goes on where it was. Which classes a defect concerns
-is drawn from the seed. Seeds below 2000 are for development: thresholds were chosen on them.
+is drawn from the seed. Seeds below 3000 are for development: thresholds were chosen on them.
 Clean twins are of several kinds (`CLEAN`): a model that has hardly learnt is diagnosed like any
 other. ``--peers`` asks cleanlab and imagehash, too (`benchmarks.planted_peers`).
 """
@@ -237,8 +237,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--runs", type=Path, metavar="FILE", help="where a line is kept for every run")
     add("--table", type=Path, metavar="FILE", help="print the table of such a file and end")
     add("--data", default="toy_objects,digits", help="data sets, separated by commas")
-    add("--seeds", type=_range, default=_range("2000:2010"), help="of planted sets, FIRST:END")
-    add("--clean", type=_range, default=_range("2000:2040"), help="of clean twins, FIRST:END")
+    add("--seeds", type=_range, default=_range("3000:3006"), help="of planted sets, FIRST:END")
+    add("--clean", type=_range, default=_range("3000:3040"), help="of clean twins, FIRST:END")
     add("--only", default="", help="kinds of defects, separated by commas; default: all")
     add("--peers", action="store_true", help="ask cleanlab and imagehash for their lists, too")
     add("--minutes", type=float, default=1e9, help="no run is begun after that time")

@@ -35,9 +35,10 @@ DEFECTS = (BACKGROUND, CORNER, PLACE, LABELS, RARE, SHIFT, COPIES)
 CONFUSED, WEAK, CORNERS = "confused_pair", "weak_class", "corners"
 HINTS = (CONFUSED, WEAK, CORNERS)
 
-GRANTED = {BACKGROUND: 0.05, CORNER: 0.05, PLACE: 0.1, CORNERS: 0.05}
+GRANTED = {BACKGROUND: 0.05, CORNER: 0.05, PLACE: 0.2, CORNERS: 0.05}
 """By how much the answers may follow a part without a finding. Objects of a class differ in size
-and place from those of another in any data."""
+and place from those of another in any data, and a model that has hardly learnt goes by it: 7s of
+clean digits were followed by 0.16 to 0.18."""
 KIND_OF_PART = {
     transplants.BACKGROUND: BACKGROUND,
     transplants.CORNERS: CORNER,

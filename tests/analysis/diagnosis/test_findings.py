@@ -75,7 +75,7 @@ def test_a_shortcut_is_named_with_its_class_and_share(name: str) -> None:
     assert "car" in summary_sentences(found, CLASSES)[0]
 
 
-@pytest.mark.parametrize(("name", "share"), [(CORNERS, 0.06), (PLACE, 0.12)])
+@pytest.mark.parametrize(("name", "share"), [(CORNERS, 0.06), (PLACE, 0.22)])
 def test_what_is_granted_is_no_finding(name: str, share: float) -> None:
     assert kinds(find(evidence(transplants=[part(name, 2, share)]))) == []
 
