@@ -122,6 +122,28 @@ def test_limits_of_time_and_memory_break_the_file_and_not_the_others(tmp_path):
     assert b"memory" in answers[1][1] or b"ended" in answers[1][1]
 
 
+def decoding(start):
+    """A process of its own that decodes two files; `start` is done before."""
+    code = (
+        f"import os, resource, sys\n{start}\nfrom deepsight.data.folder import bounded\n"
+        "with bounded.workers(1) as decoders:\n"
+        "    print([kind for kind, _ in decoders.map([{'path': ''}] * 2)])"
+    )
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+
+
+def test_a_smaller_limit_of_memory_is_kept():
+    """As that of a batch system, ``ulimit -v``."""
+    done = decoding("resource.setrlimit(resource.RLIMIT_AS, (1500 << 20, 1500 << 20))")
+    assert done.stdout == "[b'r', b'r']\n", done.stderr
+
+
+def test_decoders_that_cannot_start_end_the_command():
+    done = decoding("sys.executable = '/bin/false'")
+    assert done.returncode == 1
+    assert "RuntimeError: processes that decode images end at once" in done.stderr
+
+
 def test_a_folder_names_costly_files_and_keeps_the_order(tmp_path):
     paths = []
     for number in range(4):

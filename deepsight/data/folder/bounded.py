@@ -69,16 +69,18 @@ class Workers:
 
     def _ask(self, request: Mapping[str, Any]) -> Answer:
         worker = self._idle.get()
-        answer = _exchange(worker, json.dumps(request).encode() + b"\n")
-        if answer is None:
+        try:
+            answer = _exchange(worker, json.dumps(request).encode() + b"\n")
+            if answer is not None:
+                return answer
             _end(worker)
             worker = self._start()
             if _exchange(worker, b'{"path": ""}\n') is None:
                 raise RuntimeError("processes that decode images end at once")
             reason = f"its decoder ended: an image may take {self._limits[0]} s of processor time"
-            answer = (REASON, reason.encode())
-        self._idle.put(worker)
-        return answer
+            return REASON, reason.encode()
+        finally:
+            self._idle.put(worker)  # also one that ended: other threads wait for it
 
 
 @contextmanager

@@ -33,7 +33,9 @@ def serve() -> None:
     warnings.simplefilter("ignore")  # odd metadata
     Image.init()  # once, and not in the time of the first file
     formats()
-    resource.setrlimit(resource.RLIMIT_AS, (memory, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    most = resource.getrlimit(resource.RLIMIT_AS)[1]  # of the shell or the batch system
+    allowed = memory if most == resource.RLIM_INFINITY else min(memory, most)
+    resource.setrlimit(resource.RLIMIT_AS, (allowed, most))
     for line in sys.stdin.buffer:
         signal.setitimer(signal.ITIMER_PROF, seconds)  # processor time: a busy machine breaks none
         kind, content = _answer(json.loads(line))
