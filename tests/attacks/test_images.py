@@ -52,6 +52,7 @@ HUGE = 16383
 COSTLY = {
     "scans.jpg": (many_scans(300), "a JPEG of more than 100 scans"),
     "padded.jpg": (b"\xff\xd8\xff\xff" + many_scans(300)[3:], "a JPEG of more than 100 scans"),
+    "hidden.jpg": (b"\xff\xd8\xff\x01" + many_scans(300)[2:], "a JPEG of more than 100 scans"),
     "exif.jpg": (much_metadata(17), "more than 16 MB before its pixels"),
     "canvas.webp": (
         webp(b"VP8X", b"\x02\0\0\0" + (HUGE - 1).to_bytes(3, "little") * 2),
@@ -103,6 +104,25 @@ def test_usual_files_are_not_refused(progressive, tmp_path):
     cost.refuse_costly(tmp_path / "a.jpg")
     (tmp_path / "b.jpg").write_bytes(many_scans(60) if progressive else content[:-400])
     cost.refuse_costly(tmp_path / "b.jpg")
+
+
+def test_a_film_behind_a_photograph_is_not_counted_as_scans(tmp_path):
+    """As phones append it; in random bytes the marker of a scan stands every 64 KiB."""
+    (tmp_path / "a.jpg").write_bytes(jpeg() + b"\xff\xda" * 150)
+    cost.refuse_costly(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("content", [b"\xff\xd9", b"\xff\xda" * 150])
+def test_scans_are_counted_beyond_what_a_comment_holds(content, tmp_path):
+    comment = b"\xff\xfe" + struct.pack(">H", len(content) + 2) + content
+    usual = jpeg(progressive=True)
+    second = usual.index(b"\xff\xda", usual.index(b"\xff\xda") + 2)
+    (tmp_path / "usual.jpg").write_bytes(usual[:second] + comment + usual[second:])
+    cost.refuse_costly(tmp_path / "usual.jpg")
+    whole = many_scans(300)
+    (tmp_path / "costly.jpg").write_bytes(whole[:second] + comment + whole[second:])
+    with pytest.raises(ValueError, match="more than 100 scans"):
+        cost.refuse_costly(tmp_path / "costly.jpg")
 
 
 def test_limits_of_time_and_memory_break_the_file_and_not_the_others(tmp_path):

@@ -6,6 +6,9 @@ limits of `deepsight.data.folder.bounded`.
 
 from __future__ import annotations
 
+import mmap
+import os
+import re
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,8 +22,10 @@ MAX_SCANS = 100
 """Of a progressive JPEG, each of which goes over the whole image; usual are 3 to 20."""
 
 _JPEG = b"\xff\xd8\xff"
-_START_OF_SCAN, _RESTARTS = 0xDA, range(0xD0, 0xD9)
-_BLOCK = 2**20
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+_WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
+"""One with a length, or the end; in coded pixels 0xFF is followed by 0 or the number of a restart."""
 
 
 def refuse_costly(path: Path) -> None:
@@ -58,7 +63,7 @@ def _refuse_jpeg(file: BinaryIO) -> None:
         head = file.read(4)
         if len(head) < 4 or head[0] != 0xFF or head[1] == _START_OF_SCAN:
             break
-        if head[1] == 0xFF or head[1] in _RESTARTS:  # padding, or a marker without a length
+        if head[1] == 0xFF or head[1] in _WITHOUT_LENGTH:  # padding, or a marker without a length
             at += 1 if head[1] == 0xFF else 2
             continue
         length = int.from_bytes(head[2:])
@@ -66,13 +71,22 @@ def _refuse_jpeg(file: BinaryIO) -> None:
         if metadata > MAX_METADATA_BYTES:
             raise ValueError(f"more than {MAX_METADATA_BYTES >> 20} MB before its pixels")
         at += 2 + length
-    file.seek(at)
-    scans, last = 0, b""
-    while block := file.read(_BLOCK):  # in coded pixels, 0xFF is followed by 0
-        scans += (last + block).count(b"\xff\xda")
-        last = block[-1:]
+    if at < os.fstat(file.fileno()).st_size:
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            _refuse_scans(content, at)
+
+
+def _refuse_scans(content: mmap.mmap, at: int) -> None:
+    """Count scans up to the image's end: phones append films, in which any bytes may stand."""
+    scans = 0
+    while marker := _MARKER.search(content, at):
+        kind = marker[0][1]
+        if kind == _END_OF_IMAGE:
+            return
+        scans += kind == _START_OF_SCAN
         if scans > MAX_SCANS:
             raise ValueError(f"a JPEG of more than {MAX_SCANS} scans")
+        at = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2])
 
 
 def _webp_size(head: bytes) -> tuple[int, int]:
