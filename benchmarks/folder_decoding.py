@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from deepsight.data.folder.decode import decode, num_cores
+from deepsight.data.cores import num_cores
+from deepsight.data.folder.decode import decode
 from deepsight.data.folder.scan import scan
 
 SIZE = 64

@@ -22,8 +22,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from deepsight.config import Value, trial_config
-from deepsight.hardware import choose_hardware
-from deepsight.training import epoch
+from deepsight.hardware import EVALUATION_BATCH, choose_hardware
 from deepsight.training.epoch import (
     Learner,
     draw_streams,
@@ -109,13 +108,13 @@ def operations(work: Callable[[], object]) -> dict[str, list[float]]:
 def evaluation(learner: Learner, rounds: int) -> dict[str, list[float]]:
     """Validated images per second, by the size of a step."""
     found: dict[str, list[float]] = {f"validation at {size}": [] for size in EVALUATION}
-    usual = epoch.EVALUATION_BATCH["cpu"]
+    usual = EVALUATION_BATCH["cpu"]
     for _ in range(rounds):
         for size in EVALUATION:
-            epoch.EVALUATION_BATCH["cpu"] = size
+            EVALUATION_BATCH["cpu"] = size
             seconds = timed(lambda: evaluate(learner))
             found[f"validation at {size}"].append(len(learner.val) / seconds)
-    epoch.EVALUATION_BATCH["cpu"] = usual
+    EVALUATION_BATCH["cpu"] = usual
     return found
 
 

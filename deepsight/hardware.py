@@ -12,6 +12,9 @@ from pathlib import Path
 
 from deepsight.config import HardwareConfig
 
+EVALUATION_BATCH = {"cpu": 256, "cuda": 1024}
+"""Images at a time, by device, where nothing is learnt: as many as stay in the caches, or fill the
+GPU."""
 BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 """CPU flags of bfloat16 dot products; without them bf16 is emulated and slower than fp32."""
 BF16_CAPABILITY = 8.0

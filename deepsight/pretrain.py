@@ -12,7 +12,6 @@ import argparse
 import dataclasses
 import json
 import logging
-import os
 import sys
 import tempfile
 import time
@@ -22,6 +21,7 @@ from typing import Any
 
 from deepsight.config import DataConfig, TrialConfig, UserError, flatten, trial_config
 from deepsight.data.cache import locked
+from deepsight.data.cores import num_cores
 from deepsight.data.datasets import source_of
 from deepsight.data.download import sha256_of
 from deepsight.hardware import choose_hardware
@@ -111,7 +111,7 @@ def make_embedded(name: str) -> Path:
             logger.info("embedded weights for %s are there", name)
         else:
             config = trial_config(RECIPES[name])
-            chosen = choose_hardware(config.hardware, cpus_per_trial=available_cpus())
+            chosen = choose_hardware(config.hardware, cpus_per_trial=num_cores())
             most = min(chosen.threads, MAX_THREADS) if chosen.device == "cpu" else 1
             chosen = dataclasses.replace(chosen, threads=best_threads(config, most))
             pretrain(dataclasses.replace(config, hardware=chosen), path, most)
@@ -195,13 +195,6 @@ def best_threads(config: TrialConfig, available: int) -> int:
         logger.info("other processes are busy: training on one thread for now")
         return 1
     return available
-
-
-def available_cpus() -> int:
-    """CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

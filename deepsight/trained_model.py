@@ -20,15 +20,12 @@ from deepsight.config import HardwareConfig, TrialConfig, UserError, trial_confi
 from deepsight.data.folder.image_folder import PREFIX, folder_size
 from deepsight.data.folder.wide import FULL, ValueRange
 from deepsight.files import has_file
-from deepsight.hardware import choose_hardware
+from deepsight.hardware import EVALUATION_BATCH, choose_hardware
 from deepsight.imports import REFUSE, Permission, imports_in
 from deepsight.models.build import build_architecture
 from deepsight.models.small_maps import fit_kernels
 from deepsight.run_store import CHECKPOINT_FILE, Study, TrialRecord, load_study, trial_path
 from deepsight.space import to_stored
-
-BATCH = {"cpu": 256, "cuda": 1024}
-"""Images at a time, by device: as in validation."""
 
 Triple = tuple[float, float, float]
 
@@ -116,7 +113,7 @@ class TrainedModel:
         Returns:
             (N, C), rows that sum to one.
         """
-        size = BATCH[self.device.type]
+        size = EVALUATION_BATCH[self.device.type]
         parts = [np.zeros((0, len(self.class_names)), np.float32)]
         with torch.inference_mode(), self.autocast():
             for start in range(0, len(images), size):

@@ -73,6 +73,7 @@ UNITS = {
     "deepsight.space_checks": unit("deepsight.config deepsight.space"),
     # rules without a library, for both halves
     "deepsight.data.class_balance": unit(),
+    "deepsight.data.cores": unit(),
     "deepsight.run_store.format": unit("deepsight.config"),
     "deepsight.run_store.objective": unit(),
     "deepsight.run_store.header": unit(
@@ -105,7 +106,8 @@ UNITS = {
     "deepsight.metrics": unit("", "numpy"),
     "deepsight.hardware": unit("deepsight.config", "torch"),
     "deepsight.data": unit(
-        f"{CORE} deepsight.data.class_balance", "numpy PIL pillow_heif cv2 sklearn torchvision"
+        f"{CORE} deepsight.data.class_balance deepsight.data.cores",
+        "numpy PIL pillow_heif cv2 sklearn torchvision",
     ),
     "deepsight.augment": unit(CORE, "numpy torch albumentations cv2"),
     # the cache's directory and the checked download are shared with the data sets; the table says
@@ -122,11 +124,11 @@ UNITS = {
     "deepsight.training": unit(TRAINS, "numpy torch"),
     # a command of its own: it reads --space and --set and draws
     "deepsight.training.lr_finder": unit(f"{TRAINS} deepsight.training", "numpy torch matplotlib"),
-    "deepsight.pretrain": unit(f"{TRAINS} deepsight.training", "numpy torch"),
+    "deepsight.pretrain": unit(f"{TRAINS} deepsight.data.cores deepsight.training", "numpy torch"),
     "deepsight.tune": unit(
         f"{STUDY} deepsight.space_checks deepsight.optuna_distributions deepsight.notebook "
         "deepsight.yaml_files deepsight.schedulers deepsight.hardware deepsight.checkpoint "
-        "deepsight.training deepsight.data.cache deepsight.data.class_balance",
+        "deepsight.training deepsight.data.cache deepsight.data.class_balance deepsight.data.cores",
         "ray grpc optuna yaml rich numpy scipy threadpoolctl PIL psutil tensorboard",
     ),
     "deepsight.trained_model": unit(f"{STUDY} {TRAINS}", "numpy torch"),

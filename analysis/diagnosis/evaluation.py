@@ -25,9 +25,10 @@ from deepsight.data.datasets import Dataset, Split, load_dataset, open_test
 from deepsight.data.folder.image_folder import PREFIX
 from deepsight.data.packing import image_names
 from deepsight.files import make_folder
+from deepsight.hardware import EVALUATION_BATCH
 from deepsight.imports import REFUSE, Permission, imports_in
 from deepsight.run_store import record_opening, storage_error
-from deepsight.trained_model import BATCH, TrainedModel
+from deepsight.trained_model import TrainedModel
 
 FILE = "evaluation.npz"
 VERSION = 1
@@ -229,7 +230,7 @@ def _describes(
 def _run(
     model: TrainedModel, images: Split, progress: Progress
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    size, count = BATCH[model.device.type], len(images.labels)
+    size, count = EVALUATION_BATCH[model.device.type], len(images.labels)
     starts = range(0, count, size)
     probabilities, features = [], []
     with _last_inputs(model.module) as seen:

@@ -1,4 +1,4 @@
-"""How many CPU cores reading and drawing may use."""
+"""How many CPU cores there are for us."""
 
 from __future__ import annotations
 

@@ -16,14 +16,13 @@ from torch.optim import Optimizer
 from deepsight.augment.build import Augment, normalise, resize
 from deepsight.augment.mix import mix
 from deepsight.config import TrialConfig
+from deepsight.hardware import EVALUATION_BATCH
 from deepsight.losses import Loss
 from deepsight.models.finetune import frozen_stages, set_frozen, stages
 from deepsight.training.batches import Samples, plan_updates
 from deepsight.training.optim import head_lr, lr_factor, set_lr, update_average
 from deepsight.training.seeding import generator, reset_globals
 
-EVALUATION_BATCH = {"cpu": 256, "cuda": 1024}
-"""Images a validation step, by device: as many as stay in the caches, or fill the GPU."""
 NUM_SHOWN = 16
 """Augmented inputs kept of the first epoch."""
 

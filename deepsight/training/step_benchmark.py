@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import torch
 
 from deepsight.config import TrialConfig
-from deepsight.hardware import choose_hardware, gpu_memory
+from deepsight.hardware import EVALUATION_BATCH, choose_hardware, gpu_memory
 from deepsight.training.batches import Samples
 from deepsight.training.epoch import (
-    EVALUATION_BATCH,
     Learner,
     draw_streams,
     evaluate,

@@ -21,6 +21,7 @@ from deepsight.config import (
     UserError,
     is_import_path,
 )
+from deepsight.data.cores import num_cores
 from deepsight.hardware import choose_hardware
 from deepsight.imports import load_object
 from deepsight.run_store import describe_data
@@ -133,13 +134,6 @@ def require_cores(plan: StudyPlan) -> None:
             "Ray would start a process for each.",
             f"Set resources.cpus to at most {PER_CORE * num_cores()}, or leave it out to use all.",
         )
-
-
-def num_cores() -> int:
-    """CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def make_header(plan: StudyPlan, data: dict[str, Any]) -> dict[str, Any]:

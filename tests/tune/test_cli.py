@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from deepsight.data.cores import num_cores
 from deepsight.run_store import create_study
 from deepsight.tune.cli import main
-from deepsight.tune.preflight import local_cpus, make_header, num_cores
+from deepsight.tune.preflight import local_cpus, make_header
 from tests.tune.plans import make_plan
 
 PROBE = f"""
