@@ -25,7 +25,7 @@ _JPEG = b"\xff\xd8\xff"
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
-"""One with a length, or the end; in coded pixels 0xFF is followed by 0 or the number of a restart."""
+"""With a length, or the end; in coded pixels 0xFF is followed by 0 or a restart's number."""
 
 
 def refuse_costly(path: Path) -> None:
