@@ -244,7 +244,8 @@ def planned_runs(
     seeds = claim_seeds(study, file.most_seeds)
     blocks = [{key: v for key, v in found.items() if key[0] in seeds} for _, found in runs]
     wanted = wanted_seeds(file, claim, tests, seeds, blocks)
-    ended = min(len({key[0] for key in block}) for block in blocks)
+    first = set(seeds[: wanted or PILOT])  # later ones may have ended before, for other claims
+    ended = min(len(first & {key[0] for key in block}) for block in blocks)
     if wanted is None or ended < wanted:
         told = f"{ended} of {wanted or f'at least {PILOT}'} planned seeds have ended."
         return None, told if ended else ""

@@ -69,7 +69,7 @@ class Verdict:
     p: float | None
     """Two-sided, against `Claim.by`."""
     p_adjusted: float | None
-    """Holm's, over the claims that were judged together."""
+    """Holm's, over all claims of the file that are about the study."""
     probability: float | None
     """That the effect is more than `Claim.by`, by the surrogate; None with other evidence."""
     note: str
@@ -100,6 +100,9 @@ class Judged:
 def judge(study: Study, file: ClaimFile, other: Study | None = None) -> Judged:
     """Judge the claims of a file by what a study, its confirmation and its surrogate say.
 
+    All claims of the file that are about the study are tested together, whichever of them are
+    asked about: otherwise each could be asked about alone, and none would be corrected.
+
     Args:
         study: The search.
         file: Its claims, as far as they are asked about.
@@ -116,7 +119,8 @@ def judge(study: Study, file: ClaimFile, other: Study | None = None) -> Judged:
         first = next(reason for reason in reasons if reason is not None)
         raise UserError(f"{file.claims[0].name}: {first.cause}", first.remedy)
     tests = planned_tests(study, file)
-    found = {c.name: gather(sources, second, file, c, tests) for c in here}
+    family = [c for c in file.every if _not_here(study, other, c) is None]
+    found = {c.name: gather(sources, second, file, c, tests) for c in family}
     decisions = dict(zip(found, decide([e.tested for e in found.values()]), strict=True))
     verdicts = []
     for claim, reason in zip(file.claims, reasons, strict=True):

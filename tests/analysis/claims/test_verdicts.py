@@ -56,6 +56,38 @@ def test_one_better_value_refutes_a_best_one(tmp_path):
     assert found.p == pytest.approx(2 * stats.ttest_1samp(gains, 0).pvalue)  # one of two
 
 
+def test_claims_are_corrected_for_all_of_the_file_whichever_are_asked(tmp_path):
+    """Else each could be asked about alone, and none would be corrected."""
+    pair = "kind: better, first: {optim.batch_size: 32}, second: {optim.batch_size: 64}"
+    claims = [f"name: c{k}, {pair}" for k in range(4)]
+    second = [0.892, 0.907, 0.886, 0.896]  # p is between 0.05 / 4 and 0.05
+    confirmed = runs({}, HIGH) + runs({"optim.batch_size": 64}, second)
+    every = judged(tmp_path, *claims, confirmed=confirmed)
+    (one,) = judged(tmp_path / "one", *claims, confirmed=confirmed, only=["c2"])
+    p = stats.ttest_1samp(np.subtract(HIGH, second), 0).pvalue
+    assert 0.05 / 4 < p < 0.05
+    assert (one.claim.name, one.verdict) == ("c2", "undecided")
+    assert one.p == pytest.approx(p)
+    assert one.p_adjusted == every[2].p_adjusted == pytest.approx(4 * p)
+
+
+def test_planned_seeds_are_tested_when_all_of_them_have_ended(tmp_path):
+    """Seeds beyond them may end before, for another claim; they do not stand in for one."""
+    claim = "name: c, kind: better, first: {optim.batch_size: 32}, second: {optim.batch_size: 64}"
+    gains = np.random.default_rng(0).normal(0.02, 0.001, 8)
+    sides = (
+        runs({}, [0.9] * 8, first=2000),
+        runs({"optim.batch_size": 64}, list(0.9 - gains), first=2000),
+    )
+    known = [side[:5] + side[6:] for side in sides]  # 6 are wanted; the last of these has not ended
+    (early,) = judged(tmp_path, claim, confirmed=[*known[0], *known[1]])
+    assert (early.verdict, early.source) == ("undecided", "nothing")
+    assert "5 of 6 planned seeds have ended" in early.note
+    (found,) = judged(tmp_path / "all", claim, confirmed=[*sides[0], *sides[1]])
+    assert (found.source, found.effect.n) == ("planned runs", 6)
+    assert found.effect.value == pytest.approx(gains[:6].mean())
+
+
 def test_not_worse_is_a_claim_with_a_margin(tmp_path):
     claim = "name: {}, kind: better, first: {{optim.batch_size: 32}}, "
     claim += "second: {{optim.batch_size: 64}}, by: {}"
