@@ -29,9 +29,11 @@ def findings_section(findings: Findings, results: Results) -> Section:
         what = remedies(f, classes, model.config, model.stored_size)
         said = "; ".join(f"{r.text} {r.line}".strip() for r in what)
         cells = (f.kind, names, number.value, number.low, number.high, number.n, f.p_value)
-        rows.append((*cells, len(f.files), said))
-    columns = ("finding", "classes", "value", "low", "high", "n", "p", "images", "remedy")
-    notes = [Note(sentence(f, classes), warning=True) for f in findings.defects]
+        rows.append((*cells, len(f.files), said, f.note))
+    columns = ("finding", "classes", "value", "low", "high", "n", "p", "images", "remedy", "note")
+    notes = [
+        Note(f"{sentence(f, classes)} {f.note}".strip(), warning=True) for f in findings.defects
+    ]
     notes += [Note(f"Not tested: {reason}.") for reason in findings.not_measured]
     caption = "p: corrected for the tests of its family; images: named in recommendations.md."
     table = (Table("findings", columns, tuple(rows), caption, noun="findings", example="labels"),)

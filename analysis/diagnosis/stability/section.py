@@ -90,7 +90,7 @@ def _table(results: Results, agreements: Sequence[Agreement]) -> Table:
         for a in agreements
     )
     caption = (
-        "stable: at least four of five fresh seeds find the same defect or difficulty of the same "
+        "stable: at least four of five fresh seeds find the same defect or hint of the same "
         "classes; 95 % intervals of the share (Clopper and Pearson 1934)"
     )
     return Table("stability", columns, rows, caption)

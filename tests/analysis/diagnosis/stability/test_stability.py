@@ -4,15 +4,18 @@ import csv
 import dataclasses
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
 from analysis import diagnose
 from analysis.diagnosis.findings import Finding, Findings
+from analysis.diagnosis.page.findings_section import findings_section
 from analysis.diagnosis.stability.agreement import compute_agreement, mark_unstable
 from analysis.diagnosis.stability.seed_findings import SeedFinding, SeedFindings
 from analysis.diagnosis.stability.seeds import confirmation_of, runs_of_config
 from analysis.statistics.intervals import Interval
+from deepsight.config import trial_config
 from deepsight.imports import Permission
 from deepsight.run_store import load_openings
 from deepsight.trained_model import load_trained_model
@@ -67,6 +70,18 @@ def test_fewer_than_four_of_five_are_marked(agree, of, stable):
     text = f"Known. Not stable: {agree} of {of} fresh seeds find the same."
     assert marked.note == ("Known." if stable else text)
     assert dataclasses.replace(marked, note="Known.") == own.items[0]
+
+
+def test_the_mark_stands_in_the_table_of_findings_and_beneath_it():
+    own = Findings((finding("rare", 1), finding("weak_class", 0)), 4, ())
+    marked = mark_unstable(own, compute_agreement(own, [seed(0), seed(1)]))
+    model = SimpleNamespace(config=trial_config({}), stored_size=32)
+    results = SimpleNamespace(model=model, evaluation=SimpleNamespace(classes=("cat", "dog")))
+    note, table = findings_section(marked, results).blocks
+    said = "Not stable: 0 of 2 fresh seeds find the same."
+    assert table.columns[-1] == "note"
+    assert [row[-1] for row in table.rows] == [said, said]
+    assert note.text.endswith(said)  # of the defect; a hint stands in the table only
 
 
 @pytest.fixture(scope="module")
