@@ -5,7 +5,7 @@ The first of these that there is decides; they are never mixed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -220,7 +220,7 @@ def gather(
         return Evidence(PLANNED, _from_runs(sources, claim, planned))
     block = set(claim_seeds(sources.study, MOST_SEEDS))
     earlier = [
-        Sample(label, tuple(v for key, v in found.items() if v is not None and key[0] not in block))
+        Sample(label, _of_seeds(found, [key[0] for key in found if key[0] not in block]))
         for label, found in runs
     ]
     if all(len(sample.values) > 1 for sample in earlier):
@@ -255,9 +255,16 @@ def planned_runs(
     ], ""
 
 
-def _of_seeds(runs: Runs, seeds: Sequence[int]) -> tuple[float, ...]:
-    chosen = set(seeds)
-    return tuple(v for key, v in runs.items() if v is not None and key[0] in chosen)
+def _of_seeds(runs: Runs, seeds: Iterable[Entry]) -> tuple[float, ...]:
+    """A number for each seed: the mean over the splits, where it was trained with several.
+
+    Runs of one seed are alike; as values of their own they would count for more than they say.
+    """
+    found: dict[Entry, list[float]] = {seed: [] for seed in seeds}
+    for (seed, _), value in runs.items():
+        if value is not None and seed in found:
+            found[seed].append(value)
+    return tuple(float(np.mean(values)) for values in found.values() if values)
 
 
 def wanted_seeds(

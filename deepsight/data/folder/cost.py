@@ -29,7 +29,7 @@ _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 
 
 def refuse_costly(path: Path) -> None:
-    """Refuse a file whose first bytes, size or number of scans say that it is dear to open.
+    """Refuse a file whose first bytes, size or number of scans say that it is costly to open.
 
     Raises:
         ValueError: With what is too much.

@@ -88,6 +88,20 @@ def test_planned_seeds_are_tested_when_all_of_them_have_ended(tmp_path):
     assert found.effect.value == pytest.approx(gains[:6].mean())
 
 
+def test_a_seed_with_two_splits_counts_once(tmp_path):
+    """As after a command with ``--resplit`` and one without."""
+    other = {"optim.batch_size": 64}
+    confirmed = runs({}, HIGH) + runs(other, LOW)
+    again = runs({}, HIGH) + runs(other, [s - 0.02 for s in LOW])
+    for one in again:
+        one["config"] |= {"data.split_seed": one["config"]["train.seed"]}
+    claim = "name: c, kind: better, first: {optim.batch_size: 32}, second: {optim.batch_size: 64}"
+    (found,) = judged(tmp_path, claim, confirmed=confirmed + again)
+    gains = np.subtract(HIGH, LOW) + 0.01
+    assert found.effect.n == 4
+    assert found.p == pytest.approx(stats.ttest_1samp(gains, 0).pvalue)
+
+
 def test_not_worse_is_a_claim_with_a_margin(tmp_path):
     claim = "name: {}, kind: better, first: {{optim.batch_size: 32}}, "
     claim += "second: {{optim.batch_size: 64}}, by: {}"
