@@ -126,9 +126,10 @@ class Sources:
         return self.done.score(record) if self.done.has_full_budget(record) else None
 
     def winner_scores(self) -> list[float]:
-        """Of the best config, one a run."""
-        runs = self.ended(winner_of(self.study).config).values()
-        return [score for run in runs if (score := self.score(run)) is not None]
+        """Of the best config, one a seed."""
+        runs = self.ended(winner_of(self.study).config)
+        scores = {key: self.score(run) for key, run in runs.items()}
+        return list(_of_seeds(scores, [key[0] for key in scores]))
 
 
 def configs_of(study: Study, claim: Claim) -> list[Config]:
