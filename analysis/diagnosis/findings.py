@@ -159,10 +159,10 @@ def _explained(found: list[Finding]) -> list[Finding]:
 
 
 MEASURES = {
-    BACKGROUND: "other objects are taken for {} oftener on its background than on others'",
-    CORNER: "other objects are taken for {} oftener with its corners than with others'",
-    CORNERS: "other images are taken for {} oftener with its corners than with others'",
-    PLACE: "other objects are taken for {} oftener at its place and size than at others'",
+    BACKGROUND: "other objects are taken for {} more often on its background than on others'",
+    CORNER: "other objects are taken for {} more often with its corners than with others'",
+    CORNERS: "other images are taken for {} more often with its corners than with others'",
+    PLACE: "other objects are taken for {} more often at its place and size than at others'",
 }
 
 

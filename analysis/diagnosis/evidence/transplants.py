@@ -56,7 +56,7 @@ class Transplants:
     predicted: Labels = field(repr=False)
 
     def gains(self, label: int) -> NDArray[np.float64]:
-        """How much oftener the class is answered with its own part than with another's.
+        """How much more often the class is answered with its own part than with another's.
 
         Returns:
             (m,) an image of another class each: whether the class is answered with its part (0 or

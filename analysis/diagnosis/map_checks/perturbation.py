@@ -81,7 +81,7 @@ def perturb(
         return lambda gone: torch.where(gone[:, None], mean, images)
 
     def insert(images: Tensor) -> Change:
-        smooth = blurred(images)  # once for all steps: of large images it is dear
+        smooth = blurred(images)  # once for all steps: of large images it takes long
         return lambda back: torch.where(back[:, None], images, smooth)
 
     def impute(images: Tensor) -> Change:
