@@ -20,7 +20,7 @@ from deepsight.imports import REFUSE, Permission, imports_in
 from deepsight.installed import experiment_names, folder, space_names
 from deepsight.space import Domain, Space, plain
 from deepsight.tune.plan import GRANTS, StudyPlan, imports_of, resolve_study, searched_values
-from deepsight.yaml_files import read_yaml
+from deepsight.yaml_files import find_yaml, read_yaml
 
 EXPERIMENT_KEYS = ("name", "description", "space", "fixed", "study", "resources")
 """What an experiment file may hold: a name, a text, a space, and three tables of values."""
@@ -150,9 +150,9 @@ def load_experiment(name: str) -> dict[str, Any]:
 
 def _find_experiment(name: str) -> Path:
     bundled = folder("experiments")
-    for path in (Path(name), bundled / name, bundled / f"{name}.yaml"):
-        if path.is_file():
-            return path
+    path = find_yaml(name, bundled)
+    if path is not None:
+        return path
     raise UserError(
         f"no experiment file {name}.", f"Give a path, or one of: {', '.join(experiment_names())}."
     )

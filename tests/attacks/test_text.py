@@ -91,6 +91,9 @@ COSTLY = {
     "sexagesimal": f"fixed: {{optim.lr: {'9:' * 20_000}9}}\n",
     "no date": "name: 2026-13-45\n",
     "no time": "name: 2026-01-01 99:99:99\n",
+    "no truth": "name: !!bool x\n",
+    "no timestamp": "name: !!timestamp x\n",
+    "twice": "name: a\nname: b\n",
     "deep": "fixed: " + "[" * 30_000,
     "deeper": "fixed: " + "{a: " * 10_000,
     "large": "name: " + "x" * 10**6,
@@ -99,6 +102,11 @@ COSTLY = {
     "bytes": "name: !!binary aGFjaw==\n",
     "a set": "fixed: !!set {a, b}\n",
 }
+
+
+def test_a_name_too_long_for_a_file_is_one_line(capsys):
+    assert main(["--experiment", "x" * 5000, "--dry-run"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2
 
 
 @pytest.mark.parametrize("case", COSTLY)
