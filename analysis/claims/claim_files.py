@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deepsight.config import UserError, Value, single_value, unknown
+from deepsight.config import UserError, Value, single_value, unknown, without_controls
 from deepsight.installed import folder
-from deepsight.yaml_files import read_yaml
+from deepsight.space import same
+from deepsight.yaml_files import find_yaml, read_yaml
 
 BEST, BETTER, MATTERS_MORE = "best", "better", "matters_more"
 STUDY_BEATS, STUDY_MORE_STABLE, CLASSES = "study_beats", "study_more_stable", "classes"
 FILE_KEYS = ("description", "power", "matters", "most_seeds", "claims")
 COMMON = ("name", "claim", "kind", "by", "matters", "needs")
-MOST_CLAIMS, MOST_SEEDS = 200, 1000
+MOST_CLAIMS, MOST_SEEDS, MOST_RIVALS = 200, 1000, 100
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 Values = Mapping[str, Value]
@@ -101,9 +103,9 @@ def load_claims(name: str, only: Sequence[str] = ()) -> ClaimFile:
             raise unknown("claim", wanted, names)
     return ClaimFile(
         path=path,
-        description=str(read.get("description") or ""),
+        description=_sentence(path, read, "description"),
         power=_number(path, read, "power", 0.8, 0.05, 0.999),
-        most_seeds=int(_number(path, read, "most_seeds", 20, 6, MOST_SEEDS)),
+        most_seeds=_whole(path, read, "most_seeds", 20, 6, MOST_SEEDS),
         claims=tuple(c for c in claims if not only or c.name in only),
         every=tuple(claims),
     )
@@ -111,9 +113,9 @@ def load_claims(name: str, only: Sequence[str] = ()) -> ClaimFile:
 
 def _find(name: str) -> Path:
     bundled = folder("experiments") / "claims"
-    for path in (Path(name), bundled / name, bundled / f"{name}.yaml"):
-        if path.is_file():
-            return path
+    path = find_yaml(name, bundled)
+    if path is not None:
+        return path
     known = sorted(p.stem for p in bundled.glob("*.yaml"))
     raise UserError(
         f"no file of claims {name}.",
@@ -121,25 +123,53 @@ def _find(name: str) -> Path:
     )
 
 
+def _sentence(where: object, entry: Mapping[str, Any], key: str) -> str:
+    """A text in one line, without what a terminal would obey; empty where there is none."""
+    value = entry.get(key)
+    if value is not None and not isinstance(value, str):
+        raise UserError(f"{where}: {key} is no text: {value!r}.", "Quote it: 'Batch 32: best.'.")
+    return without_controls(" ".join((value or "").split()))
+
+
 def _number(
     where: object, entry: Mapping[str, Any], key: str, usual: float, low: float, high: float = 1e9
 ) -> float:
     value = entry.get(key, usual)
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        text = f"YAML reads {value} as text; write " if isinstance(value, str) else "As in "
         raise UserError(
             f"{where}: {key} must be a number from {low:g} to {high:g}, got {value!r}.",
-            f"As in {key}: {usual:g}.",
+            f"{text}{key}: {_written(value, usual)}.",
         )
     if key == "matters" and value == 0:
         raise UserError(f"{where}: matters is 0.", "No runs find a difference of nothing.")
     return float(value)
 
 
+def _written(value: object, usual: float) -> str:
+    """A number as YAML reads one: that of a text such as 1e-3, if it is one, else the usual."""
+    try:
+        number = float(value) if isinstance(value, str) else usual
+    except ValueError:
+        number = usual
+    told = repr(number) if math.isfinite(number) else f"{usual:g}"
+    return told if "." in told or "e" not in told else told.replace("e", ".0e")
+
+
+def _whole(
+    where: object, entry: Mapping[str, Any], key: str, usual: int, low: int, high: int
+) -> int:
+    number = _number(where, entry, key, usual, low, high)
+    if not number.is_integer():
+        raise UserError(f"{where}: {key} is {number:g}, no whole number.", f"As in {key}: {usual}.")
+    return int(number)
+
+
 def _claim(path: Path, entry: object, number: int, matters: float) -> Claim:
     where = f"{path}, claim {number}"
     if not isinstance(entry, dict):
         raise UserError(f"{where} is no table.", "Indent its keys: name, claim, kind.")
-    if entry.get("kind") not in PARTS:
+    if not isinstance(entry.get("kind"), str) or entry["kind"] not in PARTS:
         raise unknown(f"kind of claim in {where}:", str(entry.get("kind")), PARTS)
     required, optional, read = PARTS[entry["kind"]]
     for key in entry:
@@ -157,7 +187,7 @@ def _claim(path: Path, entry: object, number: int, matters: float) -> Claim:
     where = f"{path}, {entry['name']}"
     return Claim(
         name=entry["name"],
-        text=str(entry.get("claim") or entry["name"]),
+        text=_sentence(where, entry, "claim") or entry["name"],
         kind=entry["kind"],
         by=_number(where, entry, "by", 0.0, -1e9),
         matters=_number(where, entry, "matters", matters, 0.0),
@@ -167,7 +197,8 @@ def _claim(path: Path, entry: object, number: int, matters: float) -> Claim:
 
 
 def _values(where: str, entry: Mapping[str, Any], key: str) -> dict[str, Value]:
-    found = entry.get(key) or {}
+    found = entry.get(key)
+    found = {} if found is None or found == [] else found
     if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
         raise UserError(
             f"{where}: {key} is no table of values.", f"As in {key}: {{optim.batch_size: 32}}."
@@ -185,15 +216,42 @@ def _best(where: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     if among is not None:
         if not isinstance(among, list) or not among:
             raise UserError(f"{where}: among is no list.", "The other values: among: [0.0, 0.1].")
-        among = tuple(single_value(f"{where}: among", one) for one in among)
-    return {"first": value, "among": among, "at": _values(where, entry, "at")}
+        among = _rivals(where, among, next(iter(value.values())))
+    return {"first": value, "among": among, "at": _at(where, entry, value)}
+
+
+def _rivals(where: str, among: Sequence[object], value: Value) -> tuple[Value, ...]:
+    """The other values of a best one, each once."""
+    found: list[Value] = []
+    for one in among:
+        rival = single_value(f"{where}: among", one)
+        if not any(same(rival, other) for other in (value, *found)):
+            found.append(rival)
+    if not 0 < len(found) <= MOST_RIVALS:
+        raise UserError(
+            f"{where}: among names {len(found)} values other than {value!r}.",
+            f"It may name 1 to {MOST_RIVALS}: among: [0.0, 0.1].",
+        )
+    return tuple(found)
+
+
+def _at(where: str, entry: Mapping[str, Any], *sides: Values) -> dict[str, Value]:
+    """Values on both sides, none of which a side states itself."""
+    found = _values(where, entry, "at")
+    for name in found:
+        if any(name in side for side in sides):
+            raise UserError(
+                f"{where}: at has {name}, which the claim compares itself.",
+                "Leave it away there: at holds what both sides share.",
+            )
+    return found
 
 
 def _better(where: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    sides = {key: _values(where, entry, key) for key in ("first", "second", "at")}
-    if not sides["first"] or not sides["second"]:
+    first, second = _values(where, entry, "first"), _values(where, entry, "second")
+    if not first or not second:
         raise UserError(f"{where}: a side has no value.", "As in first: {optim.batch_size: 32}.")
-    return sides
+    return {"first": first, "second": second, "at": _at(where, entry, first, second)}
 
 
 def _matters_more(where: str, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -214,6 +272,8 @@ def _classes(where: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     groups = []
     for key in ("first", "second"):
         group = entry[key]
+        if isinstance(group, list) and any(isinstance(c, bool) for c in group):
+            raise UserError(f"{where}: {key} has true or false.", "Quote the class: ['yes', 'no'].")
         if not isinstance(group, list) or not all(isinstance(c, str | int) for c in group):
             raise UserError(f"{where}: {key} is no list of classes.", "As in first: [car, ship].")
         groups.append(tuple(dict.fromkeys(map(str, group))))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deepsight.config import UserError, without_controls
+from deepsight.standard_streams import start_command
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -28,6 +29,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
+    start_command()
     options = make_parser().parse_args(arguments)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

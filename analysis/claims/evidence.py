@@ -284,7 +284,7 @@ def _from_runs(sources: Sources, claim: Claim, samples: list[Sample]) -> tuple[M
     if claim.kind == CLASSES:
         variance = image_variance(sources.study, claim, winner_of(sources.study))
     found = [of_runs(sample, claim.by, variance) for sample in samples]
-    known = tuple(measure for measure in found if measure is not None)
+    known = tuple(_bounded(claim, measure) for measure in found if measure is not None)
     return known if len(known) == len(found) else ()
 
 
@@ -332,7 +332,16 @@ def _gap_of_search(sources: Sources, claim: Claim) -> Evidence:
         return Evidence(NOTHING, note=f"{len(gaps)} trials of full budget state recalls.")
     spread, variance = float(np.std(gaps, ddof=1)), image_variance(study, claim, best)
     measure = of_mean("", own, 1, spread, len(gaps) - 1, claim.by, variance)
-    return Evidence(SEARCH, (measure,))
+    return Evidence(SEARCH, (_bounded(claim, measure),))
+
+
+def _bounded(claim: Claim, measure: Measure) -> Measure:
+    """A measure whose interval holds no gap between recalls that is larger than 1."""
+    low, high = measure.effect.low, measure.effect.high
+    if claim.kind != CLASSES or low is None or high is None:
+        return measure
+    effect = replace(measure.effect, low=max(low, -1.0), high=min(high, 1.0))
+    return replace(measure, effect=effect)
 
 
 def _studies(ours: Sources, theirs: Sources, claim: Claim) -> Evidence:

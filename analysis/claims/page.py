@@ -44,10 +44,21 @@ def effect_text(verdict: Verdict) -> str:
 
 def claims_table(judged: Judged) -> Table:
     """A row a claim."""
-    columns = ("claim", "verdict", "effect", "more than", "in", "judged by", "n", "p adjusted")
+    columns = (
+        "name",
+        "claim",
+        "verdict",
+        "effect",
+        "more than",
+        "in",
+        "judged by",
+        "n",
+        "p adjusted",
+    )
     rows = tuple(
         (
-            v.claim.text,
+            v.claim.name,
+            v.claim.text if v.claim.text != v.claim.name else "",
             v.verdict,
             effect_text(v),
             None if v.verdict == ELSEWHERE else v.claim.by,

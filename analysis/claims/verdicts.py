@@ -150,6 +150,8 @@ def _not_here(study: Study, other: Study | None, claim: Claim) -> NotHere | None
         return reason
     if other is None:
         return NotHere("it is about two studies.", "Say which is the second: --other runs/STUDY.")
+    if other.directory.resolve() == study.directory.resolve():
+        return NotHere("the second study is this one.", "Name another: --other runs/STUDY.")
     obstacles = obstacles_between(study, other)
     return NotHere(f"{obstacles[0]}.", "Compare studies of one task.") if obstacles else None
 

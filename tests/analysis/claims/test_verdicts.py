@@ -226,6 +226,19 @@ def test_a_surrogate_that_may_not_be_believed_decides_nothing(tmp_path):
         ("kind: best, value: {optim.batch_size: 32}, by: a lot", "by must be a number"),
         ("kind: best, value: {optim.batch_size: 32}, mattters: 1", "Did you mean matters?"),
         ("kind: study_beats, other: runs/nowhere", "nowhere"),
+        ("kind: [best], value: {optim.batch_size: 32}", "unknown kind of claim"),
+        ("kind: best, value: {optim.batch_size: 32}, among: [32]", "0 values other than 32"),
+        (f"kind: best, value: {{model.dropout: 0}}, among: {[k / 999 for k in range(1, 200)]}",
+         "among names 199 values"),
+        ("kind: best, value: {optim.batch_size: 32}, at: {optim.batch_size: 64}",
+         "at has optim.batch_size, which the claim compares itself"),
+        ("kind: best, value: {optim.batch_size: 32}, at: 0", "at is no table"),
+        ("kind: best, value: {optim.batch_size: 32}, by: 1e-3", "write by: 0.001."),
+        ("kind: best, value: {optim.batch_size: 32}, by: 0.1, by: 0.2", "by stands twice"),
+        ("kind: best, value: {optim.batch_size: !!bool x}", "not of the type that its tag"),
+        ("kind: best, value: {optim.batch_size: !!timestamp x}", "not of the type that its tag"),
+        ("kind: best, value: {optim.batch_size: 32}, claim: [x]", "claim is no text"),
+        ("kind: classes, first: [yes], second: [no]", "Quote the class"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_claim_is_told_in_two_lines(tmp_path, capsys, claim, told):
@@ -236,6 +249,44 @@ def test_what_is_wrong_with_a_claim_is_told_in_two_lines(tmp_path, capsys, claim
     assert told in error
     assert len(error.splitlines()) == 2
     assert not (study.directory / "claims").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("x" * 5000, "no file of claims"), ("most: 7.5", "7.5, no whole number")]
+)
+def test_what_is_wrong_with_a_file_is_told_in_two_lines(tmp_path, capsys, name, told):
+    study = search(tmp_path / "s")
+    if name.startswith("most"):
+        name = claims_file(tmp_path / "c.yaml", BATCH, head="most_seeds: 7.5\n")
+    assert main([str(study.directory), name]) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert len(error.splitlines()) == 2
+
+
+def test_a_study_is_no_second_study_of_its_own(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    search(Path("s"), confirmed=runs({}, HIGH))
+    file = claims_file(tmp_path / "c.yaml", "name: c, kind: study_beats, other: s/../s")
+    assert main(["s", file]) == 2
+    assert "the second study is this one" in capsys.readouterr().err
+
+
+def test_a_rival_that_is_named_twice_is_one(tmp_path):
+    confirmed = runs({}, HIGH) + runs({"optim.batch_size": 64}, LOW)
+    claim = "name: c, kind: best, value: {optim.batch_size: 64}"
+    once, twice = (
+        judged(tmp_path / among, f"{claim}, among: [{among}]", confirmed=confirmed)[0]
+        for among in ("32", "32, 32, 64")
+    )
+    assert (twice.verdict, twice.p) == ("refuted", once.p)
+
+
+def test_a_gap_between_recalls_is_at_most_one(tmp_path):
+    trials = [run(0.9, BEST, None, r) for r in ([1, 1, 0, 0], [1, 1, 1, 1], [0, 0, 1, 1])]
+    study = search(tmp_path / "s", trials)
+    (found,) = judge(study, load_claims(claims_file(tmp_path / "c.yaml", GROUPS))).verdicts
+    assert (found.effect.low, found.effect.high) == (-1.0, 1.0)
 
 
 def test_a_study_without_a_best_config_has_no_claims(tmp_path, capsys):
@@ -274,6 +325,9 @@ def test_the_page_and_its_numbers(tmp_path, capsys):
     assert out.splitlines()[-1] == str(page)
     assert "\x1b" not in out
     assert "<b>odd" not in page.read_text()
+    written = [path.read_text() for path in (page, page.parent / "report.md")]
+    assert not any("\x1b" in text for text in written)
+    assert ">batch</td>" in written[0]  # notes and figures name claims so
     stored = json.loads((page.parent / "data" / "claims.json").read_text())
     assert [c["verdict"] for c in stored["claims"]] == ["supported", "not here", "supported"]
     assert (page.parent / "figures" / "effects.png").stat().st_size > 5000
