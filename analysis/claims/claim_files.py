@@ -111,6 +111,18 @@ def load_claims(name: str, only: Sequence[str] = ()) -> ClaimFile:
     )
 
 
+def asked_names(only: Sequence[str] | None) -> list[str]:
+    """The names that ``--only`` was given, parted by spaces or commas; none without the flag.
+
+    Raises:
+        UserError: If it was given no name.
+    """
+    names = [name for text in only or () for name in text.split(",") if name]
+    if only is not None and not names:
+        raise UserError("--only names no claim.", "As in --only batch-32.")
+    return names
+
+
 def _find(name: str) -> Path:
     bundled = folder("experiments") / "claims"
     path = find_yaml(name, bundled)

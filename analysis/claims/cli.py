@@ -22,7 +22,7 @@ def make_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("study", type=Path, metavar="runs/STUDY", help="the study that the claims are about")
     add("file", metavar="CLAIMS", help="a YAML file, or the name of one in experiments/claims")
-    add("--only", nargs="+", default=(), metavar="NAME", help="these claims of the file")
+    add("--only", nargs="+", metavar="NAME", help="these claims of the file; commas do, too")
     add("--other", type=Path, metavar="runs/STUDY", help="the second study of claims on two")
     return parser
 
@@ -48,12 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> str:
-    from analysis.claims.claim_files import load_claims
+    from analysis.claims.claim_files import asked_names, load_claims
     from analysis.claims.page import claims_text, write_claims
     from analysis.claims.verdicts import judge
     from deepsight.run_store import load_study
 
-    file = load_claims(options.file, options.only)
+    file = load_claims(options.file, asked_names(options.only))
     study = load_study(options.study)
     second = second_study(options.other, [c.other for c in file.claims])
     judged = judge(study, file, load_study(second) if second else None)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from analysis.claims.claim_files import ClaimFile, load_claims
+from analysis.claims.claim_files import ClaimFile, asked_names, load_claims
 from analysis.claims.evidence import Sources, configs_of
 from analysis.claims.page import claims_text, write_claims
 from analysis.claims.planning import PILOT
@@ -27,18 +27,18 @@ Run = tuple[Contender, dict[str, Entry]]
 Train = Callable[[Sequence[Run]], int | None]
 
 
-def load_asked(study: Study, name: str, only: Sequence[str]) -> Judged:
+def load_asked(study: Study, name: str, only: Sequence[str] | None) -> Judged:
     """The claims of a file as they stand.
 
     Args:
         study: The search.
         name: Of the file.
-        only: Names of claims; none, or empty ones, for all.
+        only: What ``--only`` was given; None for all.
 
     Raises:
         UserError: As `analysis.claims`, or if no run settles any of the claims.
     """
-    judged = judge(study, load_claims(name, [one for one in only if one]))
+    judged = judge(study, load_claims(name, asked_names(only)))
     if not any(judged.runnable(v) for v in judged.verdicts):
         raise UserError(
             f"no run of {study.directory} settles a claim of {name}.",

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 EXIT_NO_SUCCESS = 1
 OPEN_CLUSTER = "study.allow_unauthenticated"
+PLANS = ("top", "predicted", "seeds", "until", "trials", "ablate", "budget")
+"""Flags that say which runs there are."""
 MOST = 1000
 """Configs, and seeds of one, that may be asked for."""
 
@@ -71,7 +73,7 @@ def make_parser() -> Parser:
     add("--ablate", action="store_true", help="take the winner's choices back, one at a time")
     add("--budget", metavar="EPOCHS", help="with --ablate: those that matter most, for so many")
     add("--claims", metavar="FILE", help="instead: settle what is undecided in a file of claims")
-    add("--only", metavar="NAMES", help="with --claims: these of them, as batch-32,mish")
+    add("--only", nargs="+", metavar="NAME", help="with --claims: these of them, as batch-32,mish")
     add("--resplit", action="store_true", help="split the data anew for every seed too")
     add("--no-test", action="store_true", help="leave the test split closed")
     add("--data", metavar="NAME", help="where the study's data have moved to, as folder:PATH")
@@ -130,9 +132,9 @@ def _run(flags: argparse.Namespace) -> int:
             "--resplit: the data of a trainable of your own are its own.",
             "Leave --resplit away; your trainable may split by train.seed of its config.",
         )
-    if flags.claims:
+    if flags.claims is not None:
         return _settle_claims(search, plan, flags)
-    if flags.only:
+    if flags.only is not None:
         raise UserError("--only is for --claims.", "Leave it away, or add --claims FILE.")
     return _confirm(search, plan, _asked(search, plan, flags), flags)
 
@@ -154,13 +156,13 @@ def _settle_claims(search: Study, plan: StudyPlan, flags: argparse.Namespace) ->
     """Train the runs that settle what a file of claims leaves undecided, and judge them."""
     from deepsight.confirm import claims
 
-    if flags.ablate or flags.until or flags.top or flags.trials or flags.seeds or flags.budget:
+    given = [f"--{name}" for name in PLANS if getattr(flags, name) not in (None, False)]
+    if given:
         raise UserError(
-            "--claims plans its own runs.",
-            "Leave --top, --seeds, --trials, --until, --ablate and --budget away; the file has "
-            "power, matters and most_seeds.",
+            f"--claims plans its own runs, without {', '.join(given)}.",
+            "Leave these flags away; the file has power, matters and most_seeds.",
         )
-    judged = claims.load_asked(search, flags.claims, (flags.only or "").split(","))
+    judged = claims.load_asked(search, flags.claims, flags.only)
     say = sys.stdout.write if flags.dry_run else sys.stderr.write
     say(claims.cost_text(search, plan, judged, flags.resplit))
     check_plan(plan, local=not flags.address)
@@ -208,8 +210,10 @@ def _asked_ablation(search: Study, plan: StudyPlan, flags: argparse.Namespace) -
     from deepsight.confirm.ablation import ablation_pairs, ablations, within_budget
     from deepsight.confirm.results import Asked
 
-    if flags.until or flags.top:
-        raise UserError("--ablate is about one config.", "Leave --top and --until away.")
+    if flags.until or flags.top or flags.predicted:
+        raise UserError(
+            "--ablate is about one config.", "Leave --top, --predicted and --until away."
+        )
     seeds = _whole_number("--seeds", flags.seeds or "5", 2, MOST)
     trials = [name for name in (flags.trials or "").split(",") if name]
     winner, *_, defaults = choose_contenders(search, 1, trials)

@@ -84,7 +84,7 @@ BETTER += "second: {optim.batch_size: 64}"
 def test_runs_are_as_many_as_their_spread_asks_for(tmp_path):
     study = search(tmp_path / "s")
     name = claims_file(tmp_path / "c.yaml", BETTER, BATCH, head=HEAD)
-    plan, judged = plan_from_header(study.header), claims.load_asked(study, name, [])
+    plan, judged = plan_from_header(study.header), claims.load_asked(study, name, None)
     assert [v.verdict for v in judged.verdicts] == ["undecided", "undecided"]
     assert claims.cost_text(study, plan, judged, False) == (
         "undecided  than-64, batch\ncost       at most 90 runs, 180 epochs, about 3.0 minutes\n"
@@ -104,7 +104,9 @@ def test_runs_are_as_many_as_their_spread_asks_for(tmp_path):
     assert found[1].effect.n == num[128]
     assert found[1].cost is None  # what was planned has been run
     again = Trainer(study)
-    assert claims.run_claims(study, plan, claims.load_asked(study, name, []), False, again) is None
+    assert (
+        claims.run_claims(study, plan, claims.load_asked(study, name, None), False, again) is None
+    )
     assert again.asked == []
 
 
@@ -114,11 +116,11 @@ def test_what_was_interrupted_goes_on_and_ends_alike(tmp_path):
         study = search(tmp_path / f"s{stop}")
         name = claims_file(tmp_path / "c.yaml", BETTER, BATCH, head=HEAD)
         plan, train = plan_from_header(study.header), Trainer(study, stop)
-        judged = claims.load_asked(study, name, [])
+        judged = claims.load_asked(study, name, None)
         code = claims.run_claims(study, plan, judged, False, train)
         assert code == (None if stop == 10**6 else 15)
         train.left = 10**6
-        judged = claims.load_asked(study, name, [])
+        judged = claims.load_asked(study, name, None)
         assert {v.source for v in judged.verdicts} <= {"nothing", "planned runs"}
         assert claims.run_claims(study, plan, judged, False, train) is None
         ends.append(sorted(train.rows))
@@ -129,7 +131,7 @@ def test_nobody_looks_at_planned_runs_before_all_of_them_ended(tmp_path):
     study = search(tmp_path / "s")
     name = claims_file(tmp_path / "c.yaml", BATCH, head=HEAD)
     plan, train = plan_from_header(study.header), Trainer(study)
-    first = claims.claim_runs(study, plan, claims.load_asked(study, name, []), False, most=False)
+    first = claims.claim_runs(study, plan, claims.load_asked(study, name, None), False, most=False)
     train(first)
     (found,) = judge(study, load_claims(name)).verdicts
     assert (found.verdict, found.source, found.effect) == ("undecided", "nothing", None)
@@ -154,7 +156,12 @@ def test_a_trained_winner_settles_classes(tmp_path):
     ("flags", "cause"),
     [
         (["--claims", "c.yaml", "--top", "2"], "--claims plans its own runs"),
+        (["--claims", "c.yaml", "--predicted"], "its own runs, without --predicted"),
+        (["--claims", ""], "no file of claims"),
+        (["--ablate", "--predicted"], "--ablate is about one config"),
         (["--only", "batch"], "--only is for --claims"),
+        (["--claims", "c.yaml", "--only", ","], "--only names no claim"),
+        (["--claims", "c.yaml", "--only", "batch", "bach"], "unknown claim 'bach'"),
         (["--claims", "c.yaml", "--only", "bach"], "unknown claim 'bach'"),
         (["--claims", "c.yaml", "--only", "more"], "no run of"),
         (["--claims", "nowhere.yaml"], "no file of claims nowhere.yaml"),

@@ -334,6 +334,8 @@ def test_the_page_and_its_numbers(tmp_path, capsys):
     assert (page.parent / "report.md").read_text().count("supported") >= 2
     assert main([str(study.directory), file, "--only", "rigid"]) == 0
     assert "batch" not in capsys.readouterr().out
+    assert main([str(study.directory), file, "--only", "rigid,batch"]) == 0
+    assert "odd" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("search_seed", [990, 995])
