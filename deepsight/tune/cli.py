@@ -10,7 +10,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from deepsight.config import UserError, Value, is_import_path, without_controls
 from deepsight.imports import IMPORTED, add_trust_flag, imports_in, permission_of
@@ -32,6 +32,9 @@ from deepsight.tune.plan import (
 from deepsight.tune.plan_files import load_space, plan_study
 from deepsight.tune.preflight import preview_data
 from deepsight.tune.resume import MAY_CHANGE
+
+if TYPE_CHECKING:
+    from deepsight.tune.search.search import Progress
 
 EXIT_NO_SUCCESS = 1
 EXIT_USAGE = 2
@@ -108,7 +111,7 @@ def _changes(flags: argparse.Namespace) -> dict[str, Value]:
     changes: dict[str, Value] = {}
     if flags.trials:
         changes["study.trials"] = parse_set(f"study.trials={flags.trials}")[1]
-    if flags.time_limit:
+    if flags.time_limit is not None:
         changes["study.time_limit_s"] = parse_duration(flags.time_limit)
     return changes
 
@@ -202,8 +205,7 @@ def report(outcome: Outcome) -> int:
         )
         code = EXIT_NO_SUCCESS
     elif not progress.ended["completed"] + progress.ended["stopped"]:
-        last = without_controls(progress.last_error or "all diverged")
-        say(f"no trial succeeded; the last error: {last}\n")
+        say(_no_success(progress, outcome))
         code = EXIT_NO_SUCCESS
     elif outcome.unfinished:
         say(f"time is up; go on with: python -m deepsight.tune {_resume(outcome.directory)}\n")
@@ -211,6 +213,15 @@ def report(outcome: Outcome) -> int:
     sys.stdout.write((without_controls(path) if sys.stdout.isatty() else path) + "\n")
     sys.stdout.flush()
     return code
+
+
+def _no_success(progress: Progress, outcome: Outcome) -> str:
+    """What is said of a search without a score."""
+    if outcome.unfinished and not progress.num_ended:
+        resume = _resume(outcome.directory)
+        return f"time was up before a trial ended; go on with: python -m deepsight.tune {resume}\n"
+    last = without_controls(progress.last_error or "all diverged")
+    return f"no trial succeeded; the last error: {last}\n"
 
 
 def _resume(directory: Path) -> str:

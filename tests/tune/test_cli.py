@@ -11,8 +11,11 @@ import pytest
 
 from deepsight.data.cores import num_cores
 from deepsight.run_store import create_study
-from deepsight.tune.cli import main
+from deepsight.tune.cli import main, report
+from deepsight.tune.driver import Outcome
 from deepsight.tune.preflight import local_cpus, make_header
+from deepsight.tune.search.search import Progress
+from tests.attacks.studies import finished_study
 from tests.tune.plans import make_plan
 
 PROBE = f"""
@@ -56,6 +59,7 @@ CASES = {
     "no pair": (["--space", "smoke", "--set", "optim.lr"], "is not NAME=VALUE"),
     "wrong trials": (["--space", "smoke", "--trials", "0"], "study.trials must lie in"),
     "wrong duration": (["--space", "smoke", "--time-limit", "soon"], "is no duration"),
+    "no duration": (["--space", "smoke", "--time-limit", ""], "is no duration"),
     "unknown data": (["--space", "smoke", "--data", "cifar11"], "unknown data.name"),
     "missing folder": (["--space", "smoke", "--data", "folder:nowhere"], "nowhere"),
     "bad name": (["--space", "smoke", "--data", "digits", "--name", "../x"], "is no name"),
@@ -264,3 +268,13 @@ def test_a_study_of_a_larger_machine_takes_what_there_is():
     assert local_cpus(plan) == num_cores()
     resources = dataclasses.replace(plan.resources, cpus=4096)
     assert local_cpus(dataclasses.replace(plan, resources=resources)) == 4 * num_cores()
+
+
+def test_time_that_ends_before_a_trial_is_no_divergence(tmp_path, capsys):
+    finished_study(tmp_path / "s", **{"data.name": "digits"})
+    assert report(Outcome(tmp_path / "s", Progress(), None, unfinished=True)) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("time was up before a trial ended; go on with: python -m deepsight.t")
+    ended = Progress(ended={"completed": 0, "stopped": 0, "diverged": 1, "failed": 0})
+    assert report(Outcome(tmp_path / "s", ended, None, unfinished=True)) == 1
+    assert "the last error: all diverged" in capsys.readouterr().err
