@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 
 from deepsight.config import TrialConfig
 from deepsight.hardware import EVALUATION_BATCH, choose_hardware, gpu_memory
+from deepsight.models.finetune import frozen_stages, stages
 from deepsight.training.batches import Samples
 from deepsight.training.epoch import (
     Learner,
@@ -25,6 +29,8 @@ from deepsight.training.trial import build_learner
 
 WARM_UPDATES = 3
 """Updates before the first that counts: memory is taken and algorithms are chosen in them."""
+FEW_IMAGES = 32
+"""First images to be validated on, which tell whether a whole step of them is affordable."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ class StepBenchmark:
         """Run the first updates and a validation step, after which memory no longer grows."""
         with process_settings(self._config.hardware):
             self._updates(WARM_UPDATES, None)
-            evaluate(_first_batch(self._learner))
+            evaluate(first_images(self._learner))
         if self._learner.device.type != "cuda":
             return Memory(0, 0)
         torch.cuda.synchronize()
@@ -75,17 +81,55 @@ class StepBenchmark:
     def run(self, seconds: float) -> float:
         """Run updates for that many seconds; returns updates per second."""
         with process_settings(self._config.hardware):
-            began = time.perf_counter()
-            done = self._updates(None, seconds)
-            if self._learner.device.type == "cuda":
-                torch.cuda.synchronize()
-        return done / (time.perf_counter() - began)
+            return 1 / self._seconds_an_update(seconds, itertools.count(1))
 
-    def _updates(self, count: int | None, seconds: float | None) -> int:
+    def epoch_seconds(self, seconds: float) -> float:
+        """Seconds of an epoch, the mean over the trial's: some updates and a validation step tell.
+
+        Every phase of freezing is measured. At least two updates a phase are run.
+
+        Args:
+            seconds: To spend, about.
+        """
+        learner, config = self._learner, self._config
+        num_stages, epochs = len(stages(learner.model)) - 1, range(1, config.train.epochs + 1)
+        frozen = [frozen_stages(config.model, num_stages, epoch) for epoch in epochs]
+        phases = Counter(frozen)
+        an_update = 0.0
+        with process_settings(config.hardware):
+            for count, length in phases.items():
+                first = 1 + frozen.index(count)
+                self._updates(1, None, [first])
+                share = seconds / (len(phases) + 1)
+                took = self._seconds_an_update(share, itertools.repeat(first))
+                an_update += took * length / len(epochs)
+            an_image = self._seconds_a_validated_image(seconds / (len(phases) + 1))
+        return an_update * len(learner.updates()) + an_image * len(learner.val)
+
+    def _seconds_an_update(self, seconds: float, epochs: Iterable[int]) -> float:
+        """Over updates for that many seconds."""
+        began = time.perf_counter()
+        done = self._updates(None, seconds, epochs)
+        if self._learner.device.type == "cuda":
+            torch.cuda.synchronize()
+        return (time.perf_counter() - began) / done
+
+    def _seconds_a_validated_image(self, seconds: float) -> float:
+        """Over one validation step, or over a few images if a step would take too long."""
+        few = first_images(self._learner, FEW_IMAGES)
+        taken = evaluate(few).seconds / len(few.val)
+        step = first_images(self._learner)
+        if taken * len(step.val) > seconds:
+            return taken
+        return evaluate(step).seconds / len(step.val)
+
+    def _updates(
+        self, count: int | None, seconds: float | None, epochs: Iterable[int] | None = None
+    ) -> int:
         """Run `count` updates, or updates for `seconds`, over several epochs if necessary."""
         learner, seed = self._learner, self._config.train.seed
-        began, done, epoch = time.perf_counter(), 0, 1
-        while True:
+        began, done = time.perf_counter(), 0
+        for epoch in epochs or itertools.count(1):
             prepare(learner, epoch)
             streams = draw_streams(seed, epoch)
             order = learner.train.order(generator(seed, "order", epoch))
@@ -96,11 +140,11 @@ class StepBenchmark:
                 done += 1
                 if done == count or seconds and time.perf_counter() - began >= seconds:
                     return done
-            epoch += 1
+        return done
 
 
-def _first_batch(learner: Learner) -> Learner:
-    """`learner` with a val split of one validation step."""
-    size = EVALUATION_BATCH[learner.device.type]
+def first_images(learner: Learner, size: int | None = None) -> Learner:
+    """`learner` with a val split of the first `size` images; None: of one validation step."""
+    size = size or EVALUATION_BATCH[learner.device.type]
     val = Samples(learner.val.images[:size], learner.val.labels[:size])
     return dataclasses.replace(learner, val=val)

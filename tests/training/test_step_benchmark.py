@@ -3,7 +3,8 @@
 import torch
 
 from deepsight.config import trial_config
-from deepsight.training.step_benchmark import WARM_UPDATES, Memory, StepBenchmark, _first_batch
+from deepsight.training.step_benchmark import WARM_UPDATES, Memory, StepBenchmark, first_images
+from deepsight.training.trial import train_trial
 
 FLAT = {
     "data.name": "digits",
@@ -32,4 +33,21 @@ def test_steps_are_counted_over_epochs():
 def test_one_validation_step_is_enough_for_memory():
     learner = StepBenchmark(trial_config(FLAT), 1.0)._learner
     assert len(learner.val) > 256
-    assert len(_first_batch(learner).val) == 256
+    assert len(first_images(learner).val) == 256
+
+
+def test_an_epoch_is_told_from_every_phase_of_freezing():
+    thawing = {
+        "model.depth": 2,
+        "model.freeze_fraction": 1.0,
+        "model.unfreeze": "at_once",
+        "model.unfreeze_epoch": 2,
+        "train.epochs": 3,
+    }
+    measured = StepBenchmark(trial_config(FLAT | thawing), 1.0)
+    assert measured.epoch_seconds(0.0) > 0.0
+    assert measured._number == 2 * 2  # an update to warm up and one that counts, frozen and not
+    measured = StepBenchmark(trial_config(FLAT), 1.0)
+    told = measured.epoch_seconds(0.3)
+    took = next(train_trial(trial_config(FLAT))).metrics["busy_s"]
+    assert took / 10 < told < took * 10  # other work may run beside the one or the other
