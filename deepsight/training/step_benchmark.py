@@ -138,7 +138,8 @@ class StepBenchmark:
                 update(learner, inputs, self._number)
                 self._number += 1
                 done += 1
-                if done == count or seconds and time.perf_counter() - began >= seconds:
+                spent = time.perf_counter() - began
+                if done == count or (seconds is not None and spent >= seconds):
                     return done
         return done
 
