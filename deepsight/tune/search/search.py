@@ -18,7 +18,7 @@ from typing import Any
 from deepsight.config import UserError, Value
 from deepsight.run_store import Study, StudyWriter, TrialRecord
 from deepsight.run_store.events import study_events
-from deepsight.schedulers import Decision, build_scheduler
+from deepsight.schedulers import Decision, Scheduler, build_scheduler
 from deepsight.tune.known_metrics import missing_metric
 from deepsight.tune.plan import StudyPlan
 from deepsight.tune.search.searcher import Proposal, Searcher
@@ -78,6 +78,12 @@ class Progress:
         return sum(self.ended.values())
 
 
+def scheduler_of(plan: StudyPlan) -> Scheduler:
+    """The scheduler of a study, which has seen nothing yet."""
+    s = plan.settings
+    return build_scheduler(s.scheduler, plan.rungs, s.reduction_factor, s.brackets, s.seed)
+
+
 class Search:
     """The state of one search."""
 
@@ -92,13 +98,7 @@ class Search:
         self.plan = plan
         self.searcher = searcher
         settings = plan.settings
-        self.scheduler = build_scheduler(
-            settings.scheduler,
-            plan.rungs,
-            settings.reduction_factor,
-            settings.brackets,
-            settings.seed,
-        )
+        self.scheduler = scheduler_of(plan)
         self.writer = writer
         self.progress = Progress()
         self._observers = list(observers)

@@ -14,11 +14,12 @@ import statistics
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from deepsight.run_store import trial_id as name_of
 from deepsight.schedulers import Decision, Scheduler
 from deepsight.tune.plan import StudyPlan
-from deepsight.tune.search.search import Search
+from deepsight.tune.search.search import Search, scheduler_of
 from deepsight.tune.search.searcher import Proposal, explorer, is_explorer
 
 EVERY_S = 5.0
@@ -70,6 +71,9 @@ class Outlook:
     """Epochs on record."""
     rungs: Sequence[int]
     slots: int
+    lean: float = 1.0
+    """While no place is known: new trials take the best of so many uniform ones. 1 is a searcher
+    that does not learn; the better the proposals get, the more of them are promoted."""
 
 
 def outlook(search: Search, trials: int | None = None) -> Outlook:
@@ -94,6 +98,21 @@ def outlook(search: Search, trials: int | None = None) -> Outlook:
     )
 
 
+def outlook_before(plan: StudyPlan, slots: int, trials: int) -> Outlook:
+    """What a search of `trials` trials has before it that has not begun."""
+    return Outlook(
+        scheduler=scheduler_of(plan),
+        trials=[],
+        new=[_to_come(plan, number) for number in range(trials)],
+        num_new=trials,
+        begun=0,
+        chosen=[],
+        epochs=0,
+        rungs=plan.rungs,
+        slots=max(slots, 1),
+    )
+
+
 def _is_exempt(plan: StudyPlan, number: int) -> bool:
     """Whether no rung stops the trial of this number: the defaults and explorers."""
     return number == 0 or (not plan.planned and is_explorer(number, plan.settings.explore))
@@ -109,6 +128,16 @@ def _to_come(plan: StudyPlan, number: int) -> UnendedTrial:
 def _unended(proposal: Proposal, epochs: int = 0, paused: bool = False) -> UnendedTrial:
     exempt = proposal.explorer or proposal.number == 0
     return UnendedTrial(proposal.trial_id, epochs, proposal.budget, exempt, paused)
+
+
+class Pace(Protocol):
+    """How long epochs take."""
+
+    def expected(self, trial_id: str, first: bool) -> float:
+        """Seconds of the next epoch of a trial; `first` if it must be handed out before."""
+
+    def since(self, trial_id: str, now: float) -> float:
+        """Seconds since a trial was last heard of."""
 
 
 @dataclass
@@ -174,8 +203,14 @@ def seconds_left(
         return None
     if outlook.begun + outlook.num_new > MOST_TRIALS:
         return _in_proportion(outlook, pace)
-    ends = [_Play(outlook, pace, random.Random(f"{seed} {draw}"), now) for draw in range(draws)]
-    return statistics.fmean(play.run() for play in ends)
+    rngs = [random.Random(f"{seed} {draw}") for draw in range(draws)]
+    return statistics.fmean(play(outlook, pace, rng, now)[0] for rng in rngs)
+
+
+def play(outlook: Outlook, pace: Pace, rng: random.Random, now: float = 0.0) -> tuple[float, int]:
+    """Play one course that the rest of a search may take: its seconds and its epochs."""
+    course = _Play(outlook, pace, rng, now)
+    return course.run(), course.epochs
 
 
 class TimeLeft:
@@ -215,9 +250,8 @@ def _in_proportion(outlook: Outlook, pace: EpochSeconds) -> float:
 class _Play:
     """One course that the rest of a search may take."""
 
-    def __init__(
-        self, outlook: Outlook, pace: EpochSeconds, rng: random.Random, now: float
-    ) -> None:
+    def __init__(self, outlook: Outlook, pace: Pace, rng: random.Random, now: float) -> None:
+        self.epochs = 0
         self._scheduler = copy.deepcopy(outlook.scheduler)
         self._rng, self._slots = rng, max(outlook.slots, 1)
         everybody = [*outlook.trials, *outlook.new]
@@ -226,6 +260,7 @@ class _Play:
         self._expected = functools.cache(pace.expected)
         self._new = [trial.trial_id for trial in outlook.new][::-1]
         self._places = arrival_places(outlook)
+        self._lean = outlook.lean
         self._models = list(self._places.values())[-RECENT:]
         self._ends: list[tuple[float, str]] = []
         """When each running trial ends its epoch."""
@@ -240,6 +275,7 @@ class _Play:
         time = 0.0
         while self._hand_out(time) or self._ends:
             time, trial_id = heapq.heappop(self._ends)
+            self.epochs += 1
             if self._goes_on(trial_id):
                 heapq.heappush(self._ends, (time + self._expected(trial_id, False), trial_id))
         return time
@@ -289,7 +325,9 @@ class _Play:
     def _draw_places(self) -> dict[int, float]:
         """Of a trial that is to come: those of one of the last that the searcher chose."""
         pick = self._rng.randrange(len(self._models) + PRIOR)
-        return self._models[pick] if pick < len(self._models) else {1: self._rng.random()}
+        if pick < len(self._models):
+            return self._models[pick]
+        return {1: self._rng.random() ** (1 / self._lean)}
 
 
 def arrival_places(outlook: Outlook) -> dict[str, dict[int, float]]:
