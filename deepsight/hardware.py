@@ -84,6 +84,15 @@ def parse_capabilities(text: str) -> float | None:
     return min(found, default=None)
 
 
+def visible_gpus(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    found = [line for line in _capabilities().splitlines() if line.strip()]
+    named = environment.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        return [str(number) for number in range(len(found))]
+    return [part.strip() for part in named.split(",") if part.strip() not in ("", "-1")]
+
+
 def gpu_memory(environment: Mapping[str, str] = os.environ) -> tuple[int, int] | None:
     """Used and total bytes of the first visible GPU; None if nvidia-smi does not say."""
     first = environment.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0].strip() or "0"

@@ -80,6 +80,11 @@ def make_parser() -> Parser:
     add("--address", metavar="ADDRESS", help="an existing Ray cluster")
     add_trust_flag(parser)
     add("--dry-run", action="store_true", help="check the study, print it and three samples")
+    add(
+        "--measure",
+        action="store_true",
+        help="with --dry-run: train for ten seconds and estimate how long the study takes here",
+    )
     add("--verbose", action="store_true", help="log more")
     return parser
 
@@ -153,6 +158,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(flags: argparse.Namespace) -> int:
+    if flags.measure and not flags.dry_run:
+        raise UserError("--measure belongs to a dry run.", "Add --dry-run, or leave --measure out.")
     if flags.resume and flags.dry_run:
         raise UserError("--dry-run shows a new study, not one to resume.", "Leave one of them out.")
     if flags.resume:
@@ -178,11 +185,30 @@ def _run(flags: argparse.Namespace) -> int:
         )
     plan = plan_from_flags(flags)
     if flags.dry_run:
-        driver.ready_to_run(plan, address=flags.address)
-        sys.stdout.write(f"{describe(plan)}\ndata       {preview_data(plan)}\n")
-        return 0
+        return _dry_run(plan, flags)
     outcome = driver.run_study(plan, address=flags.address, show_progress=True, may_exit=True)
     return report(outcome)
+
+
+def _dry_run(plan: StudyPlan, flags: argparse.Namespace) -> int:
+    """Check and describe the study; with ``--measure`` estimate how long it takes."""
+    if flags.measure and flags.address:
+        raise UserError(
+            "--measure times this machine, not a cluster.", "Leave out --address or --measure."
+        )
+    decided, _ = driver.ready_to_run(plan, address=flags.address)
+    if flags.measure and plan.own_trainable:
+        raise UserError(
+            "--measure cannot time a trainable of your own.",
+            "Leave it out; the run says how long it still takes once it has trained a few epochs.",
+        )
+    sys.stdout.write(f"{describe(plan)}\ndata       {preview_data(plan)}\n")
+    if flags.measure:
+        sys.stdout.flush()
+        from deepsight.tune.search.forecast import measured_lines
+
+        sys.stdout.write("\n".join(measured_lines(decided)) + "\n")
+    return 0
 
 
 def report(outcome: Outcome) -> int:

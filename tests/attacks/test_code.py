@@ -96,7 +96,7 @@ def test_naming_other_code_than_the_study_has_is_refused(name, tmp_path, ran, ca
     assert not ran()
 
 
-@pytest.mark.parametrize("dry", [["--dry-run"], []])
+@pytest.mark.parametrize("dry", [["--dry-run"], ["--dry-run", "--measure"], []])
 @pytest.mark.parametrize("name", [*NAMES, "space"])
 def test_an_experiment_of_a_stranger_imports_nothing(name, dry, tmp_path, ran, capsys):
     section, _, key = name.partition(".")
@@ -115,7 +115,7 @@ def test_an_experiment_of_a_stranger_imports_nothing(name, dry, tmp_path, ran, c
     with pytest.raises(UserError, match="stranger"):
         deepsight.search(experiment="e.yaml", progress=False)
     assert not ran()
-    if dry and name in ("space", "data.name", "study.searcher"):
+    if dry == ["--dry-run"] and name in ("space", "data.name", "study.searcher"):
         main(["--experiment", "e.yaml", *dry, "--trust"])
         assert ran()
 

@@ -189,6 +189,30 @@ def test_dry_run_writes_nothing(tmp_path, monkeypatch, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+MEASURES = {
+    "no dry run": (["--space", "smoke", "--data", "digits"], "--measure belongs to a dry run."),
+    "a cluster": (
+        ["--space", "smoke", "--data", "digits", "--dry-run", "--address", "auto"],
+        "--measure times this machine, not a cluster.",
+    ),
+    "a trainable": (
+        ["--space", "smoke", "--dry-run", "--set", "study.trainable=tests.trainables:curve"],
+        "--measure cannot time a trainable of your own.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MEASURES)
+def test_what_cannot_be_measured_is_refused(case, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments, cause = MEASURES[case]
+    assert main([*arguments, "--measure"]) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith(f"error: {cause}\n")
+    assert len(err.strip().splitlines()) == 2
+    assert out == ""
+
+
 def test_a_dry_run_says_how_a_folder_is_read(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for split, name in (("train", "a"), ("train", "b"), ("pred", "")):
