@@ -20,6 +20,7 @@ import analysis
 import deepsight
 from deepsight.__main__ import COMMANDS
 from deepsight.installed import folder, own_analysis
+from deepsight.models import weights
 from deepsight.tune.preflight import make_header
 from tests.tune.plans import make_plan
 
@@ -115,6 +116,12 @@ def hostile(tmp_path):
 
 
 @pytest.mark.slow
+def test_the_wheel_holds_the_embedded_weights(built):
+    with zipfile.ZipFile(built[1]) as packed:
+        for path in weights.PACKAGED.iterdir():
+            assert packed.read(str(path.relative_to(ROOT))) == path.read_bytes()
+
+
 def test_wheel_and_sdist_hold_spaces_and_experiments_under_names_of_our_own(built):
     sdist, wheel = built
     names = zipfile.ZipFile(wheel).namelist()

@@ -1,9 +1,6 @@
 """The embedded weights that come with the package: whole, of their recipe, and in the wheel."""
 
 import shutil
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -82,16 +79,3 @@ def test_unreadable_facts_are_a_user_error(copied: Path) -> None:
     (copied / "resnet18.json").write_text("{")
     with pytest.raises(UserError, match="cannot be read"):
         require_weights(CONFIG)
-
-
-def test_the_wheel_holds_the_weights(tmp_path: Path) -> None:
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, tmp_path)
-    ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "deepsight", tmp_path / "deepsight", ignore=ignore)
-    code = "from setuptools import build_meta; build_meta.build_wheel('.')"
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as packed:
-        for path in weights.PACKAGED.iterdir():
-            assert packed.read(str(path.relative_to(ROOT))) == path.read_bytes()
