@@ -62,3 +62,10 @@ def test_cpu_flags_are_read(tmp_path: Path) -> None:
     path.write_text("processor\t: 0\nflags\t\t: fpu sse amx_bf16\n\nflags\t\t: other\n")
     assert cpu_flags(path) == {"fpu", "sse", "amx_bf16"}
     assert cpu_flags(tmp_path / "absent") == frozenset()
+
+
+def test_the_gpus_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "_capabilities", lambda: "9.0\n9.0\n")
+    assert hardware.visible_gpus({}) == ["0", "1"]
+    assert hardware.visible_gpus({"CUDA_VISIBLE_DEVICES": "1"}) == ["1"]
+    assert hardware.visible_gpus({"CUDA_VISIBLE_DEVICES": "-1"}) == []
