@@ -24,7 +24,7 @@ TINY = {
 @pytest.fixture
 def tiny_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(RECIPES, "resnet20_cifar", TINY)
-    monkeypatch.setattr(pretrain, "available_cpus", lambda: 1)
+    monkeypatch.setattr(pretrain, "num_cores", lambda: 1)
 
 
 def test_no_class_of_the_source_is_one_of_the_target() -> None:
