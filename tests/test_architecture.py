@@ -177,6 +177,8 @@ UNITS = {
         "analysis.figures analysis.page",
         "scipy",
     ),
+    # reads what other tools wrote; their libraries are imported where a source needs them
+    "analysis.adopt": unit(STUDY, "numpy pandas"),
     "analysis.claims": unit(
         f"{STUDY} {COMPUTES} search_spaces deepsight.yaml_files deepsight.data.class_balance "
         "deepsight.confirm.record deepsight.confirm.variants deepsight.confirm.statistics "

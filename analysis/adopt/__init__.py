@@ -1,0 +1,1 @@
+"""Studies that others made, adopted as studies of run format 1."""

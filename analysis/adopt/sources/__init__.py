@@ -1,0 +1,1 @@
+"""Readers of studies that others made, one for each kind of source."""
