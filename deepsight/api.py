@@ -282,6 +282,11 @@ def diagnose(
     *,
     split: str = "test",
     groups: Mapping[str, Sequence[str]] | None = None,
+    data: str | None = None,
+    masks: str | None = None,
+    device: str | None = None,
+    layer: str = "",
+    epochs_of_attention: str = "",
     trust: bool = False,
 ) -> Path:
     """Write what a model gets wrong: ``python -m analysis.diagnose`` as a function.
@@ -291,6 +296,12 @@ def diagnose(
         trial: Its id; None is the incumbent.
         split: "test" or "val".
         groups: Names of classes by group, to be compared.
+        data: Where the data are now, if they have moved.
+        masks: A folder of masks beside ``folder:`` data; None is what the trial was given.
+        device: "cpu" or "cuda"; None is what suits this machine.
+        layer: Whose maps are made, by its name in the network; empty is the deepest useful one.
+        epochs_of_attention: Epochs whose attention is shown, "1,2,9" or "auto", for which the
+            trial is trained again; empty: none.
         trust: Whether code of somebody's own (network, data set), which the checkpoint names, may
             run.
 
@@ -304,7 +315,16 @@ def diagnose(
 
     permission = Permission(trust=trust)
     return make_diagnosis(
-        _directory(study), trial, split=split, groups=groups, permission=permission
+        _directory(study),
+        trial,
+        split=split,
+        groups=groups,
+        data=data,
+        masks=masks,
+        device=device,
+        layer=layer,
+        epochs_of_attention=epochs_of_attention,
+        permission=permission,
     )
 
 

@@ -1,6 +1,7 @@
 """The face of the package: what a notebook calls, what it loads, and what it leaves as it was."""
 
 import dataclasses
+import inspect
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import deepsight
+from analysis.diagnosis.build import make_diagnosis
 from deepsight import api
 from deepsight.run_store import load_study
 from deepsight.space import choice
@@ -72,6 +74,13 @@ def test_mistakes_are_errors_with_a_remedy(call, cause, tmp_path, monkeypatch):
         call()
     assert caught.value.remedy
     assert not list(tmp_path.iterdir())
+
+
+def test_a_notebook_can_ask_of_a_diagnosis_what_the_command_can():
+    command, here = (inspect.signature(f).parameters for f in (make_diagnosis, api.diagnose))
+    assert command.keys() - here.keys() == {"progress", "permission"}
+    assert here.keys() - command.keys() == {"trust"}
+    assert all(here[n].default == command[n].default for n in here.keys() & command.keys())
 
 
 def test_a_study_shows_itself_and_escapes_what_others_wrote(tmp_path):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from analysis.page.formatting import shorten
+from deepsight.values import without_controls
 
 LONGEST_IN_FILE, MOST_BYTES_IN_FILE = 40, 80
 """Characters and bytes of a class's name; two names stand in one file's, of 255 bytes at most."""
@@ -31,8 +32,11 @@ def file_stem(label: int, classes: Sequence[str]) -> str:
 
 
 def in_sentence(name: str) -> str:
-    """The name on one line, cut where it is long; what runs from the right turns nothing else."""
-    line = shorten(" ".join(name.split()), LONGEST_IN_SENTENCE)
+    r"""The name on one line, cut where it is long; what runs from the right turns nothing else.
+
+    Control characters, which a page shows as boxes or obeys, become escapes (``\x1b``).
+    """
+    line = shorten(without_controls(" ".join(name.split())), LONGEST_IN_SENTENCE)
     turned = any(unicodedata.bidirectional(c) in _FROM_RIGHT for c in line)
     return f"\u2068{line}\u2069" if turned else line  # first strong isolate (UAX 9)
 

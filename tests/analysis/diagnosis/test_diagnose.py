@@ -213,6 +213,7 @@ def test_names_in_sentences_leave_the_rest_in_order():
     assert in_sentence("cat\n dog") == "cat dog"
     assert in_sentence(ODD_NAMES[3]) == f"\u2068{ODD_NAMES[3]}\u2069"
     assert len(in_sentence(ODD_NAMES[2])) == 60
+    assert in_sentence("\x1b[2Jcat \u202etac") == r"\x1b[2Jcat \u202etac"
 
 
 def run(*arguments, **options):
