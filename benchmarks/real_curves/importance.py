@@ -1,7 +1,7 @@
 """How near importance comes to the truth on real learning curves.
 
     python -m benchmarks.real_curves.importance --results FILE [--tables NAME,NAME]
-        [--part all|design|final] [--trials 24,60,150,400] [--seeds N] [--peers N]
+        [--part all|design|final] [--trials 24,60,150,400] [--seeds N] [--from-seed N] [--peers N]
         [--studies search|random] [--only-table]
 
 A study is made by the search on a table (`benchmarks.real_curves.simulator`), two slots, good
@@ -99,7 +99,7 @@ def _study(table: Table, ours: Ours, records: list[TrialRecord]) -> Study:
     return Study(directory=Path(table.name), header=header, records=records)
 
 
-def run(job: Job, num_peers: int) -> dict[str, Any]:
+def run(job: Job, with_peers: bool) -> dict[str, Any]:
     """What is said of one study."""
     name, part, trials, seed, who = job
     make = make_random if who == "random" else make_study
@@ -109,7 +109,7 @@ def run(job: Job, num_peers: int) -> dict[str, Any]:
         surrogate = fit_surrogate(study)
         found = compute_importance(study, surrogate=surrogate)
         took = time.process_time() - began
-        others = peers(study, seed) if seed < num_peers else {}
+        others = peers(study, seed) if with_peers else {}
     shares = {
         s.name: {
             "total": s.total.value,
@@ -215,6 +215,7 @@ def main() -> None:
     )
     parser.add_argument("--trials", default=",".join(map(str, TRIALS)))
     parser.add_argument("--seeds", type=int, default=20, help="half as many with 400 trials")
+    parser.add_argument("--from-seed", type=int, default=0, help="the first seed")
     parser.add_argument("--peers", type=int, default=0, help="seeds of which peers are asked too")
     parser.add_argument("--studies", choices=("search", "random"), default="search")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
@@ -229,13 +230,14 @@ def main() -> None:
     jobs: list[Job] = [
         (name, args.part, trials, seed, args.studies)
         for trials in map(int, args.trials.split(","))
-        for seed in range(args.seeds if trials < 400 else args.seeds // 2)
+        for seed in range(args.from_seed, args.from_seed + args.seeds // (1 + (trials >= 400)))
         for name in args.tables.split(",")
         if len(load_table(name, args.part).configs) > 1.2 * trials  # else nothing is chosen
     ]
     missing = [] if args.only_table else [job for job in jobs if job not in done]
     with ProcessPoolExecutor(args.processes) as pool, args.results.open("a") as file:
-        for future in as_completed([pool.submit(run, job, args.peers) for job in missing]):
+        asked = args.from_seed + args.peers
+        for future in as_completed([pool.submit(run, job, job[3] < asked) for job in missing]):
             lines.append(future.result())
             file.write(json.dumps(lines[-1]) + "\n")
             file.flush()

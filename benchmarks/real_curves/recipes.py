@@ -103,5 +103,25 @@ RECIPES: dict[str, Recipe] = {
             "data.test_fraction": 0.05,
         },
     ),
+    "resnet_objects": Recipe(
+        "the quickstart: a pretrained ResNet18 on drawn objects",
+        spaces.QUICKSTART,
+        train.trial,
+        epochs=4,
+        configs=300,
+        repeated=30,
+        seeds=3,
+        design=300,
+        fixed=RESNET
+        | {
+            "data.name": "toy_objects",
+            "data.size": 2000,
+            "model.dropout": 0.1,
+            "optim.backbone_lr_ratio": 1.0,
+            "optim.weight_decay": 1e-4,
+            "optim.batch_size": 64,
+            "augment.mix": "none",
+        },
+    ),
 }
 """What `python -m benchmarks.real_curves.make NAME` makes."""
