@@ -17,6 +17,10 @@ EVALUATION_BATCH = {"cpu": 256, "cuda": 1024}
 GPU."""
 BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 """CPU flags of bfloat16 dot products; without them bf16 is emulated and slower than fp32."""
+WITHOUT_BF16 = frozenset(
+    {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"}
+)
+"""Values of ONEDNN_MAX_CPU_ISA that keep oneDNN, which computes the convolutions, from these."""
 BF16_CAPABILITY = 8.0
 """First CUDA compute capability (Ampere) with bfloat16 tensor cores."""
 TENSOR_CORES = 7.0
@@ -40,7 +44,7 @@ def choose_hardware(config: HardwareConfig, cpus_per_trial: float) -> HardwareCo
         fast_bf16 = (capability or 0.0) >= BF16_CAPABILITY
         fast_channels_last = (capability or 0.0) >= TENSOR_CORES
     else:
-        fast_bf16 = bool(BF16_FLAGS & cpu_flags())
+        fast_bf16 = has_bf16_units()
         fast_channels_last = True
     precision = config.precision
     if precision == "auto":
@@ -55,6 +59,12 @@ def choose_hardware(config: HardwareConfig, cpus_per_trial: float) -> HardwareCo
         memory_format=memory_format,
         threads=config.threads or max(1, int(cpus_per_trial)),
     )
+
+
+def has_bf16_units(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether the CPU computes in bfloat16, and nobody told oneDNN to leave that alone."""
+    allowed = environment.get("ONEDNN_MAX_CPU_ISA", "").upper() not in WITHOUT_BF16
+    return allowed and bool(BF16_FLAGS & cpu_flags())
 
 
 def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:

@@ -4,7 +4,13 @@ import pytest
 
 from deepsight import hardware
 from deepsight.config import HardwareConfig
-from deepsight.hardware import choose_hardware, cpu_flags, cuda_capability, parse_capabilities
+from deepsight.hardware import (
+    choose_hardware,
+    cpu_flags,
+    cuda_capability,
+    has_bf16_units,
+    parse_capabilities,
+)
 
 
 def machine(monkeypatch: pytest.MonkeyPatch, capability: float | None, flags: set[str]) -> None:
@@ -55,6 +61,14 @@ def test_the_weakest_gpu_decides() -> None:
     assert parse_capabilities("9.0\n7.5\n") == 7.5
     assert parse_capabilities("") is None
     assert parse_capabilities("No devices were found\n") is None
+
+
+def test_bf16_that_onednn_may_not_use_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "cpu_flags", lambda: frozenset({"amx_bf16"}))
+    assert has_bf16_units({})
+    assert has_bf16_units({"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16"})
+    assert not has_bf16_units({"ONEDNN_MAX_CPU_ISA": "avx2"})
+    assert not has_bf16_units({"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"})
 
 
 def test_cpu_flags_are_read(tmp_path: Path) -> None:
