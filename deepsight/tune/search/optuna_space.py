@@ -14,13 +14,13 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial, TrialState
 
 from deepsight.config import Value
+from deepsight.optuna_distributions import to_domain, union
 from deepsight.space import (
     INACTIVE,
     Choice,
     Condition,
     Domain,
     Entry,
-    Float,
     Int,
     Space,
     decide,
@@ -38,16 +38,6 @@ def suggest_point(
     for name, domain, config in decide(space, fixed):
         config[name] = chosen[name] = _suggest(trial, name, domain)
     return chosen
-
-
-def to_domain(distribution: BaseDistribution, condition: Condition | None = None) -> Domain:
-    """Our form of a distribution; what it says of steps is lost (`to_step`)."""
-    if isinstance(distribution, CategoricalDistribution):
-        return Choice(tuple(distribution.choices), condition)
-    if isinstance(distribution, IntDistribution):
-        return Int(distribution.low, distribution.high, distribution.log, condition)
-    assert isinstance(distribution, FloatDistribution)
-    return Float(distribution.low, distribution.high, distribution.log, condition)
 
 
 def to_step(distribution: BaseDistribution, value: Entry) -> Entry:
@@ -71,19 +61,8 @@ def seen_distributions(trials: Sequence[FrozenTrial]) -> dict[str, BaseDistribut
     seen: dict[str, BaseDistribution] = {}
     for trial in trials:
         for name, new in trial.distributions.items():
-            seen[name] = _union(seen[name], new) if name in seen else new
+            seen[name] = union(seen[name], new) if name in seen else new
     return {name: distribution for name, distribution in seen.items() if not distribution.single()}
-
-
-def _union(old: BaseDistribution, new: BaseDistribution) -> BaseDistribution:
-    """The later distribution, widened to hold the earlier one's values."""
-    if isinstance(old, FloatDistribution) and isinstance(new, FloatDistribution):
-        low, high = min(old.low, new.low), max(old.high, new.high)
-        return FloatDistribution(low, high, log=new.log, step=new.step)
-    if isinstance(old, IntDistribution) and isinstance(new, IntDistribution):
-        low, high = min(old.low, new.low), max(old.high, new.high)
-        return IntDistribution(low, high, log=new.log, step=new.step)
-    return new
 
 
 def seen_space(
