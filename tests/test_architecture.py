@@ -178,7 +178,10 @@ UNITS = {
         "scipy",
     ),
     # reads what other tools wrote; their libraries are imported where a source needs them
-    "analysis.adopt": unit(STUDY, "numpy pandas"),
+    "analysis.adopt": unit(
+        f"{STUDY} deepsight.optuna_distributions",
+        "numpy pandas optuna sqlalchemy yaml tensorboard",
+    ),
     "analysis.claims": unit(
         f"{STUDY} {COMPUTES} search_spaces deepsight.yaml_files deepsight.data.class_balance "
         "deepsight.confirm.record deepsight.confirm.variants deepsight.confirm.statistics "
