@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 SHELL  := /bin/bash -o pipefail
 
-.PHONY: tune test attack audit faults lint types pytest .venv bench findings weights clean
+.PHONY: tune test docs attack audit faults lint types pytest .venv bench findings weights clean
 
 tune: $(STAMP)
 	@study=$$($(BIN)/python -m deepsight.tune --experiment quickstart | tail -n 1) \
@@ -38,6 +38,10 @@ types: $(STAMP)
 # Two processes at most: several tests start a Ray of their own.
 pytest: $(STAMP)
 	$(BIN)/python -m pytest -n logical --maxprocesses 2 --dist loadfile
+
+# The documentation as a site, site/index.html; a warning is an error.
+docs: $(STAMP)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict && echo site/index.html
 
 .venv: $(STAMP)
 

@@ -66,8 +66,6 @@ def search(
 ) -> Study:
     """Search, and return the study: ``python -m deepsight.tune`` as a function.
 
-    >>> search("finetune", data="folder:photos", **{"study.seed": 1})  # doctest: +SKIP
-
     Args:
         space: What varies: a name, the path of a Python file, or a dictionary of domains.
         experiment: A YAML file that describes the study, by path or by name.
@@ -84,6 +82,9 @@ def search(
         UserError: If something asked for is wrong or missing, Ray is already initialised in this
             process, or no trial has succeeded.
         KeyboardInterrupt: If the search was interrupted; its text says how to go on.
+
+    Examples:
+        >>> search("finetune", data="folder:photos", **{"study.seed": 1})  # doctest: +SKIP
     """
     _refuse_slips(values, search)
     settings = _settings(trials, time_limit)

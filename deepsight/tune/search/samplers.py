@@ -129,8 +129,9 @@ class LearningCurveSampler(StudySampler):
     ``trial.report``; it learns from pruned and running trials too. See
     `deepsight.tune.search.learning_curve_gp` for the model and its papers.
 
-    >>> import optuna
-    >>> study = optuna.create_study(sampler=LearningCurveSampler(seed=1))
+    Examples:
+        >>> import optuna
+        >>> study = optuna.create_study(sampler=LearningCurveSampler(seed=1))
     """
 
     def propose(self, *arguments: Any, **named: Any) -> dict[str, Entry]:
