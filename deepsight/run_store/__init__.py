@@ -17,6 +17,7 @@ from deepsight.run_store.objective import Objective, score_text
 from deepsight.run_store.openings import Opening, load_openings, record_opening
 from deepsight.run_store.reader import load_header, load_study
 from deepsight.run_store.study import Study, TrialRecord
+from deepsight.run_store.whole import write_study
 from deepsight.run_store.writer import (
     DISK_ERRORS,
     StudyExistsError,
@@ -55,4 +56,5 @@ __all__ = [
     "storage_error",
     "trial_id",
     "trial_path",
+    "write_study",
 ]

@@ -76,6 +76,8 @@ class StudyHeader:
     hardware: Json = field(default_factory=dict)
     git: Json = field(default_factory=dict)
     versions: Json = field(default_factory=dict)
+    origin: Json = field(default_factory=dict)
+    """Where an adopted study comes from, and what of it was inferred; empty for our own."""
     extra: Json = field(default_factory=dict)
     """Fields that this version does not know."""
     stored: Json = field(default_factory=dict, repr=False)
@@ -180,6 +182,7 @@ _OPTIONAL: dict[str, type | tuple[type, ...]] = {
     "hardware": dict,
     "git": dict,
     "versions": dict,
+    "origin": dict,
 }
 
 

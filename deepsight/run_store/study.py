@@ -58,7 +58,15 @@ class TrialRecord:
 
         Studies of early versions could stop the defaults, which are trial 0, like any other.
         """
-        return self.explorer or (self.trial_id == trial_id(0) and self.state != "stopped")
+        return self.explorer or (
+            self.trial_id == trial_id(0) and self.state != "stopped" and self.origin is None
+        )
+
+    @property
+    def origin(self) -> str | None:
+        """What its source calls the trial of an adopted study; None in our own."""
+        stated = self.extra.get("origin")
+        return stated if isinstance(stated, str) else None
 
 
 def _named(value: Entry) -> Value:
@@ -138,6 +146,21 @@ class Study:
         rows = [row for record in self.records for row in record.rows]
         named = dict.fromkeys(["trial_id", "epoch", "time", *(n for row in rows for n in row)])
         return pd.DataFrame(rows, columns=list(named))
+
+    @property
+    def adopted(self) -> bool:
+        """Whether another tool made it: no trial is of the defaults, and none is an explorer."""
+        return bool(self.header.origin)
+
+    @property
+    def timed(self) -> bool:
+        """Whether its times are those of the trials; else they only tell their order."""
+        return self.header.origin.get("times") != "order"
+
+    @property
+    def defaults(self) -> TrialRecord | None:
+        """The trial of the defaults, which our searches begin with; None in an adopted study."""
+        return self.records[0] if self.records and not self.adopted else None
 
     def record(self, trial_id: str) -> TrialRecord:
         """The trial of that name.

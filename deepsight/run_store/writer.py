@@ -13,7 +13,8 @@ import logging
 import os
 import shutil
 import time as clock
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -60,6 +61,23 @@ def create_study(directory: Path, header: Mapping[str, Any], mark: str = "") -> 
         StudyFormatError: If the header lacks a field that readers need.
         StorageError: If the disk does not let us write there.
     """
+    with appearing(directory, header) as aside:
+        (aside / TRIALS_FILE).touch()
+        (aside / RESULTS_FILE).touch()
+    return StudyWriter(directory, mark)
+
+
+@contextmanager
+def appearing(directory: Path, header: Mapping[str, Any]) -> Iterator[Path]:
+    """A folder aside that becomes the study `directory` when the body has filled it.
+
+    Args:
+        directory: Must not exist; its parents are made.
+        header: The fields of ``study.json``, which is written; `schema_version` is added here.
+
+    Raises:
+        StudyExistsError: As `create_study`, whose other errors are these too.
+    """
     if directory.exists():
         raise _exists(directory)
     header = {"schema_version": SCHEMA_VERSION} | plain_object(HEADER_FILE, header)
@@ -68,9 +86,8 @@ def create_study(directory: Path, header: Mapping[str, Any], mark: str = "") -> 
     shutil.rmtree(aside, ignore_errors=True)  # of a killed process that had our number
     try:
         (aside / "trials").mkdir(parents=True)
-        (aside / TRIALS_FILE).touch()
-        (aside / RESULTS_FILE).touch()
         _replace(aside / HEADER_FILE, header)
+        yield aside
         aside.rename(directory)
     except OSError as error:
         shutil.rmtree(aside, ignore_errors=True)
@@ -80,7 +97,9 @@ def create_study(directory: Path, header: Mapping[str, Any], mark: str = "") -> 
             f"cannot make the study {directory}: {error.strerror}.",
             "Make room or change the permissions, or work in another directory.",
         ) from error
-    return StudyWriter(directory, mark)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
 
 
 def _exists(directory: Path) -> StudyExistsError:
@@ -254,7 +273,7 @@ class StudyWriter:
     def _append(self, file: Any, line: Mapping[str, Any]) -> None:
         """One line, whole and on the disk, or none of it."""
         name = Path(file.name).name
-        content = _encoded(plain_object(name, line)) + b"\n"
+        content = encoded(plain_object(name, line)) + b"\n"
         end = file.seek(0, os.SEEK_END)
         try:
             written = 0
@@ -283,7 +302,7 @@ def _latest_time(study: Study) -> float:
     return max(times, default=0.0)
 
 
-def _encoded(content: Mapping[str, Any], indent: int | None = None) -> bytes:
+def encoded(content: Mapping[str, Any], indent: int | None = None) -> bytes:
     """JSON in UTF-8. Bytes of file names that are none are JSON's escapes of surrogates.
 
     Python reads such names as lone surrogates, which UTF-8 cannot hold; reading the escape gives
@@ -296,7 +315,7 @@ def _encoded(content: Mapping[str, Any], indent: int | None = None) -> bytes:
 def _replace(path: Path, content: Mapping[str, Any]) -> None:
     """Write JSON so that a reader sees the old file or the new one, never half of one."""
     with replacing(path.parent, [path.name]) as temporary, temporary.open("wb") as file:
-        file.write(_encoded(content, indent=2) + b"\n")
+        file.write(encoded(content, indent=2) + b"\n")
         file.flush()
         os.fsync(file.fileno())
     folder = os.open(path.parent, os.O_RDONLY)  # the new name lives in the folder: sync it too
