@@ -16,6 +16,7 @@ from deepsight.config import UserError
 SOURCES: dict[str, str] = {
     "ray_tune": "analysis.adopt.sources.ray_tune",
     "optuna": "analysis.adopt.sources.optuna",
+    "mlflow": "analysis.adopt.sources.mlflow",
     "table": "analysis.adopt.sources.table",  # any .csv: the last one that is asked
 }
 """The module that reads each tool's files, in the order in which they are asked."""
