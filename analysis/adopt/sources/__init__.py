@@ -17,6 +17,7 @@ SOURCES: dict[str, str] = {
     "ray_tune": "analysis.adopt.sources.ray_tune",
     "optuna": "analysis.adopt.sources.optuna",
     "mlflow": "analysis.adopt.sources.mlflow",
+    "wandb": "analysis.adopt.sources.wandb",
     "table": "analysis.adopt.sources.table",  # any .csv: the last one that is asked
 }
 """The module that reads each tool's files, in the order in which they are asked."""

@@ -7,9 +7,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from analysis.adopt import database
 from analysis.adopt.found import FoundStudy, FoundTrial, Wanted
 from analysis.adopt.histories import to_rows
-from analysis.adopt.sources import database
 from analysis.adopt.sources.mlflow_runs import STATE_TAG, Run, Store, choose
 from analysis.adopt.sources.mlflow_server import ServerStore
 from analysis.adopt.sources.mlflow_stores import DatabaseStore, FolderStore, is_folder

@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from analysis.adopt.database import shown
 from analysis.adopt.histories import History, Point
-from analysis.adopt.sources.database import shown
 from analysis.adopt.sources.mlflow_runs import Run, finite, seconds
 from deepsight.config import UserError
 

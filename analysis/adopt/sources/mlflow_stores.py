@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from analysis.adopt.database import Database
 from analysis.adopt.histories import History, Point
-from analysis.adopt.sources.database import Database
 from analysis.adopt.sources.mlflow_runs import Run, finite, seconds
 from deepsight.config import UserError
 from deepsight.files import has_file, read_file

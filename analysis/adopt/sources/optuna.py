@@ -10,9 +10,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from analysis.adopt.database import has_tables, is_database
 from analysis.adopt.found import FoundRow, FoundStudy, FoundTrial, Wanted
 from analysis.adopt.sources import optuna_storage
-from analysis.adopt.sources.database import has_tables, is_database
 from analysis.adopt.sources.optuna_storage import OptunaStudy, OptunaTrial
 from analysis.adopt.sources.values import first_step, number, plain, step_note
 from deepsight.config import UserError, Value, unknown

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.adopt.sources.database import Database, beginning, opened
+from analysis.adopt.database import Database, beginning, opened
 from deepsight.config import UserError
 from deepsight.files import open_file
 

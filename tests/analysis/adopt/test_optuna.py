@@ -14,8 +14,8 @@ from optuna.storages import JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
+from analysis.adopt import database
 from analysis.adopt.found import Wanted
-from analysis.adopt.sources import database
 from analysis.adopt.sources.optuna import STATES, read, recognises
 from deepsight.config import UserError
 from deepsight.space import Choice, Float, Int
