@@ -77,7 +77,7 @@ def told(name: str) -> str:
         f"python -m {' '.join(command)}" + (f"   # {took:.0f} s" if took is not None else "")
         for command, took in zip(ROUNDS[name], seconds, strict=True)
     ]
-    parts = [f"## {name}", "\n".join(["```", *lines, "```"])]
+    parts = [f"## {name}", "\n".join(["```sh", *lines, "```"])]
     for file in ("confirmation.json", ABLATION_FILE):
         found = load_confirmation(study.directory, file)
         if found is not None:
@@ -89,7 +89,7 @@ def told(name: str) -> str:
     parts += ["### Claims", table_markdown(claims_table(judged))]
     settling = remedies(judged, FILES[name])
     if settling:
-        parts.append("\n".join(["```", *settling, "```"]))
+        parts.append("\n".join(["```sh", *settling, "```"]))
     return "\n\n".join(parts)
 
 
