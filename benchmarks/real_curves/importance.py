@@ -2,7 +2,7 @@
 
     python -m benchmarks.real_curves.importance --results FILE [--tables NAME,NAME]
         [--part all|design|final] [--trials 24,60,150,400] [--seeds N] [--from-seed N] [--peers N]
-        [--studies search|random] [--only-table]
+        [--studies search|random] [--explore SHARE] [--only-table]
 
 A study is made by the search on a table (`benchmarks.real_curves.simulator`), two slots, good
 defaults on even seeds and bad ones on odd ones. With `--studies random` it is random configs
@@ -40,14 +40,16 @@ from benchmarks.importance_truth import ALLOWED, distance, peers
 from benchmarks.real_curves.simulator import Ours, Shelf, measure, simulate
 from benchmarks.real_curves.table import METRIC, Table, load_table, table_names
 from benchmarks.real_curves.truth import load_truth, truth_file
+from deepsight.config import StudySettings
 from deepsight.run_store import Study, StudyHeader, TrialRecord
 from deepsight.tune.search.search import Search
 
 SLOTS = 2
+EXPLORE = StudySettings().explore
 NULL = 0.01
 TRIALS = (24, 60, 150, 400)
-Job = tuple[str, str, int, int, str]
-"""Table, part, trials, seed, who chose the configs: ``search`` or ``random``."""
+Job = tuple[str, str, int, int, str, float]
+"""Table, part, trials, seed, who chose (``search`` or ``random``), share of explorers."""
 
 
 @cache
@@ -57,9 +59,11 @@ def _table(name: str, part: str) -> tuple[Table, np.ndarray]:
     return table, measure(table)
 
 
-def make_study(table: Table, weights: np.ndarray, trials: int, seed: int) -> Study:
-    """A study of the default search on a table, as `load_study` would return it."""
-    ours = Ours(Shelf(table, weights), seed, trials=trials)
+def make_study(
+    table: Table, weights: np.ndarray, trials: int, seed: int, explore: float = EXPLORE
+) -> Study:
+    """A study of our search on a table, as `load_study` would return it."""
+    ours = Ours(Shelf(table, weights), seed, trials=trials, explore=explore)
     kept, plan = Kept(), ours.searcher.plan
     ours.search = Search(plan, ours.searcher, kept)  # type: ignore[arg-type]
     simulate(table, ours, SLOTS, 10**9)
@@ -101,10 +105,12 @@ def _study(table: Table, ours: Ours, records: list[TrialRecord]) -> Study:
 
 def run(job: Job, with_peers: bool) -> dict[str, Any]:
     """What is said of one study."""
-    name, part, trials, seed, who = job
-    make = make_random if who == "random" else make_study
+    name, part, trials, seed, who, explore = job
     with threadpool_limits(1):
-        study = make(*_table(name, part), trials, seed)
+        if who == "random":
+            study = make_random(*_table(name, part), trials, seed)
+        else:
+            study = make_study(*_table(name, part), trials, seed, explore)
         began = time.process_time()
         surrogate = fit_surrogate(study)
         found = compute_importance(study, surrogate=surrogate)
@@ -218,6 +224,7 @@ def main() -> None:
     parser.add_argument("--from-seed", type=int, default=0, help="the first seed")
     parser.add_argument("--peers", type=int, default=0, help="seeds of which peers are asked too")
     parser.add_argument("--studies", choices=("search", "random"), default="search")
+    parser.add_argument("--explore", type=float, default=EXPLORE, help="share of explorers")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--only-table", action="store_true")
     args = parser.parse_args()
@@ -228,7 +235,7 @@ def main() -> None:
     )
     done = {tuple(line["job"]) for line in lines}
     jobs: list[Job] = [
-        (name, args.part, trials, seed, args.studies)
+        (name, args.part, trials, seed, args.studies, args.explore)
         for trials in map(int, args.trials.split(","))
         for seed in range(args.from_seed, args.from_seed + args.seeds // (1 + (trials >= 400)))
         for name in args.tables.split(",")

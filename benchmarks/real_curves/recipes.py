@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from benchmarks.real_curves import spaces, train
 from deepsight.config import Value
 from deepsight.space import Domain
+from search_spaces import quickstart
 
 
 @dataclass(frozen=True)
@@ -105,23 +106,15 @@ RECIPES: dict[str, Recipe] = {
     ),
     "resnet_objects": Recipe(
         "the quickstart: a pretrained ResNet18 on drawn objects",
-        spaces.QUICKSTART,
+        quickstart.SPACE,
         train.trial,
         epochs=4,
-        configs=300,
-        repeated=30,
+        configs=240,
+        repeated=20,
         seeds=3,
-        design=300,
-        fixed=RESNET
-        | {
-            "data.name": "toy_objects",
-            "data.size": 2000,
-            "model.dropout": 0.1,
-            "optim.backbone_lr_ratio": 1.0,
-            "optim.weight_decay": 1e-4,
-            "optim.batch_size": 64,
-            "augment.mix": "none",
-        },
+        design=240,
+        fixed=quickstart.FIXED
+        | {"model.weights": "embedded", "data.name": "toy_objects", "data.size": 2000},
     ),
 }
 """What `python -m benchmarks.real_curves.make NAME` makes."""

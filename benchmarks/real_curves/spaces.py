@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from deepsight.space import Domain, choice, loguniform, randint, uniform, when
-from search_spaces import finetune
 
 SGD: dict[str, Domain] = {
     "loss": choice("hinge", "log_loss", "modified_huber", "perceptron"),
@@ -82,8 +81,3 @@ TUNED: dict[str, Domain] = {
     "augment.strength": uniform(0.0, 1.0),
 }
 """A pretrained ResNet18, fine-tuned; narrow, so that a config takes seconds."""
-
-QUICKSTART: dict[str, Domain] = {
-    name: finetune.SPACE[name] for name in ("model.freeze_fraction", "optim.lr", "augment.strength")
-}
-"""What `experiments/quickstart.yaml` searches."""

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from benchmarks.quickstart import findings, line, make_parser
-from benchmarks.quickstart_planted import NAMES, accuracies
-from benchmarks.quickstart_planted import make_parser as make_planted_parser
+from benchmarks.real_curves.recipes import RECIPES
 from deepsight.run_store import load_study
 from deepsight.tune.plan_files import plan_study
 
@@ -29,21 +28,10 @@ def test_without_flags_it_is_the_quickstart():
     assert args.experiment == "quickstart"
 
 
-def test_the_planted_study_is_the_quickstarts():
-    """What the verdicts of the formula are said to be of."""
+def test_the_table_is_of_the_quickstart():
+    """What the verdicts on the table are said to be of."""
     plan = plan_study(None, "quickstart", "q", {}, {})
-    assert set(plan.space) == set(NAMES[3])
-    defaults = make_planted_parser().parse_args([])
-    settings = plan.settings
-    assert (settings.trials, settings.max_epochs, settings.explore) == (
-        defaults.trials,
-        defaults.max_epochs,
-        defaults.explore,
-    )
-
-
-def test_the_formula_is_an_accuracy_that_grows():
-    config = {"optim.lr": 2e-3, "model.freeze_fraction": 0.0, "augment.strength": 0.5}
-    scores = list(accuracies(config, seed=0, max_epochs=4))
-    assert 0.3 < scores[0] < scores[-1] < 0.85
-    assert max(accuracies(config | {"optim.lr": 1e-4}, seed=0, max_epochs=4)) < scores[-1] / 2
+    recipe = RECIPES["resnet_objects"]
+    assert plan.space == recipe.space
+    assert plan.settings.max_epochs == recipe.epochs
+    assert {n: plan.fixed[n] for n in recipe.fixed} == {**recipe.fixed, "model.weights": "auto"}

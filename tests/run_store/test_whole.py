@@ -10,8 +10,8 @@ from deepsight.run_store import (
     load_study,
     write_study,
 )
-from deepsight.space import loguniform, to_json, uniform, when
 from deepsight.space import choice as one_of
+from deepsight.space import loguniform, to_json, uniform, when
 
 HEADER = {
     "name": "whole",
