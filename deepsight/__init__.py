@@ -1,14 +1,15 @@
 """Hyperparameter search for image classifiers that ends with conclusions that hold.
 
-What a notebook needs, loaded when it is first used: `search`, `resume`, `load_study`, `report`,
-`compute_importance`, `diagnose`, `load_trained_model`, `classify`, `export_model`, and what spaces
-are written with. docs/notebook.md shows them.
+What a notebook needs, loaded when it is first used: `search`, `resume`, `adopt`, `load_study`,
+`report`, `compute_importance`, `diagnose`, `load_trained_model`, `classify`, `export_model`, and
+what spaces are written with. docs/notebook.md shows them.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from deepsight.api import (
+        adopt,
         classify,
         compute_importance,
         diagnose,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "UserError",
+    "adopt",
     "choice",
     "classify",
     "compute_importance",
@@ -42,6 +44,7 @@ __all__ = [
 
 _HOME = {
     "deepsight.api": (
+        "adopt",
         "classify",
         "compute_importance",
         "diagnose",

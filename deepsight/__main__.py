@@ -13,6 +13,7 @@ from deepsight.installed import own_analysis
 
 COMMANDS = {
     "tune": ("deepsight.tune", "search hyperparameters"),
+    "adopt": ("analysis.adopt", "a study of what another tool wrote"),
     "summary": ("analysis.summary", "what came out, in a few lines"),
     "report": ("analysis.report", "what a study says, as a page with figures"),
     "confirm": ("deepsight.confirm", "is it true on fresh seeds?"),

@@ -27,12 +27,15 @@ from deepsight.tune.plan_files import plan_study
 from deepsight.tune.resume import MAY_CHANGE
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from analysis.importance.indices import Importance
     from deepsight.predict import Prediction
     from deepsight.trained_model import TrainedModel
 
 __all__ = [
     "Report",
+    "adopt",
     "classify",
     "compute_importance",
     "diagnose",
@@ -148,6 +151,31 @@ def resume(
         **given,
     )
     return _study_of(outcome)
+
+
+@own_analysis()
+def adopt(
+    source: str | Path | pd.DataFrame,
+    directory: str | Path,
+    *,
+    space: str | Path | None = None,
+    **stated: str | int | None,
+) -> Study:
+    """Make a study of what another tool wrote: ``python -m analysis.adopt`` as a function.
+
+    Args:
+        source: What docs/adopt.md names, or a data frame of one row a trial and epoch.
+        directory: Where the study is written; must not exist.
+        space: A YAML file that states the space, or a part of it.
+        stated: ``metric``, ``mode``, ``max_epochs`` and ``study``, as the command takes them.
+
+    Raises:
+        UserError: If there is no such source, it leaves open what cannot be worked out, or
+            `directory` exists.
+    """
+    from analysis.adopt.command import adopt as adopt_any
+
+    return adopt_any(source, Path(directory), space, stated)
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,10 @@ def mentions_open_test(module: Module) -> bool:
 
 
 def only_names(node: ast.stmt) -> bool:
-    """Whether a statement is a docstring, `__all__` or an import from elsewhere."""
+    """Whether a statement is a docstring, `__all__`, an import or a table of texts."""
     docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     listed = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
-    return docstring or listed or isinstance(node, ast.ImportFrom)
+    table = isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Dict)
+    if table and not all(isinstance(v, ast.Constant) for v in node.value.values):
+        return False
+    return docstring or listed or table or isinstance(node, ast.ImportFrom)

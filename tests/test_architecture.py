@@ -179,7 +179,7 @@ UNITS = {
     ),
     # reads what other tools wrote; their libraries are imported where a source needs them
     "analysis.adopt": unit(
-        f"{STUDY} deepsight.optuna_distributions",
+        f"{STUDY} deepsight.space_checks deepsight.yaml_files deepsight.optuna_distributions",
         "numpy pandas optuna sqlalchemy yaml tensorboard",
     ),
     "analysis.claims": unit(
@@ -217,7 +217,9 @@ UNITS = {
     # the face, which `import deepsight` shows: above both halves, so that neither leans on it
     "deepsight.api": unit(
         f"{STUDY} deepsight.tune deepsight.trained_model deepsight.predict deepsight.export "
-        "analysis.importance analysis.importance.indices analysis.report analysis.diagnosis"
+        "analysis.importance analysis.importance.indices analysis.report analysis.diagnosis "
+        "analysis.adopt",
+        "pandas",
     ),
     "benchmarks": Unit(ANY, ANY),
 }
