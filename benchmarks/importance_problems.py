@@ -11,15 +11,18 @@ import json
 import math
 import random
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from scipy.stats import qmc
 
+from analysis.adopt.found import FoundRow, FoundStudy, FoundTrial, Wanted
+from analysis.adopt.study import header as study_header
+from analysis.adopt.study import prepare
 from benchmarks.planted import BEST, CHANCE, METRIC, PROBLEMS, Config, Problem, bowl, rising, unit
-from benchmarks.simulator import Ours, simulate
-from deepsight.run_store import Study, StudyHeader, TrialRecord
+from benchmarks.simulator import Ours, RayAsha, simulate
+from deepsight.run_store import Study, StudyHeader, TrialRecord, parse_header
 from deepsight.space import (
     INACTIVE,
     Choice,
@@ -28,6 +31,7 @@ from deepsight.space import (
     Space,
     choice,
     decide,
+    from_stored,
     loguniform,
     uniform,
 )
@@ -304,6 +308,54 @@ def as_study(problem: Problem, records: list[TrialRecord], rungs: tuple[int, ...
         space=dict(problem.space),
     )
     return Study(directory=Path(problem.name), header=header, records=records)
+
+
+class Watched(RayAsha):
+    """Stock Ray Tune: its ASHAScheduler over its OptunaSearch; what trials report is kept."""
+
+    def __init__(self, problem: Problem, seed: int, trials: int) -> None:
+        super().__init__(problem, seed)
+        self.trials = trials
+        self.configs: dict[str, dict[str, Any]] = {}
+        self.rows: dict[str, list[FoundRow]] = {}
+
+    def next(self) -> tuple[str, Mapping[str, Any], int] | None:
+        """A new trial, until there are enough."""
+        if len(self.configs) == self.trials:
+            return None
+        trial, config, epochs = super().next() or ("", {}, 0)
+        self.configs[trial] = {n: v for n, v in config.items() if v is not INACTIVE}
+        self.rows[trial] = []
+        return trial, config, epochs
+
+    def result(self, trial: str, epoch: int, score: float) -> bool:
+        """Keeps the score."""
+        self.rows[trial].append(FoundRow(epoch, {METRIC: score}))
+        return super().result(trial, epoch, score)
+
+
+def adopted_study(name: str, seed: int, trials: int, stated: bool) -> tuple[Study, float]:
+    """A study of stock Ray Tune as `analysis.adopt` reads it, and its regret.
+
+    Args:
+        name: Of the problem.
+        seed: Of searcher and noise.
+        trials: How many.
+        stated: Whether its space is stated, or inferred from what was tried.
+    """
+    problem = TRUTH_PROBLEMS[name]
+    strategy = Watched(problem, seed, trials)
+    found, _ = simulate(problem, strategy, SLOTS, math.inf, seed)
+    made = tuple(FoundTrial(t, c, tuple(strategy.rows[t])) for t, c in strategy.configs.items())
+    source = FoundStudy("ray_tune", name, made, METRIC, "max")
+    adopted = prepare(source, Wanted(), problem.space if stated else {})
+    header = parse_header({"schema_version": 1, **study_header(adopted, name, name)}, name)
+    records = [
+        replace(r, config=from_stored(dict(r.config), header.space, header.fixed))
+        for r in adopted.records
+    ]
+    study = Study(directory=Path(name), header=header, records=records)
+    return study, found[-1].regret if found else math.nan
 
 
 def cached_study(cache: Path, name: str, *asked: Any) -> tuple[Study, float]:

@@ -39,7 +39,13 @@ from analysis.importance.encoding import make_encoding
 from analysis.importance.importance import NUM_DRAWS, RANKED, compute_importance
 from analysis.importance.sobol import indices, make_design, sobol_indices
 from analysis.importance.surrogate import NoSurrogate, fit_processes, fit_surrogate
-from benchmarks.importance_problems import HPO_LIKE, SEARCHES, TRUTH_PROBLEMS, cached_study
+from benchmarks.importance_problems import (
+    HPO_LIKE,
+    SEARCHES,
+    TRUTH_PROBLEMS,
+    adopted_study,
+    cached_study,
+)
 from deepsight.optuna_distributions import to_distribution
 from deepsight.run_store import Study
 from deepsight.space import INACTIVE, sample
@@ -67,7 +73,12 @@ class Arm:
     seeds: int = 5
     known: bool = False
     """Whether the true final score of every trial is given away, to see what stopping hides."""
+    adopted: str = ""
+    """Whether stock Ray Tune makes the study, which is adopted: its space `STATED` or `INFERRED`;
+    by default our own search makes it."""
 
+
+STATED, INFERRED = "stated", "inferred"
 
 ARMS = {
     "150 trials": Arm(150, 0.2, peer_seeds=5, seeds=20),
@@ -83,6 +94,9 @@ ARMS = {
     "10 %": Arm(150, 0.1, intervals=False),
     "30 %": Arm(150, 0.3, intervals=False),
     "sobol": Arm(150, 0.2, sequence="sobol", intervals=False),
+    "adopted": Arm(150, 0.0, peer_seeds=5, adopted=INFERRED),
+    "adopted, space stated": Arm(150, 0.0, adopted=STATED),
+    "adopted, 60 trials": Arm(60, 0.0, adopted=INFERRED),
 }
 
 
@@ -109,7 +123,10 @@ def truth(name: str) -> dict[str, tuple[float, float]]:
 def run_job(arm: Arm, problem: str, seed: int, search: str, cache_folder: Path) -> dict[str, Any]:
     """Everything the tables need of one study."""
     asked = (seed, arm.trials, arm.explore, arm.budgets, arm.sequence, search)
-    study, regret = cached_study(cache_folder, problem, *asked)
+    if arm.adopted:
+        study, regret = adopted_study(problem, seed, arm.trials, arm.adopted == STATED)
+    else:
+        study, regret = cached_study(cache_folder, problem, *asked)
     lengths = [(r.num_epochs, r.explorer) for r in study.records]
     began = time.process_time()
     final = TRUTH_PROBLEMS[problem].final_score if arm.known else None
