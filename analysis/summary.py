@@ -29,6 +29,7 @@ from deepsight.run_store import (
     Study,
     TrialRecord,
     describe_data,
+    describe_origin,
     load_study,
     score_text,
 )
@@ -70,13 +71,14 @@ class Summary:
     num_explorers: int
     num_epochs: int
     """Epochs that have a result, over all trials."""
-    elapsed_s: float
-    """From the first trial's start to the last thing recorded (pauses before a resume included)."""
+    elapsed_s: float | None
+    """From the first trial's start to the last thing recorded (pauses before a resume included);
+    None where an adopted study has no times."""
     training_s: float | None
     """Sum of ``wall_s`` over all epochs; None where the trainable does not report it."""
     incumbent: TrialScore | None
     baseline: TrialScore | None
-    """The first trial, whose config is the defaults."""
+    """The first trial, whose config is the defaults; None in an adopted study too."""
     changed: list[str]
     """Hyperparameters in which the incumbent differs from the baseline."""
     target: float | None
@@ -93,6 +95,8 @@ class Summary:
     """What always answering the largest class scores in the metric; None where it is not known."""
     confirmation: Confirmation | None
     """None before `deepsight.confirm` was run."""
+    origin: str
+    """Where an adopted study is from, and what was inferred, in a line; "" for our own."""
 
     @property
     def target_too_low(self) -> bool:
@@ -123,7 +127,7 @@ def compute_summary(study: Study) -> Summary:
     """
     best, balance = study.incumbent(), validation_balance(study.header.data)
     incumbent = _trial_score(study, best) if best else None
-    baseline = _trial_score(study, study.records[0]) if study.records else None
+    baseline = _trial_score(study, study.defaults) if study.defaults else None
     target = study.header.target
     rows = [row for record in study.records for row in record.rows]
     walls = [row["wall_s"] for row in rows if isinstance(row.get("wall_s"), int | float)]
@@ -138,7 +142,7 @@ def compute_summary(study: Study) -> Summary:
         states={s: sum(r.state == s for r in study.records) for s in STATES},
         num_explorers=sum(r.explorer for r in study.records),
         num_epochs=len(rows),
-        elapsed_s=_elapsed(study),
+        elapsed_s=_elapsed(study) if study.timed else None,
         training_s=math.fsum(walls) if walls else None,
         incumbent=incumbent,
         baseline=baseline,
@@ -150,6 +154,7 @@ def compute_summary(study: Study) -> Summary:
         balance=balance,
         majority_baseline=balance.baseline(study.metric) if balance else None,
         confirmation=load_confirmation(study.directory),
+        origin=describe_origin(study.header.origin),
     )
 
 
@@ -211,11 +216,14 @@ def summary_lines(summary: Summary) -> list[str]:
         training = f", {duration(summary.training_s)} of training"
     states = [f"{n} {state}" for state, n in summary.states.items() if n]
     explorers = count(summary.num_explorers, "explorer", grouped=False)
+    elapsed = "" if summary.elapsed_s is None else f" in {duration(summary.elapsed_s)}"
     lines = [
         f"{summary.name}: {sum(summary.states.values())}{asked} trials, "
-        f"{_epochs(summary.num_epochs)} in {duration(summary.elapsed_s)}{training}",
+        f"{_epochs(summary.num_epochs)}{elapsed}{training}",
         f"trials     {', '.join(states) or 'none yet'}; {explorers}",
     ]
+    if summary.origin:
+        lines.append(f"adopted    {summary.origin}")
     if summary.data:
         lines.append(f"data       {summary.data}")
     if summary.first_error:
@@ -223,7 +231,8 @@ def summary_lines(summary: Summary) -> list[str]:
     lines.append(f"incumbent  {_incumbent_line(summary)}")
     lines += _confirmed_lines(summary.confirmation)
     lines += _class_lines(summary)
-    lines.append(f"defaults   {_baseline_line(summary)}")
+    if not summary.origin:
+        lines.append(f"defaults   {_baseline_line(summary)}")
     if summary.target is not None:
         lines.append(f"target     {_target_line(summary)}")
     return lines
@@ -314,15 +323,19 @@ def _value(value: Entry) -> str:
 
 
 def config_table(summary: Summary) -> Table:
-    """The incumbent's hyperparameters beside the defaults', a star where they differ."""
+    """The incumbent's hyperparameters beside the defaults', a star where they differ.
+
+    An adopted study has no defaults.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("", "hyperparameter", "incumbent", "defaults"):
+    baseline = summary.baseline
+    for title in ("", "hyperparameter", "incumbent", *(["defaults"] if baseline else [])):
         table.add_column(title, overflow="fold")
     assert summary.incumbent is not None
-    assert summary.baseline is not None
     for name, value in summary.incumbent.config.items():
         starred = name in summary.changed
-        cells = ("*" if starred else "", name, _value(value), _value(summary.baseline.config[name]))
+        beside = [_value(baseline.config[name])] if baseline else []
+        cells = ("*" if starred else "", name, _value(value), *beside)
         table.add_row(*(Text(without_controls(c)) for c in cells), style="bold" if starred else "")
     return table
 

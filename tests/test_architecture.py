@@ -172,15 +172,15 @@ UNITS = {
         "analysis.figures",
         "jinja2 markupsafe matplotlib plotly",
     ),
-    "analysis.report": unit(
-        f"{STUDY} {COMPUTES} deepsight.data.class_balance deepsight.confirm.record "
-        "analysis.figures analysis.page",
-        "scipy",
-    ),
     # reads what other tools wrote; their libraries are imported where a source needs them
     "analysis.adopt": unit(
         f"{STUDY} deepsight.space_checks deepsight.yaml_files deepsight.optuna_distributions",
         "numpy pandas optuna sqlalchemy yaml tensorboard",
+    ),
+    "analysis.report": unit(
+        f"{STUDY} {COMPUTES} deepsight.data.class_balance deepsight.confirm.record "
+        "analysis.adopt analysis.figures analysis.page",
+        "scipy",
     ),
     "analysis.claims": unit(
         f"{STUDY} {COMPUTES} search_spaces deepsight.yaml_files deepsight.data.class_balance "

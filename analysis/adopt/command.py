@@ -118,7 +118,7 @@ def description(adopted: Adopted) -> str:
     return comments + without_controls(space_text(settled.space, settled.reasons))
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse._ActionsContainer) -> None:
     """What a user may say of a source."""
     parser.add_argument("--space", type=Path, metavar="FILE", help="YAML that states the space")
     parser.add_argument("--metric", help="by which trials are compared, as the source spells it")

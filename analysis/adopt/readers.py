@@ -24,6 +24,15 @@ class Reader(Protocol):
         """
 
 
+def recognised(source: str) -> bool:
+    """Whether some tool recognises `source`."""
+    return any(_reader(module).recognises(source) for module in SOURCES.values())
+
+
+def _reader(module: str) -> Reader:
+    return cast(Reader, importlib.import_module(module))
+
+
 def find_reader(source: str) -> Reader:
     """The reader of the first tool that recognises `source`.
 
@@ -31,7 +40,7 @@ def find_reader(source: str) -> Reader:
         UserError: If none does.
     """
     for module in SOURCES.values():
-        reader = cast(Reader, importlib.import_module(module))
+        reader = _reader(module)
         if reader.recognises(source):
             return reader
     raise UserError(

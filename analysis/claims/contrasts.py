@@ -173,7 +173,7 @@ def _config(study: Study, values: Mapping[str, Value]) -> Config | NotHere:
         if not study.space[name].contains(value):
             return NotHere(f"{name} = {text(value)} is not in this space.", "Name values of it.")
         searched[name] = value
-    base, defaults = winner_of(study).config, study.records[0].config
+    base, defaults = winner_of(study).config, study.defaults.config if study.defaults else {}
     config = with_values(study.space, study.fixed, base, defaults, searched)
     for name in searched:
         condition = study.space[name].condition

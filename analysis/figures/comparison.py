@@ -56,7 +56,7 @@ def draw_trajectories(info: Comparison) -> Figure:
         for axes, x, end in (
             (panels[0], [float(s.num_epochs) for s in course.steps], float(course.num_epochs)),
             (panels[1], [s.elapsed_s / unit for s in course.steps], course.elapsed_s / unit),
-        ):
+        )[: 2 if course.timed else 1]:
             axes.step(
                 [*x, end],
                 [*y, y[-1]],

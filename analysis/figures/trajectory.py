@@ -34,7 +34,8 @@ def draw_created(info: Trajectory) -> Figure:
     """Each trial's last score against the moment in which the trial was created."""
     figure = new_figure()
     axes = figure.subplots()
-    unit, name = time_unit(max((c.created_s for c in info.curves), default=0.0))
+    latest = max((c.created_s for c in info.curves), default=0.0)
+    unit, name = time_unit(latest) if info.timed else (1.0, "")
     shown = [c for c in info.curves if c.scores]
     outcomes = [f for f in OUTCOMES if any(c.outcome == f for c in shown)]
     for outcome in outcomes:
@@ -50,7 +51,7 @@ def draw_created(info: Trajectory) -> Figure:
         )
     explorers = [c for c in shown if c.explorer]
     draw_rings(axes, [c.created_s / unit for c in explorers], [c.scores[-1] for c in explorers])
-    axes.set_xlabel(f"created, {name} after the first trial")
+    axes.set_xlabel(f"created, {name} after the first trial" if info.timed else "trials before it")
     axes.set_ylabel(f"{info.metric}, last epoch of each trial")
     handles = outcome_handles(outcomes, bool(explorers)) + _draw_majority(axes, info)
     _legend_over_all(figure, handles)
@@ -169,9 +170,10 @@ AXES_OF_TRAJECTORY = {
 def draw_incumbent(info: Trajectory) -> Figure:
     """The incumbent against trials, epochs and time, side by side."""
     figure = new_figure(width=7.6, height=2.9)
-    panels = figure.subplots(1, 3, sharey=True)
+    shown = {k: v for k, v in AXES_OF_TRAJECTORY.items() if info.timed or k != "time"}
+    panels = figure.subplots(1, len(shown), sharey=True)
     unit, name = time_unit(info.elapsed_s)
-    for axes, (kind, (field, label)) in zip(panels, AXES_OF_TRAJECTORY.items(), strict=True):
+    for axes, (kind, (field, label)) in zip(panels, shown.items(), strict=True):
         scale = unit if kind == "time" else 1.0
         x = [getattr(s, field) / scale for s in info.steps]
         y = [s.score for s in info.steps]

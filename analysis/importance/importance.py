@@ -20,6 +20,7 @@ from analysis.importance.encoding import Array
 from analysis.importance.fanova import compute_fanova
 from analysis.importance.good_region import good_indices
 from analysis.importance.indices import (
+    MIN_SURVIVORS,
     RANKED,
     TOO_FEW,
     FitQuality,
@@ -141,6 +142,8 @@ def _importance(
         first = names.index(shares[0].name)
         leads, surely = (float((_places(draws, u)[1][first] <= 2).mean()) for u in (0.0, unseen))
         obstacle = _obstacle(shares[0], quality, leads, surely)
+        if obstacle is None and what == study.metric and _few_survivors(study):
+            obstacle = Obstacle.SURVIVORS
         left_out = tuple(surrogate.encoding.left_out.items())
     return Importance(
         what=what,
@@ -160,6 +163,12 @@ def _importance(
         num_trials=len(records),
         num_explorers=sum(r.explorer for r in records),
     )
+
+
+def _few_survivors(study: Study) -> bool:
+    """Whether a study without explorers has too few trials of full budget to speak of that."""
+    full = [r for r in study.records if study.has_full_budget(r) and study.score(r) is not None]
+    return study.adopted and len(full) < MIN_SURVIVORS
 
 
 def total_share_draws(

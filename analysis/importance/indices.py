@@ -16,6 +16,8 @@ from deepsight.notebook import block_html, table_html
 RANKED = "ranked"
 TOO_FEW = "too few trials to say"
 PEER = "a peer's view"
+MIN_SURVIVORS = 8
+"""Trials of full budget of an adopted study from which its importance may be ranked."""
 NEGLIGIBLE = 0.05
 """A hyperparameter hardly matters if its share is surely below this, whatever the threshold is."""
 
@@ -28,6 +30,7 @@ class Obstacle(StrEnum):
     NOISE = "nothing is above the noise threshold"
     FIRST_PLACE = "the first place is open"
     RARE_SCORES = "few configs make up most of the variance"
+    SURVIVORS = "few trials reached the full budget, all of them chosen"
 
 
 @dataclass(frozen=True)
@@ -162,6 +165,12 @@ class Importance:
             return (
                 f"The first place is open: {first.name} is among the first two in only "
                 f"{_percent(self.leads)} of the functions that the trials allow."
+            )
+        if self.obstacle is Obstacle.SURVIVORS:
+            return (
+                f"Fewer than {MIN_SURVIVORS} trials have a score at full budget, all of them "
+                "chosen by their scores before, and no explorer tells what the others would have "
+                "reached."
             )
         if self.obstacle is Obstacle.RARE_SCORES:
             return (

@@ -2,31 +2,40 @@
 
 Writes ``report/index.html`` (opens offline, all figures inside), ``report.md``, the figures and
 every number below the study; prints the page's path. Several studies are compared with the first,
-below which ``report/comparison/`` is written.
+below which ``report/comparison/`` is written. What another tool wrote is adopted for the report
+alone (docs/adopt.md), which goes to ``NAME-report/`` in the current directory, or to --out.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from analysis.adopt.command import add_options, adopt_source, wanted_by, write_adopted
+from analysis.adopt.readers import recognised
 from analysis.figures.style import style
 from analysis.page.document import Document
 from analysis.page.files import write_report
 from analysis.report.comparison_sections import comparison_document
 from analysis.report.key_results import cards, key_results
+from analysis.report.origin_section import origin_sections
 from analysis.report.study_results import compute_study_results
-from analysis.report.study_sections import SECTIONS
+from analysis.report.study_sections import OWN_ONLY, SECTIONS
 from analysis.statistics.comparison import compute_comparison
 from deepsight.config import UserError
 from deepsight.files import make_folder
-from deepsight.run_store import Study, load_study, storage_error
+from deepsight.run_store import HEADER_FILE, Study, load_study, storage_error
 from deepsight.standard_streams import start_command
 
 REPORT, COMPARISON = "report", "comparison"
+INTERVALS = "Intervals are 95 %. Scores after different numbers of epochs are never compared."
+FOREIGN = ("space", "metric", "mode", "max_epochs", "study", "out")
+"""Options for what another tool wrote."""
 
 
 def make_report(path: Path) -> Path:
@@ -61,6 +70,30 @@ def make_comparison(paths: Sequence[Path]) -> Path:
         raise storage_error(directory / REPORT / COMPARISON, error) from error
 
 
+def make_source_report(source: str, options: argparse.Namespace) -> Path:
+    """Write the report of what another tool wrote, without keeping the study; returns the page.
+
+    Args:
+        source: A folder, file or address that docs/adopt.md names.
+        options: Of `add_options`, and ``out``, the report's folder.
+
+    Raises:
+        UserError: If it cannot be adopted, or the disk refuses.
+    """
+    name = "adopted" if "://" in source else Path(source).resolve().stem
+    folder = options.out or Path(f"{name}-report")
+    adopted = adopt_source(source, wanted_by(options), options.space)
+    with tempfile.TemporaryDirectory() as aside:
+        study = write_adopted(adopted, source, Path(aside) / name)
+        document = study_document(study, ())
+    document = replace(document, footer=(f"{INTERVALS} The study itself was not kept.",))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return write_report(document, folder)
+    except OSError as error:
+        raise storage_error(folder, error) from error
+
+
 def read(path: Path) -> tuple[Study, list[str]]:
     """The study, and a line for each thing of its files that was left out."""
     with warnings.catch_warnings(record=True) as caught:
@@ -73,7 +106,8 @@ def study_document(study: Study, troubles: Sequence[str]) -> Document:
     """The report of one study, before it is written."""
     results = compute_study_results(study)
     with style():
-        sections = tuple(section(results) for section in SECTIONS)
+        asked = [section for section in SECTIONS if not study.adopted or section not in OWN_ONLY]
+        sections = (*(section(results) for section in asked), *origin_sections(results))
     created = (study.header.created or "")[:10]
     about = [f"DeepSight study report, {study.metric}", study.header.data.get("name"), created]
     return Document(
@@ -84,23 +118,37 @@ def study_document(study: Study, troubles: Sequence[str]) -> Document:
         sections=sections,
         warnings=tuple(troubles),
         footer=(
-            "Intervals are 95 %. Scores after different numbers of epochs are never compared. "
-            f"Trials are listed in data/trials.csv; {study.metric} of every epoch is in "
-            "results.jsonl of the study.",
+            f"{INTERVALS} Trials are listed in data/trials.csv; {study.metric} of every epoch is "
+            "in results.jsonl of the study.",
         ),
     )
+
+
+def _page(options: argparse.Namespace) -> Path:
+    """Write what is asked for; returns the page."""
+    first, *others = options.studies
+    if not others and not (Path(first) / HEADER_FILE).exists() and recognised(first):
+        return make_source_report(first, options)
+    if any(getattr(options, name) is not None for name in FOREIGN):
+        raise UserError(
+            f"{', '.join(options.studies)}: options of a source are of no use here.",
+            "Leave them out; or adopt the source first: python -m analysis.adopt.",
+        )
+    paths = [Path(path) for path in options.studies]
+    return make_comparison(paths) if others else make_report(paths[0])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m analysis.report", description=__doc__)
-    several = "a study's directory; several are compared with the first"
-    parser.add_argument("studies", nargs="+", type=Path, metavar="STUDY", help=several)
+    several = "a study's directory, several of which are compared with the first; or a source"
+    parser.add_argument("studies", nargs="+", metavar="STUDY", help=several)
+    add_options(parser.add_argument_group("for what another tool wrote"))
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where the report of it goes")
     start_command()
     options = parser.parse_args(arguments)
     try:
-        first, *others = options.studies
-        page = make_comparison(options.studies) if others else make_report(first)
+        page = _page(options)
     except UserError as error:
         sys.stderr.write(f"error: {error.cause}\n{error.remedy}\n")
         return error.exit_code

@@ -116,7 +116,7 @@ def _row(side: StudySide) -> tuple[Cell, ...]:
         interval(side.spread) if side.spread else None,
         percent_interval(bad) if bad else None,
         side.summary.num_epochs,
-        duration(side.summary.elapsed_s),
+        None if side.summary.elapsed_s is None else duration(side.summary.elapsed_s),
     )
 
 
@@ -143,7 +143,14 @@ def _trajectories(info: Comparison) -> Section:
     lead = "Best score at full budget as each study went on; epochs may cost differently."
     block = Picture("trajectories", picture, "Incumbents over epochs and time", wide=True)
     rows = tuple(
-        (side.label, s.trial_id, s.score, s.num_trials, s.num_epochs, round(s.elapsed_s, 1))
+        (
+            side.label,
+            s.trial_id,
+            s.score,
+            s.num_trials,
+            s.num_epochs,
+            round(s.elapsed_s, 1) if side.trajectory.timed else None,
+        )
         for side in info.sides
         for s in side.trajectory.steps
     )

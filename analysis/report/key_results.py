@@ -16,6 +16,7 @@ from analysis.page.formatting import (
     shorten,
 )
 from analysis.report.confirmation import confirmation_sentences
+from analysis.report.origin_section import origin_sentence
 from analysis.report.study_results import StudyResults
 from analysis.statistics.intervals import accuracy_interval
 from analysis.summary import Summary, lowest_recalls
@@ -27,14 +28,16 @@ def key_results(results: StudyResults) -> tuple[str, ...]:
     """What was found, the most important first."""
     summary, incumbent = results.summary, results.incumbent
     best = summary.incumbent
+    origin = tuple(filter(None, [origin_sentence(results)]))
     if best is None:
-        return (f"No trial has a {summary.metric} yet.", *_troubles(results))
+        return (f"No trial has a {summary.metric} yet.", *origin, *_troubles(results))
     if not best.full_budget:
         return (
             f"No trial has completed {count(summary.max_epochs, 'epoch')} yet; the best so far is "
             f"{best.trial_id} with {summary.metric} {number(best.score)} after "
             f"{count(best.num_epochs, 'epoch')}.",
             *_on_classes(results),
+            *origin,
             *_troubles(results),
         )
     score = interval(incumbent.score) if incumbent.score else number(best.score)
@@ -49,6 +52,7 @@ def key_results(results: StudyResults) -> tuple[str, ...]:
         _contenders(results),
         _importance(results),
         _selected_on(results),
+        *origin,
         *_troubles(results),
     ]
     return tuple(s for s in sentences if s)
@@ -120,7 +124,8 @@ def _against_defaults(results: StudyResults) -> str:
     summary, gain = results.summary, results.incumbent.gain
     best, base = summary.incumbent, summary.baseline
     assert best is not None
-    assert base is not None
+    if base is None:
+        return ""
     if best.trial_id == base.trial_id:
         return "These are the defaults: the search has found nothing better."
     if not base.full_budget or best.score is None or base.score is None:
@@ -200,18 +205,22 @@ def cards(results: StudyResults) -> tuple[Card, ...]:
             if saving.epochs_saved
             else "none saved by stopping",
         ),
-        Card(
-            "time",
-            duration(summary.elapsed_s),
-            f"{duration(summary.training_s)} of training" if summary.training_s else "elapsed",
-        ),
-        Card(
-            "explorers", f"{summary.num_explorers:,}", f"{saving.num_full_explorers} of full budget"
-        ),
+        *_time_cards(summary),
     ]
+    if not results.study.adopted:
+        full = f"{saving.num_full_explorers} of full budget"
+        found.append(Card("explorers", f"{summary.num_explorers:,}", full))
     if summary.target is not None:
         found.append(_target_card(summary))
     return tuple(found)
+
+
+def _time_cards(summary: Summary) -> list[Card]:
+    """How long it took; nothing where an adopted study has no times."""
+    if summary.elapsed_s is None:
+        return []
+    training = f"{duration(summary.training_s)} of training" if summary.training_s else "elapsed"
+    return [Card("time", duration(summary.elapsed_s), training)]
 
 
 def _confirmed_cards(results: StudyResults) -> list[Card]:

@@ -56,10 +56,15 @@ def best_section(results: StudyResults) -> Section:
     """The incumbent's hyperparameters beside the defaults."""
     summary = results.summary
     best, defaults = summary.incumbent, summary.baseline
-    if best is None or defaults is None:
+    if best is None:
         reason = "No trial has a score yet, so there is no best configuration."
         return Section("best", "Best configuration", reason)
     names = list(best.config)
+    if defaults is None:
+        lead = f"Trial {best.trial_id}. No trial is of defaults to compare it with."
+        alone = tuple((name, text(best.config[name])) for name in names)
+        only = Table("best_config", ("hyperparameter", f"best ({best.trial_id})"), alone)
+        return Section("best", "Best configuration", lead, (only,), {"summary": as_data(summary)})
     rows = tuple((n, text(best.config[n]), text(defaults.config[n])) for n in names)
     marked = frozenset(i for i, name in enumerate(names) if name in summary.changed)
     changed = count(len(summary.changed), "hyperparameter")
@@ -80,7 +85,8 @@ def course_section(results: StudyResults) -> Section:
             Picture(
                 "created",
                 trajectory.draw_created(info),
-                f"Last {info.metric} of each trial against its creation time",
+                f"Last {info.metric} of each trial against its creation"
+                + (" time" if info.timed else ""),
             )
         )
         blocks.append(
@@ -95,7 +101,8 @@ def course_section(results: StudyResults) -> Section:
             Picture(
                 "incumbent",
                 trajectory.draw_incumbent(info),
-                "Best score at full budget over trials, epochs and time",
+                "Best score at full budget over trials, epochs"
+                + (" and time" if info.timed else ""),
                 wide=True,
             )
         )
@@ -104,6 +111,8 @@ def course_section(results: StudyResults) -> Section:
             (s.trial_id, s.score, s.num_trials, s.num_epochs, round(s.elapsed_s, 1))
             for s in info.steps
         )
+        if not info.timed:
+            columns, rows = columns[:-1], tuple(row[:-1] for row in rows)
         blocks.append(Table("incumbent", columns, rows, "Each new best at full budget"))
     return Section(
         "course",
@@ -116,9 +125,8 @@ def course_section(results: StudyResults) -> Section:
 
 def _course_lead(results: StudyResults) -> str:
     info = results.trajectory
-    total = (
-        f"{count(info.num_trials, 'trial')} trained {count(info.num_epochs, 'epoch')} "
-        f"in {duration(info.elapsed_s)}"
+    total = f"{count(info.num_trials, 'trial')} trained {count(info.num_epochs, 'epoch')}" + (
+        f" in {duration(info.elapsed_s)}" if info.timed else ""
     )
     if not info.steps:
         return f"{total}; none has a score after {info.max_epochs} epochs yet."
@@ -189,11 +197,14 @@ def _trial_table(results: StudyResults) -> Table:
                 study.score(records[line.trial_id]),
                 None if spent is None else round(spent, 1),
                 *(_cell(value) for value in line.values),
+                *([records[line.trial_id].origin] if study.adopted else []),
             )
         )
     caption = "Best at full budget first; scores after different epochs do not compare."
     keys = tuple(line.trial_id for line in lines)
-    columns = (*first, *study.space)
+    columns = (*first, *study.space, *(["in the source"] if study.adopted else []))
+    if study.adopted:  # nothing tells who drew a trial
+        columns, rows = (*columns[:2], *columns[3:]), [(*row[:2], *row[3:]) for row in rows]
     if len(lines) < len(info.lines):
         caption += f" The best {len(lines)} of {len(info.lines)} trials."
     titles = {"fate": "outcome"}
@@ -241,9 +252,11 @@ def early_stopping_section(results: StudyResults) -> Section:
         for r in info.rungs
     )
     caption = (
-        f"Trials that {info.scheduler} decides on, without the defaults, by rung; scores are "
-        f"{info.metric} there"
+        "All trials by rung"
+        if results.study.adopted
+        else f"Trials that {info.scheduler} decides on, without the defaults, by rung"
     )
+    caption += f"; scores are {info.metric} there"
     titles = {"lost": "failed or diverged"}
     blocks.append(Table("rungs", columns, rows, caption, titles=titles))
     return Section("rungs", title, lead, tuple(blocks), data)
@@ -378,3 +391,5 @@ SECTIONS = (
     about_section,
 )
 """In the order of the report."""
+OWN_ONLY = (confirmation_section, ablation_section, class_section)
+"""Those on what no other tool's study holds."""

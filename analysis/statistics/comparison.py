@@ -143,6 +143,9 @@ def obstacles_between(a: Study, b: Study) -> tuple[str, ...]:
         found.append(f"they maximise or minimise different metrics ({a.metric}, {b.metric})")
     if a.max_epochs != b.max_epochs:
         found.append(f"full budget is {a.max_epochs} epochs in one and {b.max_epochs} in the other")
-    if a.header.fingerprint != b.header.fingerprint:
+    if None in (a.header.fingerprint, b.header.fingerprint) and (a.adopted or b.adopted):
+        if a.header.fingerprint != b.header.fingerprint:
+            found.append("the data of one are not stated")
+    elif a.header.fingerprint != b.header.fingerprint:
         found.append("their data or splits differ")
     return tuple(found)

@@ -45,7 +45,7 @@ def compute_incumbent(study: Study) -> Incumbent:
     scores = {record.trial_id: score for record, score in full}
     best = study.incumbent()
     top = scores.get(best.trial_id) if best else None
-    first = study.records[0].trial_id if study.records else ""
+    first = study.defaults.trial_id if study.defaults else ""
     searched = [s for r, s in full if not r.explorer and r.trial_id != first]
     explored = [s for r, s in full if r.explorer]
     ended = [r for r in study.records if r.state != "running"]

@@ -18,7 +18,7 @@ class Curve:
     outcome: str
     explorer: bool
     created_s: float
-    """When the trial began, in seconds after the first one."""
+    """When the trial began, in seconds after the first one; without times, how many did before."""
     epochs: tuple[int, ...]
     scores: tuple[float, ...]
     """Epochs without a finite score are left out."""
@@ -56,6 +56,8 @@ class Trajectory:
     """The score of the defaults, if they trained for the full budget."""
     majority: float | None
     """The majority baseline; None where it is not known."""
+    timed: bool = True
+    """Whether seconds mean anything; not where an adopted study has no times."""
 
 
 def compute_trajectory(study: Study) -> Trajectory:
@@ -63,23 +65,27 @@ def compute_trajectory(study: Study) -> Trajectory:
     start = min((r.started for r in study.records), default=0.0)
     times = sorted(row["time"] for r in study.records for row in r.rows)
     ends = [r.ended or r.started for r in study.records] + times[-1:]
-    first = study.records[0] if study.records else None
+    first = study.defaults
     balance = validation_balance(study.header.data)
     return Trajectory(
         metric=study.metric,
         mode=study.mode,
         max_epochs=study.max_epochs,
-        curves=tuple(_curve(study, record, start) for record in study.records),
+        curves=tuple(
+            _curve(study, record, record.started - start if study.timed else float(number))
+            for number, record in enumerate(study.records)
+        ),
         steps=_steps(study, start, times),
         num_trials=len(study.records),
         num_epochs=len(times),
         elapsed_s=max(ends, default=start) - start,
         baseline=study.score(first) if first and study.has_full_budget(first) else None,
         majority=balance.baseline(study.metric) if balance else None,
+        timed=study.timed,
     )
 
 
-def _curve(study: Study, record: TrialRecord, start: float) -> Curve:
+def _curve(study: Study, record: TrialRecord, created_s: float) -> Curve:
     pairs = [
         (int(row["epoch"]), float(value))
         for row in record.rows
@@ -89,7 +95,7 @@ def _curve(study: Study, record: TrialRecord, start: float) -> Curve:
         trial_id=record.trial_id,
         outcome=outcome_of(study, record),
         explorer=record.explorer,
-        created_s=record.started - start,
+        created_s=created_s,
         epochs=tuple(epoch for epoch, _ in pairs),
         scores=tuple(score for _, score in pairs),
     )

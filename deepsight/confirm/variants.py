@@ -38,7 +38,7 @@ def with_values(
         space: Of the search.
         fixed: What its conditions may read besides.
         config: Values of the whole space.
-        defaults: The search's first trial.
+        defaults: The search's first trial; empty where it was not of the defaults.
         values: By hyperparameter.
     """
     point: dict[str, Entry] = dict.fromkeys(space, INACTIVE)
@@ -54,7 +54,7 @@ def with_values(
 
 def default_of(defaults: Config, name: str, domain: Domain) -> Entry:
     """The default of one hyperparameter, also where the first trial has it inactive."""
-    if defaults[name] is not INACTIVE:
+    if defaults.get(name, INACTIVE) is not INACTIVE:
         return defaults[name]
     return DEFAULTS[name] if domain.contains(DEFAULTS.get(name, INACTIVE)) else domain.middle()
 

@@ -121,6 +121,23 @@ def describe_data(data: Json) -> str:
     return f"{line}; left out: {', '.join(reasons) or 'nothing'}"
 
 
+def describe_origin(origin: Json) -> str:
+    """Where an adopted study is from, and what of it was inferred, in a line; "" for our own.
+
+    Args:
+        origin: The field ``origin`` of ``study.json``.
+    """
+    if not origin:
+        return ""
+    stated = origin.get("inferred")
+    inferred = [n for n in stated if isinstance(n, str)] if isinstance(stated, list) else []
+    domains = sum(name.startswith("space.") for name in inferred)
+    parts = [name.replace("_", " ") for name in inferred if not name.startswith("space.")]
+    parts += [f"{domains} domains of the space"] if domains else []
+    line = f"{origin.get('study', '')}, made by {origin.get('tool', 'another tool')}"
+    return f"{line}; inferred: {', '.join(parts) or 'nothing'}"
+
+
 _REQUIRED: dict[str, type] = {
     "schema_version": int,
     "name": str,

@@ -259,8 +259,14 @@ def plan_from_header(header: StudyHeader, **changes: Value) -> StudyPlan:
 
     Raises:
         UserError: If a change is not allowed to have its value, or asks for more or fewer trials
-            than a study lists.
+            than a study lists; or another tool made the study.
     """
+    if header.origin:
+        raise UserError(
+            f"{header.name} was adopted from {header.origin.get('tool', 'another tool')}: what "
+            "trained its trials is not on record.",
+            "It can be read (summary, report, claims), not continued; start a search of your own.",
+        )
     listed = len(header.planned)
     if listed and changes.get("trials", listed) != listed:
         raise UserError(
