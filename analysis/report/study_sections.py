@@ -106,14 +106,13 @@ def course_section(results: StudyResults) -> Section:
                 wide=True,
             )
         )
-        columns = ("trial", info.metric, "trials begun", "epochs trained", "seconds")
+        columns = ["trial", info.metric, "trials begun", "epochs trained"]
+        columns += ["seconds"] if info.timed else []
         rows = tuple(
-            (s.trial_id, s.score, s.num_trials, s.num_epochs, round(s.elapsed_s, 1))
+            (s.trial_id, s.score, s.num_trials, s.num_epochs, round(s.elapsed_s, 1))[: len(columns)]
             for s in info.steps
         )
-        if not info.timed:
-            columns, rows = columns[:-1], tuple(row[:-1] for row in rows)
-        blocks.append(Table("incumbent", columns, rows, "Each new best at full budget"))
+        blocks.append(Table("incumbent", tuple(columns), rows, "Each new best at full budget"))
     return Section(
         "course",
         "Course of the study",
