@@ -174,8 +174,8 @@ UNITS = {
     ),
     # reads what other tools wrote; their libraries are imported where a source needs them
     "analysis.adopt": unit(
-        f"{STUDY} deepsight.space_checks deepsight.yaml_files deepsight.optuna_distributions",
-        "numpy pandas optuna sqlalchemy yaml tensorboard",
+        f"{STUDY} deepsight.optuna_distributions deepsight.space_checks deepsight.yaml_files",
+        "numpy pandas optuna sqlalchemy yaml tensorboard google",
     ),
     "analysis.report": unit(
         f"{STUDY} {COMPUTES} deepsight.data.class_balance deepsight.confirm.record "

@@ -99,7 +99,8 @@ def _epochs(
         shift = first_step(_all(found))
         end = f", counted from {1 - shift}: one is added (inferred)." if shift else "."
         return [[epoch + shift for epoch in of] for of in found], (what + end,)
-    shift = first_step(_all(steps))
+    everything = (step for trial in trials for points in trial.values() for step in points)
+    shift = first_step(everything) if any(steps) else 0
     return [[step + shift for step in at] for at in steps], step_note(shift)
 
 

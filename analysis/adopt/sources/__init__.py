@@ -10,6 +10,7 @@ SOURCES: dict[str, str] = {
     "optuna": "analysis.adopt.sources.optuna",
     "mlflow": "analysis.adopt.sources.mlflow",
     "wandb": "analysis.adopt.sources.wandb",
+    "hparams": "analysis.adopt.sources.hparams",
     "table": "analysis.adopt.sources.table",  # any .csv: the last one that is asked
 }
 """The module that reads each tool's files, in the order in which they are asked."""
