@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.adopt.found import FoundRow
-from analysis.adopt.sources.values import first_step, step_note
 from deepsight.config import unknown
 
 EPOCH = "epoch"
@@ -133,3 +132,19 @@ def _rows(
         rows.append(FoundRow(epoch, metrics, max(times, default=None)))
         before = step
     return rows
+
+
+def first_step(steps: Iterable[int]) -> int:
+    """What is added to a step to make it an epoch, which counts from 1: 1 where steps begin at 0.
+
+    Args:
+        steps: Of all trials of a study.
+    """
+    return max(0, 1 - min(steps, default=1))
+
+
+def step_note(shift: int) -> tuple[str, ...]:
+    """The sentence on the shift of `first_step`, where there is one."""
+    if not shift:
+        return ()
+    return (f"Steps are counted from {1 - shift}: epoch = step + {shift} (inferred).",)

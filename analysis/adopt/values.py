@@ -89,3 +89,11 @@ def as_number(text: str) -> int | float | None:
     except ValueError:
         return None
     return read if math.isfinite(read) else None
+
+
+def parsed(text: str) -> Value:
+    """The number, truth value or None that a text spells in Python or JSON; else the text."""
+    named = {"true": True, "false": False, "none": None, "null": None}
+    if text.lower() in named:
+        return named[text.lower()]
+    return text if (read := as_number(text)) is None else read

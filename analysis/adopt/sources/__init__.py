@@ -9,6 +9,7 @@ SOURCES: dict[str, str] = {
     "ray_tune": "analysis.adopt.sources.ray_tune",
     "optuna": "analysis.adopt.sources.optuna",
     "mlflow": "analysis.adopt.sources.mlflow",
+    "keras_tuner": "analysis.adopt.sources.keras_tuner",
     "wandb": "analysis.adopt.sources.wandb",
     "hparams": "analysis.adopt.sources.hparams",
     "table": "analysis.adopt.sources.table",  # any .csv: the last one that is asked

@@ -15,7 +15,7 @@ from typing import Any
 
 from analysis.adopt.found import FoundStudy, FoundTrial, Wanted
 from analysis.adopt.histories import Point, to_rows
-from analysis.adopt.sources.values import number, plain
+from analysis.adopt.values import number, plain_value
 from deepsight.config import UserError, Value
 from deepsight.files import open_file
 from deepsight.space import Choice, Domain, Float, Int
@@ -232,7 +232,9 @@ def _configs(sessions: Any) -> list[dict[str, Value]]:
     }  # fmt: skip
     return [
         {
-            name: int(value) if isinstance(value, float) and name not in split else plain(value)
+            name: int(value)
+            if isinstance(value, float) and name not in split
+            else plain_value(value)
             for name, value in sorted(config.items())
         }
         for config in configs
@@ -257,7 +259,7 @@ def _space(
         if info.WhichOneof("domain") == "domain_discrete":
             listed = [_value(value) for value in info.domain_discrete.values]
             whole = all(isinstance(v, float) and v.is_integer() for v in listed)
-            chosen = [int(v) if whole and isinstance(v, float) else plain(v) for v in listed]
+            chosen = [int(v) if whole and isinstance(v, float) else plain_value(v) for v in listed]
             if chosen:
                 space[info.name] = Choice(tuple(dict.fromkeys(chosen)))
         elif info.WhichOneof("domain") == "domain_interval":

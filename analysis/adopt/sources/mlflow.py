@@ -13,7 +13,7 @@ from analysis.adopt.histories import to_rows
 from analysis.adopt.sources.mlflow_runs import STATE_TAG, Run, Store, choose
 from analysis.adopt.sources.mlflow_server import ServerStore
 from analysis.adopt.sources.mlflow_stores import DatabaseStore, FolderStore, is_folder
-from analysis.adopt.sources.values import parsed
+from analysis.adopt.values import parsed
 
 STATES = {"FAILED": "failed", "KILLED": "failed", "RUNNING": "running", "SCHEDULED": "running"}
 TAGGED = {

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from analysis.adopt.database import has_tables, is_database
 from analysis.adopt.found import FoundRow, FoundStudy, FoundTrial, Wanted
+from analysis.adopt.histories import first_step, step_note
 from analysis.adopt.sources import optuna_storage
 from analysis.adopt.sources.optuna_storage import OptunaStudy, OptunaTrial
-from analysis.adopt.sources.values import first_step, number, plain, step_note
+from analysis.adopt.values import number, plain_value
 from deepsight.config import UserError, Value, unknown
 from deepsight.optuna_distributions import to_domain, union
 from deepsight.space import Choice, Domain
@@ -136,7 +137,7 @@ def _trial(
             state = "diverged"
     return FoundTrial(
         key=str(trial.number),
-        config={name: plain(value) for name, value in trial.params.items()},
+        config={name: plain_value(value) for name, value in trial.params.items()},
         rows=tuple(FoundRow(epoch, by_epoch[epoch]) for epoch in sorted(by_epoch)),
         state=state,
         started=trial.started,
@@ -212,7 +213,7 @@ def _plain_domain(domain: Domain) -> Domain:
     if not isinstance(domain, Choice):
         return domain
     values: list[Value] = []
-    for value in map(plain, domain.values):
+    for value in map(plain_value, domain.values):
         if value not in values:
             values.append(value)
     return Choice(tuple(values))

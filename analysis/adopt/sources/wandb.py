@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from analysis.adopt.found import FoundStudy, FoundTrial, Wanted
 from analysis.adopt.histories import History, Point, to_rows
 from analysis.adopt.sources import wandb_exports
-from analysis.adopt.sources.values import flat, number
 from analysis.adopt.sources.wandb_exports import Exported, Exports, read_table
 from analysis.adopt.sources.wandb_record import read_record
+from analysis.adopt.values import number, plain_config
 from deepsight.config import UserError
 from deepsight.files import open_file, read_file
 
@@ -103,7 +103,7 @@ def read(source: str, wanted: Wanted) -> FoundStudy:
     trials = tuple(
         FoundTrial(
             key=run.key,
-            config=flat(run.config),
+            config=plain_config(run.config),
             rows=of_run,
             state=STATES.get(run.state.lower()),
             started=run.started,
@@ -194,7 +194,7 @@ def _metrics(row: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
     tables = {name: value for name, value in row.items() if isinstance(value, dict)}
     numbers = {name: value for name, value in tables.items() if "_type" not in value}
     media = tuple(name[: -len("_type")] for name in row if name.endswith("._type"))
-    for name, value in (dict(row) | flat(numbers)).items():
+    for name, value in (dict(row) | plain_config(numbers)).items():
         if (
             name.startswith(("_", *media))
             or name in tables

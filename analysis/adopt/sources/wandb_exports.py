@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from analysis.adopt.sources.values import parsed
+from analysis.adopt.values import parsed
 from deepsight.config import UserError
 from deepsight.files import read_file
 

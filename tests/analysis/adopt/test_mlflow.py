@@ -225,6 +225,7 @@ def test_batches_become_epochs_by_the_metric_that_says_so(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_ten_thousand_runs_in_a_database_take_seconds(tmp_path):
     path = tmp_path / "mlflow.db"
     raw = sqlite3.connect(path)
@@ -248,9 +249,9 @@ def test_ten_thousand_runs_in_a_database_take_seconds(tmp_path):
                     [(n, e, e) for n in many for e in range(10)])  # fmt: skip
     raw.commit()
     raw.close()
-    start = time.perf_counter()
+    start = time.process_time()
     found = read(str(path), Wanted())
-    assert time.perf_counter() - start < 30
+    assert time.process_time() - start < 20
     assert sum(len(t.rows) for t in found.trials) == 100_000
 
 

@@ -333,6 +333,7 @@ def test_storages_of_older_releases_are_read(tmp_path):
     assert found.trials[0].started == started
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["journal", "database"])
 def test_ten_thousand_trials_take_seconds(tmp_path, kind):
     path = tmp_path / "many"
@@ -364,7 +365,7 @@ def test_ten_thousand_trials_take_seconds(tmp_path, kind):
                    "intermediate_values": {str(e): 1.0 for e in range(1, 11)}}  # fmt: skip
         path = path.with_name("j")
         path.write_bytes(lines[0] + (json.dumps(created) + "\n").encode() * 10_000)
-    start = time.perf_counter()
+    start = time.process_time()
     found = read(str(path), Wanted())
-    assert time.perf_counter() - start < 30
+    assert time.process_time() - start < 20
     assert sum(len(t.rows) for t in found.trials) == 100_000

@@ -257,12 +257,13 @@ def test_runs_of_several_projects_must_be_told_apart(tmp_path):
     assert len(read(str(path), Wanted(study="q")).trials) == 1
 
 
+@pytest.mark.slow
 def test_ten_thousand_runs_take_seconds(tmp_path):
     many = [{"id": str(n), "config": {"lr": n, "wd": 1}, "state": "finished", "summary": {},
              "history": [{"_step": e, "acc": e / 10} for e in range(10)]}
             for n in range(10_000)]  # fmt: skip
     (tmp_path / "runs.json").write_text(json.dumps(many))
-    start = time.perf_counter()
+    start = time.process_time()
     found = read(str(tmp_path), Wanted())
-    assert time.perf_counter() - start < 30
+    assert time.process_time() - start < 20
     assert sum(len(t.rows) for t in found.trials) == 100_000
