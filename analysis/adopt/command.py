@@ -11,10 +11,11 @@ import argparse
 import logging
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from analysis.adopt.database import shown
 from analysis.adopt.found import FoundStudy, Wanted
 from analysis.adopt.readers import find_reader
 from analysis.adopt.sources.table import from_frame
@@ -47,6 +48,8 @@ def adopt_source(source: str, wanted: Wanted, space: Path | None = None) -> Adop
         raise UserError(f"{source} does not exist.", "Give a folder, a file or an address.")
     try:
         found = find_reader(source).read(source, wanted)
+        if wanted.metric is not None and found.metric is not None:
+            wanted = replace(wanted, metric=found.metric)  # an objective may be called by number
     except OSError as error:
         raise UserError(
             f"{source} cannot be read: {error.strerror or error}.", "Look at its permissions."
@@ -65,7 +68,7 @@ def write_adopted(adopted: Adopted, source: str, directory: Path) -> Study:
 
     Args:
         adopted: What `adopt_source` returned.
-        source: Where it is from; a path is stored in full.
+        source: Where it is from; a path is stored in full, an address without its password.
         directory: Must not exist.
 
     Raises:
@@ -73,8 +76,8 @@ def write_adopted(adopted: Adopted, source: str, directory: Path) -> Study:
     """
     if directory.exists():
         raise UserError(f"{directory} exists already.", "Choose another --out, or move it away.")
-    where = source if "://" in source or not Path(source).exists() else str(Path(source).resolve())
-    write(adopted, where, directory)
+    is_path = "://" not in source and Path(source).exists()
+    write(adopted, str(Path(source).resolve()) if is_path else shown(source), directory)
     return load_study(directory)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Protocol, cast
 
+from analysis.adopt.database import shown
 from analysis.adopt.found import FoundStudy, Wanted
 from analysis.adopt.sources import SOURCES
 from deepsight.config import UserError
@@ -44,6 +45,6 @@ def find_reader(source: str) -> Reader:
         if reader.recognises(source):
             return reader
     raise UserError(
-        f"{source} is nothing that can be adopted: none of {', '.join(SOURCES)} knows it.",
+        f"{shown(source)} is nothing that can be adopted: none of {', '.join(SOURCES)} knows it.",
         "Give the folder, file or address that docs/adopt.md names for your tool.",
     )

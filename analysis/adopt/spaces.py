@@ -78,8 +78,7 @@ def settle_space(
             notes.append(f"{name} is left out: a text that is different in every trial.")
         else:
             settled.space[name], settled.reasons[name] = _infer(values)
-    stated_names = {*by_file, *by_source}
-    notes += _add_conditions(settled, configs, stated_names)
+    notes += _add_conditions(settled, configs, set(by_file))
     return replace(settled, notes=tuple(notes))
 
 
@@ -192,10 +191,17 @@ def _widened(name: str, domain: Domain, values: Sequence[Value]) -> Domain:
 def _add_conditions(settled: Settled, configs: Sequence[Config], stated: set[str]) -> list[str]:
     """Make those that are missing in some trials conditional, where another one's value says when.
 
+    Args:
+        settled: Changed in place.
+        configs: Of all trials.
+        stated: Names whose conditions are as the user wants them. A source that declares bounds
+            (Optuna) may leave conditions to the code that ran.
+
     Returns:
-        A sentence on each that is missing without such a reason.
+        A sentence on each that is missing without such a reason, and on each whose bounds are
+        stated but not its condition.
     """
-    unexplained = []
+    unexplained, worked_out = [], []
     for name, domain in settled.space.items():
         missing = sum(name not in config for config in configs)
         if not missing or domain.condition is not None or name in stated:
@@ -205,8 +211,16 @@ def _add_conditions(settled: Settled, configs: Sequence[Config], stated: set[str
             unexplained.append(name)
             continue
         settled.space[name] = replace(domain, condition=condition)
-        settled.reasons[name] += f"; missing exactly where {condition.name} is another"
-    return [
+        if name in settled.reasons:
+            settled.reasons[name] += f"; missing exactly where {condition.name} is another"
+        else:
+            worked_out.append(name)
+    notes = [
+        f"{n} depends on {settled.space[n].condition.name}: it is missing exactly where that has "  # type: ignore[union-attr]
+        "other values (inferred)."
+        for n in worked_out
+    ]
+    return notes + [
         f"{n} is missing in {sum(n not in c for c in configs)} of {len(configs)} trials, which no "
         "value of another hyperparameter explains."
         for n in unexplained
