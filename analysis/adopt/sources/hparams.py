@@ -287,6 +287,7 @@ def _trial(
         config=config,
         rows=rows,
         state="failed" if failed else None,
+        error="TensorBoard says failure, and not why" if failed else None,
         started=session.start.start_time_secs or None,
         ended=max(times, default=None) if ended < max(times, default=0) else ended or None,
     )

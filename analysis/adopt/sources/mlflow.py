@@ -54,6 +54,7 @@ def read(source: str, wanted: Wanted) -> FoundStudy:
             config={name: parsed(text) for name, text in run.params.items()},
             rows=of_run,
             state=_state(run),
+            error=f"MLflow says {run.status}, and not why" if _state(run) == "failed" else None,
             started=run.started,
             ended=run.ended,
         )

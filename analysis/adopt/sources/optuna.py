@@ -140,6 +140,7 @@ def _trial(
         config={name: plain_value(value) for name, value in trial.params.items()},
         rows=tuple(FoundRow(epoch, by_epoch[epoch]) for epoch in sorted(by_epoch)),
         state=state,
+        error="Optuna says FAIL, and not why" if state == "failed" else None,
         started=trial.started,
         ended=trial.ended,
     )

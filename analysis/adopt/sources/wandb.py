@@ -106,6 +106,7 @@ def read(source: str, wanted: Wanted) -> FoundStudy:
             config=plain_config(run.config),
             rows=of_run,
             state=STATES.get(run.state.lower()),
+            error=_error(run),
             started=run.started,
         )
         for run, of_run in zip(runs, rows.trials, strict=True)
@@ -119,6 +120,11 @@ def read(source: str, wanted: Wanted) -> FoundStudy:
         max_epochs=wanted.max_epochs,
         notes=tuple(notes),
     )
+
+
+def _error(run: Exported) -> str | None:
+    failed = STATES.get(run.state.lower()) == "failed"
+    return f"W&B says {run.state.lower()}, and not why" if failed else None
 
 
 def _load(

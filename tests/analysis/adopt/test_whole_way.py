@@ -48,6 +48,8 @@ def test_a_pruned_study_of_optuna(tmp_path, kind):
     assert study.space["optim.name"] == Choice(("sgd", "adam", None))
     assert study.space["momentum"] == Float(0, 0.9, condition=Condition("optim.name", ("sgd",)))
     assert origin["tool"] == "optuna"
+    failed = study.trials[study.trials["state"] == "failed"]
+    assert failed["error"].tolist() == ["Optuna says FAIL, and not why"]
     assert not any(name.startswith("space.") for name in origin["inferred"])
     assert any("momentum depends on optim.name" in note for note in origin["notes"])
 
