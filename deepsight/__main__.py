@@ -21,6 +21,7 @@ COMMANDS = {
     "diagnose": ("analysis.diagnose", "where the best model fails"),
     "predict": ("deepsight.predict", "what new images show"),
     "export": ("deepsight.export", "a model for others, with a model card"),
+    "track": ("deepsight.track", "a study in MLflow or Weights & Biases"),
     "pretrain": ("deepsight.pretrain", "embedded weights anew"),
     "find-lr": ("deepsight.training.lr_finder", "a learning rate in one pass"),
 }

@@ -34,6 +34,7 @@ def param(
     prefixes: tuple[str, ...] = (),
     words: tuple[str | None, ...] = (),
     kind: type | None = None,
+    several: bool = False,
     memory: int | tuple[Value, ...] = 0,
 ) -> Any:
     """Declare a hyperparameter: its default, meaning and allowed values (bounds are inclusive).
@@ -48,6 +49,7 @@ def param(
         prefixes: Also allow a text that begins with one of these (``folder:``).
         words: What is allowed in the place of a number (``auto``).
         kind: The type, where the default is one of `words`.
+        several: Whether a text may name several of `choices`, with commas between them, or none.
         memory: How the value decides what a trial takes of a GPU's memory: 1 where more takes
             more, -1 where more takes less, the values from the least to the most where they have
             no order; 0 where it hardly does.
@@ -62,6 +64,7 @@ def param(
         "prefixes": prefixes,
         "words": words,
         "kind": kind,
+        "several": several,
     }
     return field(default=default, metadata=metadata)
 
@@ -338,6 +341,9 @@ class StudySettings:
     time_limit_s: float = param(0.0, "seconds until no epoch begins; 0: none", low=0.0, high=1e9)
     allow_changed_data: bool = param(False, "with --resume: go on although the data changed")
     allow_unauthenticated: bool = param(False, "join a cluster without authentication")
+    trackers: str = param(
+        "", "where the study is sent while it runs", choices=("mlflow", "wandb"), several=True
+    )
     trainable: str = param(
         "", "generator of your own, package.module:function", choices=("",), importable=True
     )
@@ -429,7 +435,9 @@ def check_value(name: str, value: object) -> Value:
                 f"{name}: {rule['doc']}.",
             )
     elif isinstance(value, str) and rule["choices"]:
-        _check_choice(name, value, rule)
+        named = [part.strip() for part in value.split(",")] if rule["several"] else [value]
+        for each in named if value or not rule["several"] else []:
+            _check_choice(name, each, rule)
     return value
 
 

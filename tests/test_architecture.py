@@ -102,6 +102,8 @@ UNITS = {
     # the tests of claims are those of a confirmation
     "deepsight.confirm.statistics": unit("deepsight.confirm.record", "numpy statsmodels"),
     "deepsight.schedulers": unit(),
+    # the trackers of others; the report of `analysis` is made in a process of its own
+    "deepsight.track": unit(STUDY, "mlflow wandb"),
     "deepsight.optuna_distributions": unit("deepsight.space", "optuna"),
     "deepsight.metrics": unit("", "numpy"),
     "deepsight.hardware": unit("deepsight.config", "torch"),
@@ -126,7 +128,8 @@ UNITS = {
     "deepsight.training.lr_finder": unit(f"{TRAINS} deepsight.training", "numpy torch matplotlib"),
     "deepsight.pretrain": unit(f"{TRAINS} deepsight.data.cores deepsight.training", "numpy torch"),
     "deepsight.tune": unit(
-        f"{STUDY} deepsight.space_checks deepsight.optuna_distributions deepsight.notebook "
+        f"{STUDY} deepsight.track deepsight.space_checks deepsight.optuna_distributions "
+        "deepsight.notebook "
         "deepsight.yaml_files deepsight.schedulers deepsight.hardware deepsight.checkpoint "
         "deepsight.training deepsight.data.cache deepsight.data.class_balance deepsight.data.cores",
         "ray grpc optuna yaml rich numpy scipy threadpoolctl PIL psutil tensorboard",
@@ -240,6 +243,7 @@ LIGHT = {
     "deepsight.data": HEAVY,
     "deepsight.models.weights": HEAVY,
     "deepsight.training.epoch_result": HEAVY,
+    "deepsight.track.cli": HEAVY | {"numpy", "mlflow", "wandb"},
     "deepsight.tune.cli": HEAVY - {"optuna"},
     "deepsight.tune.plan": HEAVY,
     "search_spaces": HEAVY,

@@ -11,6 +11,7 @@ from deepsight.data.datasets import DATASETS
 from deepsight.losses import LOSSES
 from deepsight.models.build import MODELS
 from deepsight.schedulers import SCHEDULERS
+from deepsight.track.sinks import SINKS
 from deepsight.tune.search.named_samplers import SAMPLERS
 
 ROOT = Path(__file__).parent.parent
@@ -36,6 +37,7 @@ TABLES = {
     "augment.backend": BACKENDS.keys() | {"auto"},
     "study.scheduler": SCHEDULERS,
     "study.searcher": SAMPLERS,
+    "study.trackers": SINKS,
 }
 
 

@@ -43,9 +43,10 @@ from deepsight.tune.preflight import (
     with_hardware,
 )
 from deepsight.tune.process_cleanup import KEEP, VARIABLE, ProcessCleanup, end_all
-from deepsight.tune.process_environment import environment, levels_of, require_no_ray
+from deepsight.tune.process_environment import QUIET, environment, levels_of, require_no_ray
 from deepsight.tune.resume import (
     naming_origin,
+    remind_of_trackers,
     require_room,
     require_same_data,
     require_same_imports,
@@ -68,21 +69,6 @@ RUNS = Path("runs")
 JOURNAL = "study.journal"
 JOURNALS = re.compile(r"study\.journal(\.lock.*)?")
 """Optuna's files of a study."""
-QUIET = {
-    "PL_DISABLE_FORK": "1",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "86400",
-    "TUNE_MAX_PENDING_TRIALS_PG": "64",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
-    "TUNE_WARN_THRESHOLD_S": "60",
-}
-"""Environment that keeps Ray from printing, logging, reporting usage and saving unread state,
-and lets it start all slots at once. PL_DISABLE_FORK is what Tune sets for its workers."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +182,7 @@ def resume_study(
         data: Where the data are now, as ``folder:PATH``; None looks where they were.
         named: Code of the study that the caller names again, by setting; it must be the study's.
         permission: What else of the code that the study names may run.
-        changes: Settings that may change: ``trials``, ``time_limit_s``.
+        changes: Settings that may change: ``trials``, ``time_limit_s``, ``trackers``.
 
     Raises:
         UserError: If it is no study, another process is writing it, the space or the data have
@@ -223,6 +209,7 @@ def resume_study(
             header = writer.study.header
             permission.also(imports_of(plan)).require(imports_of(plan, writer.study), directory)
             require_room(writer.study, changes.get("trials"))
+            remind_of_trackers(header, plan)
             with _joined(plan, directory, address, interrupt) as (cluster, _):
                 found = prepare_all(plan)
                 require_same_data(header, found, allow_changed_data)
@@ -297,13 +284,12 @@ def _run(
     interrupt: Interrupt,
 ) -> Outcome:
     """Search until nothing is left to do or a signal comes."""
-    directory, study = writer.directory, writer.study
+    directory, study, ends = writer.directory, writer.study, ExitStack()
     starting = cluster or _start_ray(plan, study)  # takes seconds, in which we import
     try:
-        from deepsight.tune.observers.checkpoint_cleanup import CheckpointCleanup
         from deepsight.tune.observers.progress import make_progress
         from deepsight.tune.observers.tensorboard import TensorBoard
-        from deepsight.tune.observers.time_limit import TimeLimit
+        from deepsight.tune.observers.trackers import tracked
         from deepsight.tune.search.search import Search
         from deepsight.tune.search.searcher import Searcher
 
@@ -314,12 +300,11 @@ def _run(
         board = TensorBoard(directory, plan.space, plan.settings.metric, balance)
         progress = make_progress(balance) if show_progress else None
         search.add_observer(board)
-        search.add_observer(CheckpointCleanup(directory, plan.settings.max_epochs))
-        if plan.settings.time_limit_s:
-            search.add_observer(TimeLimit(search))
+        _add_keepers(search)
         if progress:
             search.add_observer(progress)
             progress.watch(search)
+        ends.enter_context(tracked(search, header, lambda: interrupt.signal is not None))
         timer = _time_limit(search)
         interrupt.search = search
         try:
@@ -333,11 +318,23 @@ def _run(
     finally:
         if starting:
             starting.stop()
+        ends.close()
     if search.wrong_metric and not interrupt.signal:
         raise search.wrong_metric
     return Outcome(
         directory, search.progress, interrupt.signal, search.unfinished, search.repeated_failure
     )
+
+
+def _add_keepers(search: Search) -> None:
+    """Let `search` be kept within its disk space and its time."""
+    from deepsight.tune.observers.checkpoint_cleanup import CheckpointCleanup
+    from deepsight.tune.observers.time_limit import TimeLimit
+
+    settings = search.plan.settings
+    search.add_observer(CheckpointCleanup(search.writer.directory, settings.max_epochs))
+    if settings.time_limit_s:
+        search.add_observer(TimeLimit(search))
 
 
 def _start_ray(plan: StudyPlan, study: Study) -> RayStart | None:

@@ -50,7 +50,10 @@ from deepsight.tune.known_metrics import with_objective
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """Allowed names of a study, which become names of directories."""
 
-GRANTS = tuple(name for name in STUDY_PARAMS if name.startswith("study.allow_"))
+GRANTS = (
+    *(name for name in STUDY_PARAMS if name.startswith("study.allow_")),
+    "study.trackers",
+)
 """Settings by which a person accepts a risk, each time anew: no file can, for somebody else."""
 
 

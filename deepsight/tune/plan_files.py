@@ -140,10 +140,11 @@ def load_experiment(name: str) -> dict[str, Any]:
             raise UserError(f"{table} in {path} is no table.", "Indent name: value under it.")
         values |= {f"{prefix}{key}": value for key, value in entries.items()}
     for name in GRANTS:
-        if values.get(name, False) is not False:
+        if values.get(name, False) not in (False, ""):
+            value = values[name] if name == "study.trackers" else "true"
             raise UserError(
                 f"{name} in {path}: only the person who starts the study can accept that.",
-                f"Remove it there. If you accept it, add --set {name}=true.",
+                f"Remove it there. If you accept it, add --set {name}={value}.",
             )
     return {**read, "values": values}
 

@@ -25,6 +25,7 @@ from deepsight.data.cores import num_cores
 from deepsight.hardware import choose_hardware
 from deepsight.imports import load_object
 from deepsight.run_store import describe_data
+from deepsight.track.sinks import require_ready
 from deepsight.training import prerequisites
 from deepsight.tune.plan import StudyPlan, plan_to_json
 from deepsight.tune.system_directories import check_directories
@@ -55,10 +56,11 @@ def check_plan(plan: StudyPlan, local: bool = True) -> None:
     """Check within a second or two, before Ray starts, that the plan can run.
 
     Raises:
-        UserError: If data, weights, a trainable, a searcher or the resources asked for cannot be
-            had.
+        UserError: If data, weights, a trainable, a searcher, a tracker or the resources asked for
+            cannot be had.
     """
     check_searcher(plan)
+    require_ready(plan.settings.trackers)
     if local:
         check_directories(needs_cache=not plan.own_trainable)
     if plan.own_trainable:

@@ -14,6 +14,21 @@ from contextlib import contextmanager
 
 from deepsight.config import UserError
 
+QUIET = {
+    "PL_DISABLE_FORK": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",
+    "TUNE_MAX_PENDING_TRIALS_PG": "64",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_WARN_THRESHOLD_S": "60",
+}
+"""Environment that keeps Ray from printing, logging, reporting usage and saving unread state,
+and lets it start all slots at once. PL_DISABLE_FORK is what Tune sets for its workers."""
 SET_BY_RAY = (
     "DEEPSIGHT_VERIFIED",  # deepsight/data/cache.py, for the workers
     "LD_LIBRARY_PATH",  # OpenCV, where wide images are read

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from deepsight.config import UserError, Value, check_value, single_value
+from deepsight.config import UserError, Value, check_value, single_value, without_controls
 from deepsight.run_store import Study, StudyHeader, StudyWriter, parse_header
 from deepsight.space import Choice, Domain, plain, to_json
 from deepsight.tune.plan import StudyPlan, plan_to_json
+
+logger = logging.getLogger(__name__)
 
 MAY_CHANGE = (
     "study.trials",
     "study.time_limit_s",
     "study.allow_changed_data",
     "study.allow_unauthenticated",
+    "study.trackers",
 )
 """Settings that may be given when a study goes on."""
 
@@ -107,6 +111,16 @@ def require_room(study: Study, trials: Value | None) -> None:
         raise UserError(
             f"the study has begun {begun} trials; study.trials={trials} is less.",
             f"study.trials counts all trials, not those to come: give {begun} or more.",
+        )
+
+
+def remind_of_trackers(header: StudyHeader, plan: StudyPlan) -> None:
+    """Say that a study was sent to trackers and now is not: only a person can say that again."""
+    before = header.settings.get("study.trackers")
+    if before and not plan.settings.trackers:
+        logger.warning(
+            "the study was sent to %s; to go on with that, add --set study.trackers=%s",
+            *(2 * [without_controls(str(before)[:40])]),
         )
 
 

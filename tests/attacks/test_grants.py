@@ -1,5 +1,6 @@
 """Risks that a person accepts by ``study.allow_*``: no file of a stranger's accepts them for us."""
 
+import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -16,8 +17,8 @@ from deepsight.tune.cli import main
 from deepsight.tune.plan import plan_from_header
 from tests.attacks.studies import finished_study
 
-GRANTS = ("study.allow_changed_data", "study.allow_unauthenticated")
-GRANTED = dict.fromkeys(GRANTS, True)
+GRANTS = ("study.allow_changed_data", "study.allow_unauthenticated", "study.trackers")
+GRANTED = dict.fromkeys(GRANTS[:2], True)
 EVERYBODY = "lets in everybody who reaches it"
 
 
@@ -83,10 +84,24 @@ def test_an_experiment_cannot_grant_anything(name, tmp_path, monkeypatch, capsys
     monkeypatch.chdir(tmp_path)
     text = "space: smoke\nfixed: {{data.name: digits}}\nstudy: {{{}: {}}}\n"
     key = name.removeprefix("study.")
-    (tmp_path / "e.yaml").write_text(text.format(key, "true"))
+    wanted, nothing = ("mlflow", '""') if key == "trackers" else ("true", "false")
+    (tmp_path / "e.yaml").write_text(text.format(key, wanted))
     assert main(["--experiment", "e.yaml", "--dry-run"]) == 2
     error = capsys.readouterr().err
     assert f"{name} in e.yaml" in error
-    assert f"--set {name}=true" in error
-    (tmp_path / "e.yaml").write_text(text.format(key, "false"))
+    assert f"--set {name}={wanted}" in error
+    (tmp_path / "e.yaml").write_text(text.format(key, nothing))
     assert main(["--experiment", "e.yaml", "--dry-run"]) == 0
+
+
+def test_a_study_cannot_say_that_it_is_sent_to_a_server(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{listening.getsockname()[1]}")
+        finished_study(tmp_path / "s", **{"study.trackers": "mlflow", "data.name": "digits"})
+        assert not plan_from_header(load_study("s").header).settings.trackers
+        assert main(["--resume", "s"]) == 0
+        assert "add --set study.trackers=mlflow" in capsys.readouterr().err
+        listening.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            listening.accept()

@@ -10,6 +10,7 @@ from deepsight.config import DEFAULTS, UserError, trial_config
 from deepsight.overrides import parse_set
 from deepsight.run_store import StudyFormatError, parse_header
 from deepsight.space import INACTIVE, choice, loguniform, uniform
+from deepsight.track.sinks import targets
 from deepsight.tune.plan import (
     describe,
     parse_duration,
@@ -18,6 +19,7 @@ from deepsight.tune.plan import (
     resolve_study,
 )
 from deepsight.tune.plan_files import load_experiment, load_space, space_names
+from deepsight.tune.preflight import check_plan
 from tests.tune.plans import make_plan
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
@@ -230,3 +232,17 @@ def test_a_study_may_list_its_trials():
         make_plan(searcher="planned")
     with pytest.raises(StudyFormatError, match="planned must be a list of configs"):
         parse_header(dict(header.stored) | {"planned": [1]}, "study.json")
+
+
+def test_trackers_are_named_with_commas_and_unknown_or_missing_ones_refused(monkeypatch):
+    assert targets(make_plan(trackers="mlflow, wandb,mlflow").settings.trackers) == (
+        "mlflow",
+        "wandb",
+    )
+    assert targets(make_plan().settings.trackers) == ()
+    with pytest.raises(UserError, match="tensorboard"):
+        make_plan(trackers="mlflow,tensorboard")
+    monkeypatch.setattr("deepsight.track.sinks.find_spec", lambda name: None)
+    with pytest.raises(UserError, match="needs the library mlflow") as refused:
+        check_plan(make_plan(trackers="mlflow"))
+    assert "pip install 'deepsight[mlflow]'" in refused.value.remedy

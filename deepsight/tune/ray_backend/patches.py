@@ -56,7 +56,8 @@ def started_workers() -> Iterator[None]:
     """Let Tune's actors run in the processes that Ray has started already.
 
     Tune asks for actors with environment variables of their own, which Ray grants in new processes
-    only. The workers of a Ray that we started have them from us (`deepsight.tune.driver.QUIET`).
+    only. The workers of a Ray that we started have them from us
+    (`deepsight.tune.process_environment.QUIET`).
     If the method is renamed, trials begin some seconds later.
     """
     from ray.tune.execution import class_cache  # where Tune is imported: two threads at it clash

@@ -1,0 +1,1 @@
+"""Studies in the trackers of others: MLflow and Weights & Biases."""
