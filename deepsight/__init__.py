@@ -2,7 +2,8 @@
 
 What a notebook needs, loaded when it is first used: `search`, `resume`, `adopt`, `load_study`,
 `report`, `compute_importance`, `diagnose`, `load_trained_model`, `classify`, `export_model`, and
-what spaces are written with. docs/notebook.md shows them.
+what spaces are written with. docs/notebook.md shows them. `ray_callback` records a Ray Tune run of
+one's own.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     )
     from deepsight.config import UserError
     from deepsight.space import choice, loguniform, randint, uniform, when
+    from deepsight.tune.external_runs.callback import ray_callback
 
 __all__ = [
     "UserError",
@@ -35,6 +37,7 @@ __all__ = [
     "load_trained_model",
     "loguniform",
     "randint",
+    "ray_callback",
     "report",
     "resume",
     "search",
@@ -57,6 +60,7 @@ _HOME = {
     ),
     "deepsight.config": ("UserError",),
     "deepsight.space": ("choice", "loguniform", "randint", "uniform", "when"),
+    "deepsight.tune.external_runs.callback": ("ray_callback",),
 }
 """Where each name comes from: importing this package loads none of them."""
 

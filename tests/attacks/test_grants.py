@@ -94,14 +94,14 @@ def test_an_experiment_cannot_grant_anything(name, tmp_path, monkeypatch, capsys
     assert main(["--experiment", "e.yaml", "--dry-run"]) == 0
 
 
-def test_a_study_cannot_say_that_it_is_sent_to_a_server(tmp_path, monkeypatch, capsys):
+def test_a_study_cannot_say_that_it_is_sent_to_a_server(tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{listening.getsockname()[1]}")
         finished_study(tmp_path / "s", **{"study.trackers": "mlflow", "data.name": "digits"})
         assert not plan_from_header(load_study("s").header).settings.trackers
         assert main(["--resume", "s"]) == 0
-        assert "add --set study.trackers=mlflow" in capsys.readouterr().err
+        assert "add --set study.trackers=mlflow" in caplog.text
         listening.settimeout(0.1)
         with pytest.raises(TimeoutError):
             listening.accept()
