@@ -220,3 +220,32 @@ def test_spaces_can_be_imported_and_lie_beside_the_package():
     with pytest.raises(AttributeError, match="there is no space 'nothing'"):
         _ = search_spaces.nothing
     assert folder("experiments") == Path(deepsight.__file__).parents[1] / "experiments"
+
+
+BLOCKED = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Blocked(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        root = name.partition(".")[0]
+        if root in {blocked}:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Blocked())
+"""
+
+
+@pytest.mark.slow
+def test_the_sampler_in_the_wheel_needs_what_its_page_installs(installed, tmp_path):
+    text = (ROOT / "docs" / "samplers.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (named,) = re.findall(r"pip install (optuna .*)\n", text)
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    ours = {re.split(r"[\[><=]", line)[0] for line in settings["dependencies"]}
+    other_names = {"opencv-python-headless": "cv2", "pillow": "PIL", "pyyaml": "yaml"}
+    other_names |= {"scikit-learn": "sklearn", "grpcio": "grpc"}
+    blocked = {other_names.get(name, name) for name in ours - set(named.split())}
+    assert blocked > {"ray", "torch", "pandas"}
+    (tmp_path / "own.py").write_text(BLOCKED.format(blocked=blocked) + code)
+    run([str(installed / "python"), "own.py"], tmp_path)
