@@ -11,7 +11,6 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-
 START_S = 240
 """Most that it may take; it takes four seconds of a core."""
 

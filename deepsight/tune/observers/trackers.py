@@ -27,8 +27,8 @@ from deepsight.tune.search.searcher import Proposal
 
 WAITING = 1000
 """Changed trials that wait for one tracker at most."""
-PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
-"""After a failure, until the tracker is tried again."""
+PAUSES_S = (1.0, 2.0, 5.0, 10.0, 10.0)
+"""After a failure, until the tracker is tried again; at the end so often, and no more."""
 CATCH_UP_S, HURRY_S = 120.0, 2.0
 """For catching up at the end: of a search that ended by itself, and of one that was stopped."""
 LOOK_S = 0.05
@@ -94,8 +94,10 @@ class TrackerThread(threading.Thread):
         try:
             while (record := self.waiting.take()) is not None:
                 self._try(lambda: self._send(record))  # noqa: B023  # called at once
-            while not self.gives_up and not self._try(self._catch_up):
-                time.sleep(LOOK_S)
+            self._failures = 0
+            for _ in PAUSES_S:
+                if self.gives_up or self._try(self._catch_up):
+                    break
         finally:
             if self._sink is not None:
                 self._sink.close()
@@ -110,7 +112,7 @@ class TrackerThread(threading.Thread):
             self._failures += 1
             self._warn(error)
             if self.waiting.closing:
-                self._wait(min(pause, PAUSES_S[0]))
+                self._wait(pause)
             else:
                 self.waiting.pause(pause)
             return False
