@@ -29,6 +29,7 @@ from deepsight.run_store import (
     Study,
     TrialRecord,
     describe_data,
+    describe_end,
     describe_origin,
     load_study,
     score_text,
@@ -66,6 +67,8 @@ class Summary:
     mode: str
     max_epochs: int
     trials_asked: int | None
+    ended_early: str | None
+    """Why the study began fewer, and what that saved; None where it did not."""
     states: dict[str, int]
     """Number of trials by state."""
     num_explorers: int
@@ -139,6 +142,7 @@ def compute_summary(study: Study) -> Summary:
         mode=study.mode,
         max_epochs=study.max_epochs,
         trials_asked=study.header.trials,
+        ended_early=describe_end(study.header, len(rows)),
         states={s: sum(r.state == s for r in study.records) for s in STATES},
         num_explorers=sum(r.explorer for r in study.records),
         num_epochs=len(rows),
@@ -224,6 +228,8 @@ def summary_lines(summary: Summary) -> list[str]:
     ]
     if summary.origin:
         lines.append(f"adopted    {summary.origin}")
+    if summary.ended_early:
+        lines.append(f"early      {summary.ended_early}")
     if summary.data:
         lines.append(f"data       {summary.data}")
     if summary.first_error:

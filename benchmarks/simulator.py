@@ -12,6 +12,7 @@ import heapq
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Protocol
 
@@ -20,8 +21,10 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.planted import METRIC, Problem
+from deepsight.run_store import StudyWriter, create_study
 from deepsight.space import sample
-from deepsight.tune.plan import resolve_study
+from deepsight.tune.earlier.studies import with_earlier
+from deepsight.tune.plan import StudyPlan, plan_to_json, resolve_study
 from deepsight.tune.search.optuna_space import suggest_point
 from deepsight.tune.search.search import Search
 from deepsight.tune.search.searcher import Searcher
@@ -103,10 +106,19 @@ class NoRecord:
         """Nothing."""
 
 
-class Ours:
-    """DeepSight's own search; `settings` are ``study.*``."""
+def writer_for(plan: StudyPlan, record: Path | None) -> StudyWriter:
+    """Of a new study in the directory `record`; of one that is kept nowhere without it."""
+    if record is None:
+        return NoRecord()  # type: ignore[return-value]
+    return create_study(record, plan_to_json(plan))
 
-    def __init__(self, problem: Problem, seed: int, **settings: Any) -> None:
+
+class Ours:
+    """DeepSight's own search; `settings` are ``study.*``, `record` its directory if it has one."""
+
+    def __init__(
+        self, problem: Problem, seed: int, record: Path | None = None, **settings: Any
+    ) -> None:
         values = {
             "trainable": "benchmarks.planted:BEST",
             "metric": METRIC,
@@ -114,10 +126,10 @@ class Ours:
             "max_epochs": problem.max_epochs,
             "seed": 100_000 * seed,
         } | settings
-        plan = resolve_study(
-            problem.name, problem.space, {f"study.{k}": v for k, v in values.items()}
+        plan = with_earlier(
+            resolve_study(problem.name, problem.space, {f"study.{k}": v for k, v in values.items()})
         )
-        self.search = Search(plan, Searcher(plan), NoRecord())  # type: ignore[arg-type]
+        self.search = Search(plan, Searcher(plan), writer_for(plan, record))
 
     def next(self) -> tuple[str, Mapping[str, Any], int] | None:
         """What Ray's searcher would hand out."""

@@ -323,6 +323,7 @@ class StudySettings:
         words=("planned",),  # the study lists its trials: StudyPlan.planned
         importable=True,
     )
+    warm_start: str = param("", "earlier studies to learn from, as runs/OLD,runs/OLDER")
     scheduler: str = param(
         "asha",
         "which scheduler decides whether a trial continues",
@@ -337,6 +338,9 @@ class StudySettings:
         "least viable value of the metric, or none",
         kind=float,
         words=("auto", "none", None),
+    )
+    patience: float = param(
+        0.0, "end when going on is expected to gain less of the metric; 0: never", low=0.0
     )
     time_limit_s: float = param(0.0, "seconds until no epoch begins; 0: none", low=0.0, high=1e9)
     allow_changed_data: bool = param(False, "with --resume: go on although the data changed")

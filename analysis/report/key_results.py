@@ -174,6 +174,8 @@ def _troubles(results: StudyResults) -> list[str]:
         )
     if summary.first_error:
         troubles.append(f"First failure: {summary.first_error.splitlines()[0][:300]}")
+    if summary.ended_early:
+        troubles.append(f"The study {summary.ended_early}.")
     if summary.states["running"]:
         troubles.append(f"{count(summary.states['running'], 'trial')} unfinished.")
     return troubles

@@ -348,6 +348,7 @@ def about_section(results: StudyResults) -> Section:
         ("study", header.name),
         ("created", header.created),
         ("searcher", header.searcher),
+        ("earlier studies", ", ".join(str(s.get("study")) for s in header.warm_start)),
         ("scheduler", header.scheduler),
         ("rungs", ", ".join(map(str, results.study.rungs))),
         ("explorers, share asked for", header.explore),

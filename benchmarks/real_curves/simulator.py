@@ -15,6 +15,7 @@ import random
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Protocol
 
@@ -31,10 +32,11 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from benchmarks.real_curves.table import METRIC, Table
-from benchmarks.simulator import UNLIMITED, NoRecord, hear
+from benchmarks.simulator import UNLIMITED, hear, writer_for
 from deepsight.config import Value
 from deepsight.optuna_distributions import to_distribution
 from deepsight.space import INACTIVE, Entry, decide, sample
+from deepsight.tune.earlier.studies import with_earlier
 from deepsight.tune.plan import resolve_study
 from deepsight.tune.search.optuna_space import suggest_point
 from deepsight.tune.search.search import Search
@@ -151,7 +153,7 @@ class OnTable(Searcher):
         } | settings
         study = {f"study.{name}": value for name, value in values.items()}
         fixed = {name: value for name, value in table.fixed.items() if name not in table.space}
-        super().__init__(resolve_study(table.name, table.space, fixed, study))
+        super().__init__(with_earlier(resolve_study(table.name, table.space, fixed, study)))
         self.shelf = shelf
         self.begun: dict[str, Config] = {}
         goal = np.percentile(table.finals, DEFAULTS[seed % 2])
@@ -183,11 +185,14 @@ class OnTable(Searcher):
 
 
 class Ours:
-    """DeepSight's own search; `settings` are ``study.*``."""
+    """DeepSight's own search; `settings` are ``study.*``, `record` its directory if it has one."""
 
-    def __init__(self, shelf: Shelf, seed: int, **settings: Any) -> None:
+    def __init__(
+        self, shelf: Shelf, seed: int, record: Path | None = None, **settings: Any
+    ) -> None:
         self.searcher = OnTable(shelf, seed, **settings)
-        self.search = Search(self.searcher.plan, self.searcher, NoRecord())  # type: ignore[arg-type]
+        plan = self.searcher.plan
+        self.search = Search(plan, self.searcher, writer_for(plan, record))
 
     def next(self) -> Order | None:
         """What Ray's searcher would hand out."""

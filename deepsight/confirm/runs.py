@@ -101,9 +101,13 @@ def confirm_plan(plan: StudyPlan) -> StudyPlan:
         explore=0.0,
         brackets=1,
         time_limit_s=0.0,
+        warm_start="",
+        patience=0.0,
     )
     name = f"{plan.name[:90]}-confirm"
-    return dataclasses.replace(plan, name=name, space=space, fixed=fixed, settings=settings)
+    return dataclasses.replace(
+        plan, name=name, space=space, fixed=fixed, settings=settings, earlier=()
+    )
 
 
 def with_planned(plan: StudyPlan, planned: Sequence[Mapping[str, Entry]]) -> StudyPlan:

@@ -14,7 +14,13 @@ from deepsight.run_store.format import (
     trial_id,
     trial_path,
 )
-from deepsight.run_store.header import StudyHeader, describe_data, describe_origin, parse_header
+from deepsight.run_store.header import (
+    StudyHeader,
+    describe_data,
+    describe_end,
+    describe_origin,
+    parse_header,
+)
 from deepsight.run_store.objective import Objective, score_text
 from deepsight.run_store.openings import Opening, load_openings, record_opening
 from deepsight.run_store.reader import load_header, load_study
@@ -49,6 +55,7 @@ __all__ = [
     "TrialRecord",
     "create_study",
     "describe_data",
+    "describe_end",
     "describe_origin",
     "load_header",
     "load_openings",

@@ -69,6 +69,8 @@ class StudyHeader:
     pinned: tuple[str, ...] | None = None
     space_fixed: Json | None = None
     planned: tuple[Json, ...] = ()
+    warm_start: tuple[Json, ...] = ()
+    ended_early: Json | None = None
     data: Json = field(default_factory=dict)
     earlier_data: tuple[Json, ...] = ()
     resources: Json = field(default_factory=dict)
@@ -138,6 +140,24 @@ def describe_origin(origin: Json) -> str:
     return f"{line}; inferred: {', '.join(parts) or 'nothing'}"
 
 
+def describe_end(header: StudyHeader, num_epochs: int) -> str | None:
+    """Why a study ended early, and what that saved, in a sentence; None where it did not.
+
+    Args:
+        header: The study's.
+        num_epochs: That it has trained.
+    """
+    if header.ended_early is None:
+        return None
+    begun, gain, patience = (header.ended_early[k] for k in ("trials", "gain", "patience"))
+    saved = max((header.trials or begun) - begun, 0)
+    return (
+        f"ended after {begun} of {begun + saved} trials: going on is expected to gain at most "
+        f"{gain:.2g} {header.metric}, less than study.patience={patience:g}; {saved} trials saved, "
+        f"some {num_epochs * saved / max(begun, 1):.0f} epochs at the pace so far"
+    )
+
+
 _REQUIRED: dict[str, type] = {
     "schema_version": int,
     "name": str,
@@ -166,6 +186,20 @@ def _counts(value: object) -> bool:
     return isinstance(value, dict) and all(type(n) is int and n >= 0 for n in value.values())
 
 
+def _is_end(value: object) -> bool:
+    """Trials, gain and patience of a study that ended early."""
+    if not isinstance(value, dict):
+        return False
+    trials, *numbers = (value.get(name) for name in ("trials", "gain", "patience"))
+    return type(trials) is int and trials >= 0 and all(type(n) in (int, float) for n in numbers)
+
+
+def _entries(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(entry, dict) for entry in value)
+
+
+_FORMS: dict[str, Callable[[object], bool]] = {"ended_early": _is_end, "warm_start": _entries}
+"""What these optional fields must be; else they are not stated."""
 _DATA: dict[str, Callable[[object], bool]] = {
     "name": _text,
     "source": _text,
@@ -192,6 +226,8 @@ _OPTIONAL: dict[str, type | tuple[type, ...]] = {
     "pinned": list,
     "space_fixed": dict,
     "planned": list,
+    "warm_start": list,
+    "ended_early": dict,
     "data": dict,
     "earlier_data": list,
     "resources": dict,
@@ -216,6 +252,8 @@ def parse_header(stored: Json, where: str) -> StudyHeader:
         value = stored.get(name)
         low, high = _RANGES.get(name, (-math.inf, math.inf))
         if isinstance(value, int | float) and not low <= value <= high:
+            continue
+        if name in _FORMS and not _FORMS[name](value):
             continue
         if name == "data" and isinstance(value, dict):
             value = {k: v for k, v in value.items() if _DATA.get(k, _anything)(v)}

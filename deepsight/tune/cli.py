@@ -16,10 +16,11 @@ from deepsight.config import UserError, Value, is_import_path, without_controls
 from deepsight.imports import IMPORTED, add_trust_flag, imports_in, permission_of
 from deepsight.installed import space_names
 from deepsight.overrides import parse_set
-from deepsight.run_store import load_header
+from deepsight.run_store import describe_end, load_header
 from deepsight.standard_streams import start_command
 from deepsight.tune import driver
 from deepsight.tune.driver import Outcome
+from deepsight.tune.earlier.studies import describe_earlier
 from deepsight.tune.plan import (
     StudyPlan,
     describe,
@@ -136,8 +137,8 @@ def _resume_changes(flags: argparse.Namespace) -> dict[str, Value]:
     if refused:
         raise UserError(
             f"{refused[0]} cannot change a study that has begun.",
-            "With --resume only --trials, --time-limit and the place of the data (--data) may "
-            "change; or start a new study.",
+            "With --resume only --trials, --time-limit, study.patience and the place of the data "
+            "(--data) may change; or start a new study.",
         )
     return {n.removeprefix("study."): v for n, v in (_changes(flags) | sets).items()}
 
@@ -202,7 +203,8 @@ def _dry_run(plan: StudyPlan, flags: argparse.Namespace) -> int:
             "--measure cannot time a trainable of your own.",
             "Leave it out; the run says how long it still takes once it has trained a few epochs.",
         )
-    sys.stdout.write(f"{describe(plan)}\ndata       {preview_data(plan)}\n")
+    lines = [describe(plan), f"data       {preview_data(plan)}", *describe_earlier(decided)]
+    sys.stdout.write(without_controls("\n".join(lines)) + "\n")
     if flags.measure:
         sys.stdout.flush()
         from deepsight.tune.search.forecast import measured_lines
@@ -233,12 +235,23 @@ def report(outcome: Outcome) -> int:
     elif not progress.ended["completed"] + progress.ended["stopped"]:
         say(_no_success(progress, outcome))
         code = EXIT_NO_SUCCESS
+    elif progress.ended_early:
+        say(_ended_early(progress, outcome.directory))
     elif outcome.unfinished:
         say(f"time is up; go on with: python -m deepsight.tune {_resume(outcome.directory)}\n")
     path = f"{shown}"
     sys.stdout.write((without_controls(path) if sys.stdout.isatty() else path) + "\n")
     sys.stdout.flush()
     return code
+
+
+def _ended_early(progress: Progress, directory: Path) -> str:
+    """Why the study ended before its last trial, and how to go on all the same."""
+    return (
+        f"{describe_end(load_header(directory), progress.epochs)}\n"
+        f"go on all the same with: python -m deepsight.tune {_resume(directory)} "
+        "--set study.patience=0\n"
+    )
 
 
 def _no_success(progress: Progress, outcome: Outcome) -> str:

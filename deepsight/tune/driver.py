@@ -11,7 +11,6 @@ import logging
 import os
 import re
 import signal
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from deepsight.run_store import (
     open_study,
     storage_error,
 )
+from deepsight.tune.earlier.studies import with_earlier
 from deepsight.tune.plan import StudyPlan, imports_of, plan_from_header
 from deepsight.tune.preflight import (
     check_plan,
@@ -107,6 +107,7 @@ def ready_to_run(
     require_utf8(Path.cwd(), directory)
     if named and directory.exists():
         create_study(directory, {})  # says what is there and what to do
+    plan = with_earlier(plan)
     if not address:
         require_cores(plan)
         plan = with_hardware(plan)
@@ -182,7 +183,7 @@ def resume_study(
         data: Where the data are now, as ``folder:PATH``; None looks where they were.
         named: Code of the study that the caller names again, by setting; it must be the study's.
         permission: What else of the code that the study names may run.
-        changes: Settings that may change: ``trials``, ``time_limit_s``, ``trackers``.
+        changes: Settings that may change: ``trials``, ``time_limit_s``, ``trackers``, ``patience``.
 
     Raises:
         UserError: If it is no study, another process is writing it, the space or the data have
@@ -289,6 +290,7 @@ def _run(
     try:
         from deepsight.tune.observers.progress import make_progress
         from deepsight.tune.observers.tensorboard import TensorBoard
+        from deepsight.tune.observers.time_limit import start_timer
         from deepsight.tune.observers.trackers import tracked
         from deepsight.tune.search.search import Search
         from deepsight.tune.search.searcher import Searcher
@@ -300,12 +302,12 @@ def _run(
         board = TensorBoard(directory, plan.space, plan.settings.metric, balance)
         progress = make_progress(balance) if show_progress else None
         search.add_observer(board)
-        _add_keepers(search)
+        _add_keepers(search, header)
         if progress:
             search.add_observer(progress)
             progress.watch(search)
         ends.enter_context(tracked(search, header, lambda: interrupt.signal is not None))
-        timer = _time_limit(search)
+        timer = start_timer(search)
         interrupt.search = search
         try:
             _search_on_ray(search, header, starting, interrupt, joined=cluster is not None)
@@ -326,20 +328,19 @@ def _run(
     )
 
 
-def _add_keepers(search: Search) -> None:
-    """Let `search` be kept within its disk space and its time."""
+def _add_keepers(search: Search, header: StudyHeader) -> None:
+    """Let `search` be kept within its disk space, its time and its patience."""
     from deepsight.tune.observers.checkpoint_cleanup import CheckpointCleanup
-    from deepsight.tune.observers.time_limit import TimeLimit
+    from deepsight.tune.observers.patience import limits
 
-    settings = search.plan.settings
-    search.add_observer(CheckpointCleanup(search.writer.directory, settings.max_epochs))
-    if settings.time_limit_s:
-        search.add_observer(TimeLimit(search))
+    directory, max_epochs = search.writer.directory, search.plan.settings.max_epochs
+    for keeper in (CheckpointCleanup(directory, max_epochs), *limits(search, header)):
+        search.add_observer(keeper)
 
 
 def _start_ray(plan: StudyPlan, study: Study) -> RayStart | None:
     """Begin to start Ray, unless no trial is left to run."""
-    if len(study.records) >= plan.settings.trials and all(r.ended for r in study.records):
+    if len(study.records) >= plan.most_trials and all(r.ended for r in study.records):
         return None
     from deepsight.tune.ray_backend.start import RayStart
 
@@ -384,14 +385,3 @@ def _search_on_ray(
         if error.errno not in DISK_ERRORS:
             raise
         raise storage_error(directory, error) from error
-
-
-def _time_limit(search: Search) -> threading.Timer | None:
-    """A timer that ends the search after the running epochs, if it has a time limit."""
-    limit = search.plan.settings.time_limit_s
-    if not limit:
-        return None
-    timer = threading.Timer(limit, search.stop)
-    timer.daemon = True
-    timer.start()
-    return timer

@@ -45,6 +45,8 @@ from deepsight.space import (
     to_stored,
 )
 from deepsight.space_checks import check_space
+from deepsight.tune.earlier.trials import EarlierStudy, from_json
+from deepsight.tune.earlier.trials import to_json as earlier_to_json
 from deepsight.tune.known_metrics import with_objective
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -77,6 +79,15 @@ class StudyPlan:
     """The space's own ``FIXED``, over which other settings may have won; None if not known."""
     planned: tuple[Mapping[str, Entry], ...] = ()
     """The configs of all trials, where these were decided beforehand; nothing is proposed then."""
+    earlier: tuple[EarlierStudy, ...] = ()
+    """What the searcher learns from besides (`deepsight.tune.earlier.studies.with_earlier`)."""
+    ended_early: Mapping[str, Any] | None = None
+    """Why the study has ended although it has trials left (``study.patience``)."""
+
+    @property
+    def most_trials(self) -> int:
+        """Trials that will be begun in all: those asked for, or fewer if the study ended early."""
+        return int(self.ended_early["trials"]) if self.ended_early else self.settings.trials
 
     @property
     def own_trainable(self) -> bool:
@@ -229,6 +240,10 @@ def plan_to_json(plan: StudyPlan) -> dict[str, Any]:
     stated: dict[str, Any] = {}
     if plan.planned:
         stated["planned"] = [to_stored(config) for config in plan.planned]
+    if plan.ended_early:
+        stated["ended_early"] = dict(plan.ended_early)
+    if plan.earlier:
+        stated["warm_start"] = earlier_to_json(plan.earlier)
     if plan.space_fixed is not None:
         stated["space_fixed"] = dict(plan.space_fixed)
     return stated | {
@@ -291,7 +306,16 @@ def plan_from_header(header: StudyHeader, **changes: Value) -> StudyPlan:
         pinned=header.pinned or (),
         space_fixed=header.space_fixed,
         planned=tuple(from_stored(c, header.space, header.fixed) for c in header.planned),
+        earlier=from_json(header.warm_start, header.space),
+        ended_early=None if _goes_on(header, changes) else header.ended_early,
     )
+
+
+def _goes_on(header: StudyHeader, changes: Mapping[str, Value]) -> bool:
+    """Whether a study that ended early is asked for more: by more trials, or another patience."""
+    more, patience = changes.get("trials"), changes.get("patience")
+    has_more = isinstance(more, int) and more > (header.trials or 0)
+    return has_more or (patience is not None and patience != header.settings.get("study.patience"))
 
 
 def describe(plan: StudyPlan, samples: int = 3) -> str:

@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 MAY_CHANGE = (
     "study.trials",
     "study.time_limit_s",
+    "study.patience",
     "study.allow_changed_data",
     "study.allow_unauthenticated",
     "study.trackers",
@@ -203,7 +204,8 @@ def update_header(
     writer: StudyWriter, header: StudyHeader, plan: StudyPlan, data: Mapping[str, Any]
 ) -> StudyHeader:
     """Store the changed settings and packs of a resumed study, if any; returns its header."""
-    stored = dict(header.stored) | plan_to_json(plan) | {"data": data}
+    before = {name: value for name, value in header.stored.items() if name != "ended_early"}
+    stored = before | plan_to_json(plan) | {"data": data}
     stored.setdefault("id", uuid.uuid4().hex)  # studies of older versions have none
     moved = plan.fixed.get("data.name") != header.fixed.get("data.name")
     if moved or data.get("fingerprint") != header.fingerprint:

@@ -58,7 +58,9 @@ def describe(
     if search.num_running:
         where = f" in {search.slots} slots" if search.slots > 1 else ""
         states.insert(0, f"{search.num_running} running{where}")
-    if search.most_trials < settings.trials:
+    if progress.ended_early:
+        states.append(f"{search.most_trials} are enough")
+    elif search.most_trials < settings.trials:
         states.append(f"{search.most_trials} fit into the time")
     if states:
         parts[0] += f" ({', '.join(states)})"

@@ -6,6 +6,7 @@ ones would not reach their full budget any more.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,6 +17,17 @@ from deepsight.tune.search.time_left import EVERY_S, EpochSeconds, outlook, seco
 
 DRAWS = 3
 """How often the rest of the search is played for each number of trials."""
+
+
+def start_timer(search: Search) -> threading.Timer | None:
+    """A timer that ends the search after the running epochs, if it has a time limit."""
+    limit = search.plan.settings.time_limit_s
+    if not limit:
+        return None
+    timer = threading.Timer(limit, search.stop)
+    timer.daemon = True
+    timer.start()
+    return timer
 
 
 class TimeLimit(Observer):

@@ -110,13 +110,16 @@ def build_sampler(plan: StudyPlan) -> BaseSampler:
     settings = plan.settings
     name = "random" if plan.planned else settings.searcher  # Optuna wants one, nobody asks it
     if name in SAMPLERS:
-        return SAMPLERS[name](
+        sampler = SAMPLERS[name](
             settings.seed,
             settings.max_epochs,
             space=plan.space,
             fixed=plan.fixed,
             rungs=plan.rungs,
         )
+        if isinstance(sampler, LearningCurveSampler):
+            sampler.earlier = plan.earlier
+        return sampler
     return RecordedSampler(_foreign_sampler(settings.searcher, settings.seed))
 
 

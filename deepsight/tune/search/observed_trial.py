@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from optuna.trial import FrozenTrial, TrialState
 
 from deepsight.space import INACTIVE, Entry
+from deepsight.tune.earlier.trials import last_within_halves
 
 OUTCOMES = ("completed", "stopped", "diverged", "failed")
 """What the user attribute ``state`` of a trial may say; Optuna's own states know less."""
@@ -66,25 +66,13 @@ def observe(
         if rungs is None:
             if trial.state == TrialState.COMPLETE and math.isfinite(trial.value or 0.0):
                 curve[full] = sign * float(trial.value or 0.0)
-            scores = _thinned(curve, full)
+            scores = last_within_halves(curve, full)
         else:
             scores = {epoch: score for epoch, score in curve.items() if epoch in rungs}
         config = {name: trial.params.get(name, INACTIVE) for name in names}
         explorer = bool(trial.user_attrs.get("explorer"))
         observed.append(ObservedTrial(config, explorer, scores, _state(trial)))
     return observed, full
-
-
-def _thinned(curve: Mapping[int, float], full: int) -> dict[int, float]:
-    """The last scores within `full`, half of it, a quarter ...: no model needs more of a curve."""
-    epochs, kept = sorted(curve), set()
-    level = float(full)
-    while level >= 1:
-        reached = bisect_right(epochs, level)
-        if reached:
-            kept.add(epochs[reached - 1])
-        level /= 2
-    return {epoch: curve[epoch] for epoch in sorted(kept)}
 
 
 def _state(trial: FrozenTrial) -> str:

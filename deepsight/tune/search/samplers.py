@@ -23,6 +23,7 @@ from optuna.trial import FrozenTrial
 from deepsight.config import Value
 from deepsight.optuna_distributions import to_distribution
 from deepsight.space import Entry, Space, active, sample
+from deepsight.tune.earlier.trials import EarlierStudy
 from deepsight.tune.search.observed_trial import ObservedTrial, observe
 from deepsight.tune.search.optuna_space import (
     seen_distributions,
@@ -134,12 +135,15 @@ class LearningCurveSampler(StudySampler):
         >>> study = optuna.create_study(sampler=LearningCurveSampler(seed=1))
     """
 
+    earlier: Sequence[EarlierStudy] = ()
+    """What it learns from besides the trials of the study."""
+
     def propose(self, *arguments: Any, **named: Any) -> dict[str, Entry]:
         """As `learning_curve_gp.propose`."""
         # SciPy's optimiser: not before the first trials have run
         from deepsight.tune.search import learning_curve_gp
 
-        return learning_curve_gp.propose(*arguments, **named)
+        return learning_curve_gp.propose(*arguments, earlier=self.earlier, **named)
 
 
 class RankedTPESampler(StudySampler):

@@ -71,6 +71,8 @@ class Progress:
     """Best metric at the full budget."""
     best_trial: str | None = None
     last_error: str | None = None
+    ended_early: Mapping[str, Any] | None = None
+    """Why no more trials are begun, although the plan has more: `Search.end_early`."""
 
     @property
     def num_ended(self) -> int:
@@ -97,10 +99,9 @@ class Search:
         """Begin with no trials; `replay` takes over those of an earlier run."""
         self.plan = plan
         self.searcher = searcher
-        settings = plan.settings
         self.scheduler = scheduler_of(plan)
         self.writer = writer
-        self.progress = Progress()
+        self.progress = Progress(ended_early=plan.ended_early)
         self._observers = list(observers)
         self._live: dict[str, LiveTrial] = {}
         self._queue: list[Proposal] = []
@@ -110,7 +111,7 @@ class Search:
         self._wrong_metric: UserError | None = None
         self._first_errors: list[str | None] = []
         self._next_number = 0
-        self._most_trials = settings.trials
+        self._all_trials = self._most_trials = plan.most_trials
 
     def add_observer(self, observer: Observer) -> None:
         """Let `observer` hear of every event from now on."""
@@ -122,7 +123,12 @@ class Search:
 
     def begin_at_most(self, trials: int) -> None:
         """Propose no trial beyond this number, for now; those that were begun go on."""
-        self._most_trials = min(trials, self.plan.settings.trials)
+        self._most_trials = min(trials, self._all_trials)
+
+    def end_early(self, why: Mapping[str, Any]) -> None:
+        """Propose no more trials for good (``ended_early`` of the header); those begun go on."""
+        self.progress.ended_early = why
+        self._all_trials = self._most_trials = self._next_number
 
     def stop(self) -> None:
         """Hand out no more trials; running ones end after their epoch and stay resumable."""
@@ -177,7 +183,7 @@ class Search:
     @property
     def unfinished(self) -> bool:
         """Whether the study has trials that did not end or were never begun."""
-        return bool(self._live) or self._next_number < self.plan.settings.trials
+        return bool(self._live) or self._next_number < self._all_trials
 
     def epochs_of(self, trial_id: str) -> int:
         """Epochs of a live trial that are on record."""
@@ -295,9 +301,9 @@ class Search:
 
     def _settle(self) -> None:
         """End the paused trials that cannot be promoted any more."""
-        for trial_id in self.scheduler.unpromotable(self.plan.settings.trials):
+        for trial_id in self.scheduler.unpromotable(self._all_trials):
             self._end(self._live[trial_id], "stopped")
-        all_begun = self._next_number >= self.plan.settings.trials
+        all_begun = self._next_number >= self._all_trials
         if all_begun and self.exhausted and not self._stopping and not self.num_running:
             for live in list(self._live.values()):
                 self._end(live, "stopped")

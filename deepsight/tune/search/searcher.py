@@ -31,6 +31,7 @@ from deepsight.run_store import trial_id
 from deepsight.space import Entry, active, sample
 from deepsight.tune.plan import StudyPlan
 from deepsight.tune.search.named_samplers import RecordedSampler, build_sampler
+from deepsight.tune.search.observed_trial import observe
 from deepsight.tune.search.optuna_space import suggest_point
 
 
@@ -176,6 +177,17 @@ class Searcher:
     def report(self, number: int, epoch: int, value: float) -> None:
         """Hear the metric after one epoch."""
         self._trials[number].report(value, epoch)
+
+    def expected_gain(self) -> float:
+        """What going on is expected to gain of the metric at most (`expected_gain.py`)."""
+        # SciPy's optimiser: not before the first trials have run
+        from deepsight.tune.search.expected_gain import expected_gain
+
+        plan, trials = self.plan, self._study.get_trials(deepcopy=False)
+        full, maximise = plan.settings.max_epochs, plan.settings.mode == "max"
+        past, _ = observe(trials, plan.space, maximise, full, frozenset(plan.rungs))
+        seed = plan.settings.seed + len(trials)
+        return expected_gain(plan.space, plan.fixed, past, full, seed, plan.earlier)
 
     def ended(self, number: int, state: str, epochs: int, value: float | None) -> None:
         """Hear how a trial ended.
