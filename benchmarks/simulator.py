@@ -14,11 +14,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import optuna
-from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
-from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.planted import METRIC, Problem
 from deepsight.run_store import StudyWriter, create_study
@@ -28,6 +26,10 @@ from deepsight.tune.plan import StudyPlan, plan_to_json, resolve_study
 from deepsight.tune.search.optuna_space import suggest_point
 from deepsight.tune.search.search import Search
 from deepsight.tune.search.searcher import Searcher
+
+if TYPE_CHECKING:  # Ray takes seconds to import, and only the peers need it
+    from ray.tune.schedulers import AsyncHyperBandScheduler
+    from ray.tune.search.optuna import OptunaSearch
 
 START_S = 0.1
 """Seconds to begin a trial, or to go on with a paused one, warm; an epoch takes about 1."""
@@ -147,6 +149,9 @@ class RayAsha:
     """Ray's ASHAScheduler as shipped, over its OptunaSearch (seeded) or over random configs."""
 
     def __init__(self, problem: Problem, seed: int, searcher: str = "optuna") -> None:
+        from ray.tune.schedulers import AsyncHyperBandScheduler
+        from ray.tune.search.optuna import OptunaSearch
+
         self.problem = problem
         self.rng = random.Random(f"ray {seed}")
         self.number = 0
@@ -182,6 +187,8 @@ def hear(
     score: float,
 ) -> bool:
     """A result as Tune's controller passes it on; returns whether the trial continues."""
+    from ray.tune.schedulers import TrialScheduler
+
     result = {"training_iteration": epoch, METRIC: score}
     light = SimpleNamespace(trial_id=trial)
     if asha.on_trial_result(None, light, result) == TrialScheduler.STOP:

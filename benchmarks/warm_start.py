@@ -13,8 +13,9 @@ seeds), read by ``study.warm_start``. On planted problems (`benchmarks/planted.p
 - ``negated``: the problem with what is good called bad.
 
 On tables of real curves it is a search of a related table, or of that with its scores negated.
-Regret is that of the trial that a finished study would choose; each seed is compared with the cold
-start of the same seed. Intervals: 95 %, percentile bootstrap over the seeds.
+Regret is that of the trial that a study would choose, after half of its epochs and at its end; each
+seed is compared with the cold start of the same seed. Intervals: 95 %, percentile bootstrap over
+seeds.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
+import itertools
 import json
 import math
 import os
@@ -114,8 +116,19 @@ PASTS = {
 }
 
 
-def run_planted(name: str, which: str, trials: int, seed: int) -> tuple[float, int]:
-    """Regret and epochs of one finished study."""
+def regrets_of(steps: Sequence[tuple[int, float]], epochs: int) -> tuple[float, float]:
+    """After half of the epochs and at the end; 1 before there is any.
+
+    Args:
+        steps: Epochs, and the regret from then on.
+        epochs: Of the study.
+    """
+    half = [regret for at, regret in steps if at <= epochs / 2]
+    return half[-1] if half else 1.0, steps[-1][1] if steps else 1.0
+
+
+def run_planted(name: str, which: str, trials: int, seed: int) -> tuple[float, float]:
+    """Regrets of one study."""
     from benchmarks.simulator import Ours, simulate
 
     problem, settings = PROBLEMS[name], {}
@@ -128,11 +141,11 @@ def run_planted(name: str, which: str, trials: int, seed: int) -> tuple[float, i
             settings["warm_start"] = str(record)
         ours = Ours(problem, seed, trials=trials, **settings)
         found, epochs = simulate(problem, ours, 1, math.inf, seed)
-    return found[-1].regret if found else 1.0, epochs
+    return regrets_of([(f.epochs, f.regret) for f in found], epochs)
 
 
-def run_real(name: str, which: str, trials: int, seed: int) -> tuple[float, int]:
-    """Regret and epochs of one finished study."""
+def run_real(name: str, which: str, trials: int, seed: int) -> tuple[float, float]:
+    """Regrets of one study."""
     from benchmarks.real_curves.simulator import Ours, Shelf, simulate
     from benchmarks.real_curves.table import load_table
 
@@ -143,26 +156,27 @@ def run_real(name: str, which: str, trials: int, seed: int) -> tuple[float, int]
             if which == "negated":
                 scores = [tuple(1 - score for score in curve) for curve in table.scores]
                 table = dataclasses.replace(table, scores=scores)
-            shelf = Shelf(table, _weights(RELATED[name]))
+            shelf = Shelf(table, weights(RELATED[name]))
             past = Ours(shelf, PAST_SEED + seed, record, trials=PAST_TRIALS)
             simulate(table, past, 1, 10**9)
             past.search.writer.close()
             settings["warm_start"] = str(record)
         table = load_table(name)
-        ours = Ours(Shelf(table, _weights(name)), seed, trials=trials, **settings)
+        ours = Ours(Shelf(table, weights(name)), seed, trials=trials, **settings)
         run = simulate(table, ours, 1, 10**9)
-    return run.steps[-1][1] if run.steps else 1.0, run.epochs
+    return regrets_of(run.steps, run.epochs)
 
 
 @functools.cache
-def _weights(name: str) -> np.ndarray:
+def weights(name: str) -> np.ndarray:
+    """A real table's distances, measured once a process."""
     from benchmarks.real_curves.simulator import measure
     from benchmarks.real_curves.table import load_table
 
     return measure(load_table(name))
 
 
-def run_job(job: Job) -> tuple[Job, float, int]:
+def run_job(job: Job) -> tuple[Job, tuple[float, float]]:
     """One study after its past."""
     import optuna
 
@@ -170,22 +184,24 @@ def run_job(job: Job) -> tuple[Job, float, int]:
     warnings.simplefilter("ignore")
     kind, name, which, trials, seed = job
     run = run_planted if kind == "planted" else run_real
-    return job, *run(name, which, trials, seed)
+    return job, run(name, which, trials, seed)
 
 
-def run_all(jobs: Sequence[Job], processes: int, file: Path | None) -> dict[Job, float]:
+def run_all(
+    jobs: Sequence[Job], processes: int, file: Path | None
+) -> dict[Job, tuple[float, float]]:
     """The regrets of all jobs; those on file are read from there."""
-    done: dict[Job, float] = {}
+    done: dict[Job, tuple[float, float]] = {}
     if file and file.exists():
         for line in file.read_text().splitlines():
-            job, regret, _ = json.loads(line)
-            done[tuple(job)] = regret
+            job, regrets = json.loads(line)
+            done[tuple(job)] = regrets
     with ProcessPoolExecutor(processes) as pool:
-        for job, regret, epochs in pool.map(run_job, [job for job in jobs if job not in done]):
-            done[job] = regret
+        for job, regrets in pool.map(run_job, [job for job in jobs if job not in done]):
+            done[job] = regrets
             if file:
                 with file.open("a") as lines:
-                    lines.write(json.dumps([job, regret, epochs]) + "\n")
+                    lines.write(json.dumps([job, regrets]) + "\n")
     return {job: done[job] for job in jobs}
 
 
@@ -196,17 +212,20 @@ def mean_with_interval(values: np.ndarray) -> list[float]:
     return [float(values.mean()), *map(float, np.percentile(drawn, [2.5, 97.5]))]
 
 
-def summarise(regrets: Mapping[Job, float]) -> dict[str, Any]:
-    """Regret by kind, trials and past: of each case, and of all together against the cold start."""
+def summarise(regrets: Mapping[Job, tuple[float, float]]) -> dict[str, Any]:
+    """Regret by kind, moment and past: of each case, and of all together against the cold start."""
     summary: dict[str, Any] = {}
-    for kind, trials in dict.fromkeys((job[0], job[3]) for job in regrets):
+    kinds = dict.fromkeys((job[0], job[3]) for job in regrets)
+    for (kind, trials), (when, moment) in itertools.product(kinds, enumerate(("half-way", "end"))):
         jobs = [job for job in regrets if (job[0], job[3]) == (kind, trials)]
         names, pasts, seeds = (list(dict.fromkeys(j[i] for j in jobs)) for i in (1, 2, 4))
         of = {
-            past: np.array([[regrets[kind, n, past, trials, s] for n in names] for s in seeds])
+            past: np.array(
+                [[regrets[kind, n, past, trials, s][when] for n in names] for s in seeds]
+            )
             for past in pasts
         }
-        summary[f"{kind}, {trials} trials"] = {
+        summary[f"{kind}, {trials} trials, {moment}"] = {
             "seeds": len(seeds),
             "cases": {
                 name: {p: mean_with_interval(of[p][:, [i]]) for p in pasts}

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import optuna
@@ -25,11 +25,6 @@ from optuna.distributions import BaseDistribution
 from optuna.pruners import BasePruner, HyperbandPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, GPSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
-from ray.tune.schedulers import AsyncHyperBandScheduler
-from ray.tune.search.optuna import OptunaSearch
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from benchmarks.real_curves.table import METRIC, Table
 from benchmarks.simulator import UNLIMITED, hear, writer_for
@@ -41,6 +36,9 @@ from deepsight.tune.plan import resolve_study
 from deepsight.tune.search.optuna_space import suggest_point
 from deepsight.tune.search.search import Search
 from deepsight.tune.search.searcher import Proposal, Searcher
+
+if TYPE_CHECKING:  # Ray takes seconds to import, and only the peers need it
+    from ray.tune.search.optuna import OptunaSearch
 
 MEASURED = 300
 """Configs by which a table's distances are measured."""
@@ -59,6 +57,10 @@ def measure(table: Table) -> np.ndarray:
     has to score alike; so distances along a column count by the length scale that explains the
     table's final scores, the same for every search.
     """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
     rows, finals = table.rows[:MEASURED], table.finals[:MEASURED]
     scales = Matern(np.ones(rows.shape[1]), (0.1, 20.0), nu=2.5)
     model = GaussianProcessRegressor(ConstantKernel() * scales + WhiteKernel(), normalize_y=True)
@@ -255,6 +257,9 @@ class RayAsha:
     """Ray's ASHAScheduler as shipped, over its OptunaSearch or over random configs."""
 
     def __init__(self, shelf: Shelf, seed: int, searcher: str) -> None:
+        from ray.tune.schedulers import AsyncHyperBandScheduler
+        from ray.tune.search.optuna import OptunaSearch
+
         table, self.shelf = shelf.table, shelf
         self.rng = random.Random(f"ray {seed}")
         self.number = 0

@@ -16,8 +16,8 @@ standardised in themselves, and fidelities are shares of their own full budget. 
 only while a model of it alone orders the trials of the new study better than chance (the ranking
 loss of Feurer et al. 2018, "Scalable meta-learning for Bayesian optimization using ranking-weighted
 Gaussian process ensembles"); so a past that misleads costs the first few proposals. The model is
-asked from the first proposal on then, but while it has seen few trials of this study, every other
-one comes from the Sobol sequence all the same.
+asked from the first proposal on then, but before two trials of this study have a score, every other
+proposal comes from the Sobol sequence all the same.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ def propose(
     encoder = Encoder(space, fixed)
     scored = [t for t in past if t.scores and t.state != "failed"]
     earlier = agreeing(encoder, earlier, past, max_epochs)
-    if len(scored) < STARTUP_TRIALS and not (earlier and seed % 2 == 0):
+    known = earlier and (len(scored) > 1 or seed % 2 == 0)
+    if len(scored) < STARTUP_TRIALS and not known:
         return encoder.decode(_spread(encoder, len(past), seed))
     with threadpool_limits(1):  # the other cores train
         rng = np.random.default_rng(seed)

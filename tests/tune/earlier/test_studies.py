@@ -9,6 +9,7 @@ import pytest
 from deepsight.config import UserError
 from deepsight.run_store import StudyFormatError, create_study, parse_header
 from deepsight.space import INACTIVE, choice, loguniform, uniform, when
+from deepsight.tune.cli import main
 from deepsight.tune.earlier.studies import describe_earlier, with_earlier
 from deepsight.tune.earlier.trials import MOST_TRIALS
 from deepsight.tune.plan import plan_from_header
@@ -178,3 +179,18 @@ def test_a_confirmation_does_not_learn_from_it(tmp_path):
     confirmed = confirm_plan(dataclasses.replace(plan, fixed={"train.seed": 0}))
     assert (confirmed.earlier, confirmed.settings.warm_start) == ((), "")
     assert confirmed.settings.patience == 0.0
+
+
+def test_a_dry_run_says_what_came_over(tmp_path, monkeypatch, capsys):
+    old = record(tmp_path / "runs" / "old", draws(3), lambda c: 0.5)
+    space = tmp_path / "space.py"
+    space.write_text(
+        "from deepsight.space import uniform\nFIXED = {}\nSPACE = {'x': uniform(0.0, 1.0)}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    flags = ["--space", str(space), "--set", "study.trainable=tests.trainables:curve"]
+    flags += ["--set", "study.metric=score", "--set", "study.warm_start=runs/old", "--dry-run"]
+    assert main(flags) == 0
+    said = capsys.readouterr().out
+    assert f"from       {old}: 3 trials with score" in said
+    assert "not varied here, dropped: kind, extra" in said
