@@ -1,11 +1,15 @@
 """What notebooks show: tables of escaped text, and in a real kernel one output for progress."""
 
+import re
 from pathlib import Path
 
+import nbclient
+import nbformat
 import pytest
 
 from deepsight.notebook import block_html, cell, in_notebook, table_html
 
+ROOT = Path(__file__).parent.parent
 CELL = """
 import deepsight
 asked = {"study.trainable": "tests.trainables:curve", "study.metric": "score"}
@@ -32,10 +36,7 @@ def test_tests_run_in_no_notebook():
 
 @pytest.mark.slow
 def test_a_kernel_shows_one_line_of_progress_and_the_study(tmp_path, monkeypatch):
-    """Runs where a kernel is installed: ``pip install ipykernel nbclient``."""
-    pytest.importorskip("ipykernel")
-    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
     resources = {"metadata": {"path": str(tmp_path)}}
     nbclient.NotebookClient(notebook, timeout=300, resources=resources).execute()
@@ -46,3 +47,27 @@ def test_a_kernel_shows_one_line_of_progress_and_the_study(tmp_path, monkeypatch
     assert "Study first" in study["text/html"]
     assert "<b>a" not in study["text/html"]
     assert (tmp_path / "runs" / "first" / "study.json").is_file()
+
+
+@pytest.mark.slow
+def test_the_notebook_of_the_docs_runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    notebook = nbformat.read(ROOT / "docs" / "notebooks" / "first_study.ipynb", as_version=4)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.outputs for cell in cells] == [[]] * len(cells)  # stored without any
+    resources = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(notebook, timeout=300, resources=resources).execute()
+    shown = [
+        [o.data["text/plain"] for o in cell.outputs if o.output_type == "execute_result"]
+        for cell in cells
+    ]
+    searched, trials, curves, resumed, verdict, page, answer = ["\n".join(texts) for texts in shown]
+    assert "6 trials" in searched
+    assert "10 trials" in resumed
+    assert "val_accuracy" not in curves
+    assert len(re.findall(r"\bt000\d\b", trials)) == 6
+    assert "t0005" in curves
+    assert verdict == "'too few trials to say'"
+    assert "index.html" in page
+    assert "digit.png" in answer
+    assert (tmp_path / "runs" / "first" / "report" / "index.html").is_file()
