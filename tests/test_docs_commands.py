@@ -48,6 +48,7 @@ RUN = {
         ("training.md", "train_trial"),
     ),
     "test_export.py::test_the_example_of_the_docs_runs": (("diagnosis.md", "onnxruntime"),),
+    "test_tutorial.py::test_the_tutorial_can_be_followed": (("tutorial.md", "draw_toy_objects"),),
     "analysis/claims/test_verdicts.py::test_the_example_of_the_docs_is_read": (
         ("claims.md", "description:"),
     ),
@@ -72,6 +73,7 @@ OTHERS = {
     "export": "of the shell",
     "kubectl": "needs a Kubernetes cluster; its YAML is checked by test_docs.py",
     "mkdir": "of the shell",
+    "python": "a script that the page shows; tests/test_tutorial.py follows these pages",
     "ray": "needs several machines; tests/tune/ray_backend/test_cluster.py starts two nodes",
     "source": "of the shell",
     "tensorboard": "runs until it is stopped; its files are read in tests/tune/observers/",
@@ -154,7 +156,7 @@ def target_of(words: list[str]) -> tuple[str, list[str]] | None:
     """What Python runs, and the words for it; None where a command is not ours."""
     if words[:2] == ["python", "-m"]:
         return words[2], words[3:]
-    if words[0] == "python":
+    if words[0] == "python" and "/" in words[1]:
         return words[1], words[2:]
     if words[0] == "deepsight":
         return COMMANDS[words[1]][0], words[2:]
