@@ -23,7 +23,7 @@ def follow(page, directory):
     for name, code in SCRIPT.findall(text):
         (directory / name).write_text(code)
     printed = {}
-    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    blocks = re.findall(r"```sh\n(.*?)```", text.replace("\\\n", " "), re.DOTALL)
     for line in [line for block in blocks for line in block.splitlines()]:
         command, *words = shlex.split(line)
         if command in NOT_RUN:
