@@ -121,6 +121,27 @@ def opened(source: str) -> Iterator[Database]:
 
 
 @contextmanager
+def as_written(where: str) -> Iterator[None]:
+    """Within it, what no tool writes (a text for a number, nothing for a name) is a user's error.
+
+    Args:
+        where: What is read, without a password.
+
+    Raises:
+        UserError: In place of what comparing and converting such a value raises.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise UserError(
+            f"{where} holds what the tool does not write ({reason}).", "Give a whole copy of it."
+        ) from error
+
+
+@contextmanager
 def _readable(path: Path, spare: Path) -> Iterator[str]:
     """The address under which SQLite reads `path` without a trace."""
     path = path.resolve()

@@ -44,7 +44,7 @@ def read(source: str, wanted: Wanted) -> FoundStudy:
         UserError: If the store cannot be read, or holds several groups of runs and none is named.
     """
     shown = database.shown(source)
-    with _opened(source) as store:
+    with _opened(source) as store, database.as_written(shown):
         group = choose(shown, store, wanted.study)
         histories = store.histories(group.runs)
     rows = to_rows([histories[run.run_id] for run in group.runs], wanted.metric)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 VALUE, REPORTED = "value", "intermediate_value"
 """Metrics: the objective, and what trials reported where the objective is something else."""
+MODES = {"MAXIMIZE": "max", "MINIMIZE": "min"}
 STATES = {"COMPLETE": "completed", "PRUNED": "stopped", "FAIL": "failed", "RUNNING": "running"}
 
 
@@ -58,7 +59,7 @@ def read(source: str, wanted: Wanted) -> FoundStudy:
         name=study.name,
         trials=trials,
         metric=REPORTED if wanted.metric == REPORTED and differs else metrics[chosen],
-        mode=wanted.mode or ("max" if study.directions[chosen] == "MAXIMIZE" else "min"),
+        mode=wanted.mode or MODES.get(study.directions[chosen]),
         max_epochs=wanted.max_epochs,
         space=space,
         versions=study.versions,

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.adopt.database import Database, beginning, opened
+from analysis.adopt.database import Database, as_written, beginning, opened, shown
 from deepsight.config import UserError
 from deepsight.files import open_file
 
@@ -95,20 +95,22 @@ def from_database(source: str, wanted: str | None) -> OptunaStudy:
     Raises:
         UserError: If it cannot be read, or holds several studies and none is named.
     """
-    with opened(source) as database:
+    with opened(source) as database, as_written(shown(source)):
         if "study_directions" not in database.tables:
             raise UserError(
                 "the storage was made by an Optuna before 2.4.",
                 "Upgrade a copy of it: optuna storage upgrade --storage URL.",
             )
         ids = {str(name): key for key, name in database.rows("studies", ("study_id", "study_name"))}
-        name = choose("the storage", ids, wanted)
+        name = choose(shown(source), ids, wanted)
         key = ids[name]
         directions = sorted(
             database.rows(
                 "study_directions", ("objective", "direction"), "study_id = :study", study=key
             )
         )
+        if not directions:
+            raise ValueError(f"study {name!r} has no direction")
         attributes = dict(
             database.rows(
                 "study_system_attributes", ("key", "value_json"), "study_id = :study", study=key

@@ -148,3 +148,16 @@ def test_links_are_not_followed(tmp_path):
     (tmp_path / "inside").mkdir()
     (tmp_path / "inside" / "more").symlink_to(tmp_path / "outside")
     assert not recognises(str(tmp_path / "inside"))
+
+
+@pytest.mark.slow
+def test_a_thousand_trials_take_seconds(tmp_path):
+    with_api(tmp_path)
+    (path,) = (tmp_path / "r1").iterdir()
+    content = path.read_bytes()
+    for number in range(2, 1000):
+        (tmp_path / f"r{number}").mkdir()
+        (tmp_path / f"r{number}" / path.name).write_bytes(content)
+    start = time.process_time()
+    assert len(read(str(tmp_path), Wanted()).trials) == 1000
+    assert time.process_time() - start < 10

@@ -255,6 +255,15 @@ def test_ten_thousand_runs_in_a_database_take_seconds(tmp_path):
     assert sum(len(t.rows) for t in found.trials) == 100_000
 
 
+@pytest.mark.slow
+def test_a_thousand_runs_in_a_folder_take_seconds(tmp_path):
+    root = folder_store(tmp_path, 1000)
+    start = time.process_time()
+    found = read(str(root), Wanted())
+    assert time.process_time() - start < 6
+    assert len(found.trials) == 1000
+
+
 @pytest.fixture
 def server():
     """A server with the answers that a test gives, and the requests that it got."""

@@ -7,6 +7,7 @@ import math
 import sqlite3
 import time
 from collections import Counter
+from contextlib import suppress
 
 import optuna
 import pytest
@@ -296,6 +297,30 @@ def test_a_server_is_asked_through_sqlalchemy_and_its_password_stays_hidden(made
     )
     assert recognises(address)
     assert read(address, Wanted()) == read(str(path), Wanted())
+
+
+@pytest.mark.parametrize("value", [None, "text", b"\xff", 2**62, -1, 1e400])
+def test_rows_that_optuna_does_not_write_are_one_line(tmp_path, value):
+    """Each column of each table in turn; what does no harm may be read."""
+    path = tmp_path / "a.db"
+    study = optuna.create_study(storage=storage_at("database", path))
+    study.optimize(lambda t: t.suggest_categorical("x", [1, 2]), n_trials=2)
+    study.ask().report(0.5, 1)
+    raw = path.read_bytes()
+    with database.opened(str(path)) as found:
+        columns = [(table, column) for table in found.tables for column in found.tables[table]]
+    for table, column in columns:
+        path.write_bytes(raw)
+        connection = sqlite3.connect(path)
+        connection.execute("PRAGMA ignore_check_constraints = 1")
+        with suppress(sqlite3.IntegrityError):
+            connection.execute(f'UPDATE "{table}" SET "{column}" = ?', (value,))
+        connection.commit()
+        connection.close()
+        try:
+            read(str(path), Wanted())
+        except UserError as error:
+            assert "\n" not in error.cause, (table, column)  # noqa: PT017
 
 
 def test_storages_of_older_releases_are_read(tmp_path):
