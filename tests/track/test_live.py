@@ -47,6 +47,7 @@ def search_for(directory, epochs=10**6, then=None, trials=6):
 @pytest.fixture(autouse=True)
 def no_report(monkeypatch):
     monkeypatch.setattr(trackers, "made_report", lambda *_: None)
+    monkeypatch.setattr(trackers, "CATCH_UP_S", 500.0)  # also on a machine with other work
 
 
 def use(monkeypatch, url):
@@ -109,7 +110,7 @@ def test_a_slow_server_does_not_slow_the_search(server, tmp_path, monkeypatch, c
     use(monkeypatch, slow.url)
     took, study = search_for(tmp_path / "s")
     assert slow.num_requests > 0
-    assert took < 3.0, "the search waited for a request"
+    assert took < slow.seconds, "the search waited for a request"
     assert "to send it: python -m deepsight.track" in caplog.text
     client = use(monkeypatch, server.url)
     time.sleep(5.5)  # the request that was on its way
