@@ -63,9 +63,13 @@ RUN = {
 }
 """The blocks that a test runs, by page and by something that stands in this block alone."""
 UNRUN = {
+    ("ray_tune.md", "tuner.fit()"): "tests/tune/external_runs/test_callback.py runs such a Tuner",
+    ("ray_tune.md", "explorers=0.2"): "tests/tune/external_runs/test_callback.py runs explorers",
     ("bring_your_own.md", 'trials=8, name="ridge"'): "the search above, which is run, from Python",
 }
 """Blocks that no test runs, with the reason. Their names exist all the same."""
+OPTIONAL = ("mlflow", "wandb")
+"""Libraries of examples that only extras install."""
 OTHERS = {
     ".venv/bin/python": "pytest, for developers: as this test is run",
     "cd": "of the shell",
@@ -196,6 +200,8 @@ def imports_of(tree: ast.Module) -> Iterator[tuple[str, str | None]]:
 )
 def test_python_of_the_docs_imports_what_exists(block):
     for module, name in imports_of(ast.parse(block.text)):
+        if module in OPTIONAL and not importlib.util.find_spec(module):
+            pytest.skip(f"{module} is not installed")
         assert importlib.util.find_spec(module), f"{block.place}: {module}"
         if name and module.split(".")[0] in ("deepsight", "analysis"):
             assert hasattr(importlib.import_module(module), name), f"{block.place}: {module}.{name}"

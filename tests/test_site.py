@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 import pytest
 
+import deepsight
 from deepsight.__main__ import COMMANDS
 from deepsight.config import PARAMS, STUDY_PARAMS
 
@@ -84,6 +85,12 @@ def test_the_reference_has_every_name_setting_and_command(site):
     commands = (site / "reference" / "commands.html").read_text(encoding="utf-8")
     for module, _ in COMMANDS.values():
         assert f"usage: python -m {module}" in commands
+
+
+def test_the_reference_has_all_that_a_notebook_imports(site):
+    pages = "".join(p.read_text(encoding="utf-8") for p in (site / "reference").glob("*.html"))
+    named = {n.rpartition(".")[2] for n in re.findall(r'id="([\w.]+)"', pages)}
+    assert set(deepsight.__all__) - named == set()
 
 
 def test_no_docstring_of_the_reference_is_shown_as_quotations(site):

@@ -67,8 +67,6 @@ def ray_callback(
 ) -> StudyCallback:
     """A callback that records a Ray Tune run of yours as a study, while it runs.
 
-    >>> tune.RunConfig(callbacks=[ray_callback("runs/mine", ...)])  # doctest: +SKIP
-
     Args:
         directory: Where the study goes; must not exist, but where the run itself is restored.
         metric: What the trials report and are compared by.
@@ -84,6 +82,9 @@ def ray_callback(
 
     Raises:
         UserError: If `directory` is taken, or an argument is not allowed.
+
+    Examples:
+        >>> tune.RunConfig(callbacks=[ray_callback("runs/mine", ...)])  # doctest: +SKIP
     """
     where = Path(directory).expanduser().absolute()
     if not 0.0 <= explorers < 1.0:
