@@ -49,6 +49,12 @@ RUN = {
     ),
     "test_export.py::test_the_example_of_the_docs_runs": (("diagnosis.md", "onnxruntime"),),
     "test_tutorial.py::test_the_tutorial_can_be_followed": (("tutorial.md", "draw_toy_objects"),),
+    "test_tutorial.py::test_pages_for_users_of_other_tools_can_be_followed": (
+        ("howto/mlflow_users.md", "mlflow.start_run"),
+        ("howto/optuna_users.md", "study.optimize"),
+        ("howto/ray_tune_users.md", "tune.Tuner"),
+        ("howto/wandb_users.md", "wandb.init"),
+    ),
     "analysis/claims/test_verdicts.py::test_the_example_of_the_docs_is_read": (
         ("claims.md", "description:"),
     ),
@@ -63,6 +69,7 @@ RUN = {
 }
 """The blocks that a test runs, by page and by something that stands in this block alone."""
 UNRUN = {
+    ("howto/optuna_users.md", "pruner=pruner)"): "two lines of samplers.md, whose example is run",
     ("ray_tune.md", "tuner.fit()"): "tests/tune/external_runs/test_callback.py runs such a Tuner",
     ("ray_tune.md", "explorers=0.2"): "tests/tune/external_runs/test_callback.py runs explorers",
     ("bring_your_own.md", 'trials=8, name="ridge"'): "the search above, which is run, from Python",

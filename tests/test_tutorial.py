@@ -18,8 +18,11 @@ NOT_RUN = {"make": "it installs", "source": "of the shell", "tensorboard": "runs
 
 
 def follow(page, directory):
-    """Write the scripts of a page, run its commands in order, and return what each printed."""
-    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    """Write the scripts of a page, run its commands in order, and return what each printed.
+
+    Trackers, *the other way*, are followed by tests/track/.
+    """
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8").partition("## The other way")[0]
     for name, code in SCRIPT.findall(text):
         (directory / name).write_text(code)
     printed = {}
@@ -70,3 +73,23 @@ def test_the_tutorial_can_be_followed(tmp_path):
     assert files == [line.split()[0] for line in answers if line.startswith("new/")]
     data = next(line for line in shown("tutorial.md", "--dry-run") if line.startswith("data "))
     assert any(data in text for text in printed.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("page", "library", "trials"),
+    [("optuna", "optuna", 40), ("mlflow", "mlflow", 12), ("wandb", "wandb", 12)]
+    + [("ray_tune", "ray", 12)],
+)
+def test_pages_for_users_of_other_tools_can_be_followed(
+    page, library, trials, tmp_path, monkeypatch
+):
+    pytest.importorskip(library)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    printed = follow(f"howto/{page}_users.md", tmp_path)
+    assert len(load_study(tmp_path / "runs" / "mine").records) == trials
+    assert (tmp_path / "runs" / "mine" / "report" / "index.html").is_file()
+    adopt = next(line for line in printed if "analysis.adopt" in line)
+    shows = shown(f"howto/{page}_users.md", "python -m analysis.report runs/mine")
+    said = [line.split()[:3] for line in printed[adopt].splitlines()]
+    assert [line for line in shows if line.split()[:3] not in said] == []  # ASHA is asynchronous
