@@ -48,7 +48,9 @@ def follow(page, directory):
 def shown(page, beside):
     """The output that a page shows below a command."""
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-    (block,) = re.findall(re.escape(beside) + r"\n```\n[^`]*?```text\n(.*?)```", text, re.DOTALL)
+    (block,) = re.findall(
+        re.escape(beside) + r"\n```\n(?:(?!```).)*?```text\n(.*?)```", text, re.DOTALL
+    )
     return block.splitlines()
 
 
