@@ -210,14 +210,20 @@ def _unit(scores: np.ndarray, spreads: Sequence[float]) -> float:
 
 def _rows_of(encoder: Encoder, trials: Sequence[EarlierTrial]) -> np.ndarray:
     """Rows of trials whose values may lie outside the space, or not be known."""
-    rows = encoder.encode([dict.fromkeys(encoder.space, INACTIVE) | t.config for t in trials])
-    return np.clip(rows, -BEYOND, 1 + BEYOND)
+    rows = encoder.encode([_completed(encoder, t.config) for t in trials])
+    clipped: np.ndarray = np.clip(rows, -BEYOND, 1 + BEYOND)
+    return clipped
+
+
+def _completed(encoder: Encoder, config: Mapping[str, Entry]) -> dict[str, Entry]:
+    """The config with `INACTIVE` for what it does not hold."""
+    return {**dict.fromkeys(encoder.space, INACTIVE), **config}
 
 
 def _rows_inside(encoder: Encoder, earlier: Sequence[EarlierStudy]) -> np.ndarray:
     """Rows of the earlier trials with a score that this study could have proposed."""
     inside = [
-        dict.fromkeys(encoder.space, INACTIVE) | trial.config
+        _completed(encoder, trial.config)
         for study in earlier
         for trial in study.trials
         if trial.scores and _is_whole(encoder, trial.config)
@@ -233,7 +239,7 @@ def _is_whole(encoder: Encoder, config: Mapping[str, Entry]) -> bool:
 
 
 def _observations(
-    rows: np.ndarray, trials: Sequence[ObservedTrial] | Sequence[EarlierTrial], max_epochs: int
+    rows: np.ndarray, trials: Sequence[ObservedTrial | EarlierTrial], max_epochs: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows with their fidelity, and scores; a diverged trial scored as the worst."""
     found, scores = [], []

@@ -143,7 +143,7 @@ class LearningCurveSampler(StudySampler):
         # SciPy's optimiser: not before the first trials have run
         from deepsight.tune.search import learning_curve_gp
 
-        return learning_curve_gp.propose(*arguments, earlier=self.earlier, **named)
+        return learning_curve_gp.propose(*arguments, **{"earlier": self.earlier, **named})
 
 
 class RankedTPESampler(StudySampler):
