@@ -168,7 +168,7 @@ def _importance(
 def _few_survivors(study: Study) -> bool:
     """Whether a study without explorers has too few trials of full budget to speak of that."""
     full = [r for r in study.records if study.has_full_budget(r) and study.score(r) is not None]
-    return study.adopted and len(full) < MIN_SURVIVORS
+    return study.unexplored and len(full) < MIN_SURVIVORS
 
 
 def total_share_draws(

@@ -209,7 +209,7 @@ def cards(results: StudyResults) -> tuple[Card, ...]:
         ),
         *_time_cards(summary),
     ]
-    if not results.study.adopted:
+    if not results.study.unexplored:
         full = f"{saving.num_full_explorers} of full budget"
         found.append(Card("explorers", f"{summary.num_explorers:,}", full))
     if summary.target is not None:

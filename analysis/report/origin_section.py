@@ -14,9 +14,12 @@ def origin_sentence(results: StudyResults) -> str:
     study = results.study
     if not study.adopted:
         return ""
+    adopted = f"This study was adopted ({results.summary.origin})."
+    if not study.unexplored:
+        return adopted
     return (
-        f"This study was adopted ({results.summary.origin}). It has no explorers: what stopping "
-        "may have cost cannot be told, and importance rests on trials that a searcher chose."
+        f"{adopted} It has no explorers: what stopping may have cost cannot be told, and "
+        "importance rests on trials that a searcher chose."
     )
 
 

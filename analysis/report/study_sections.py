@@ -182,6 +182,7 @@ def _trial_table(results: StudyResults) -> Table:
         "seconds",
     )
     records = {r.trial_id: r for r in study.records}
+    named = any(r.origin for r in study.records)
     rows: list[tuple[Cell, ...]] = []
     lines = shown_lines(info)
     for line in lines:
@@ -196,13 +197,13 @@ def _trial_table(results: StudyResults) -> Table:
                 study.score(records[line.trial_id]),
                 None if spent is None else round(spent, 1),
                 *(_cell(value) for value in line.values),
-                *([records[line.trial_id].origin] if study.adopted else []),
+                *([records[line.trial_id].origin] if named else []),
             )
         )
     caption = "Best at full budget first; scores after different epochs do not compare."
     keys = tuple(line.trial_id for line in lines)
-    columns = (*first, *study.space, *(["in the source"] if study.adopted else []))
-    if study.adopted:  # nothing tells who drew a trial
+    columns = (*first, *study.space, *(["in the source"] if named else []))
+    if study.unexplored:  # nothing tells who drew a trial
         columns, rows = (*columns[:2], *columns[3:]), [(*row[:2], *row[3:]) for row in rows]
     if len(lines) < len(info.lines):
         caption += f" The best {len(lines)} of {len(info.lines)} trials."

@@ -136,7 +136,10 @@ def describe_origin(origin: Json) -> str:
     domains = sum(name.startswith("space.") for name in inferred)
     parts = [name.replace("_", " ") for name in inferred if not name.startswith("space.")]
     parts += [f"{domains} domains of the space"] if domains else []
-    line = f"{origin.get('study', '')}, made by {origin.get('tool', 'another tool')}"
+    tool = origin.get("tool", "another tool")
+    if origin.get("by") == "callback":
+        return f"recorded while {tool} ran"
+    line = f"{origin.get('study', '')}, made by {tool}"
     return f"{line}; inferred: {', '.join(parts) or 'nothing'}"
 
 

@@ -149,8 +149,13 @@ class Study:
 
     @property
     def adopted(self) -> bool:
-        """Whether another tool made it: no trial is of the defaults, and none is an explorer."""
+        """Whether another tool made it: no trial is of the defaults."""
         return bool(self.header.origin)
+
+    @property
+    def unexplored(self) -> bool:
+        """Whether another tool made it and all trials are what a searcher chose."""
+        return self.adopted and not any(record.explorer for record in self.records)
 
     @property
     def timed(self) -> bool:

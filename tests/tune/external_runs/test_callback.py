@@ -104,7 +104,9 @@ def test_a_run_with_asha_and_optuna_is_the_same_in_our_record(ray_here, tmp_path
     best = results.get_best_result(filter_nan_and_inf=True).metrics["trial_id"]
     full = [r for r in study.records if study.has_full_budget(r)]
     assert best in {r.rows[-1]["ray_trial"] for r in full} or not full
-    assert study.header.extra["origin"]["tool"] == "ray_tune"
+    assert study.adopted
+    assert not study.unexplored
+    assert compute_summary(study).origin == "recorded while ray_tune ran"
     assert study.header.scheduler == "AsyncHyperBandScheduler"
     assert any("accuracy" in line for line in summary_lines(compute_summary(study)))
 
