@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from analysis.page.formatting import shorten
-from deepsight.values import without_controls
+from deepsight.config import without_controls
 
 LONGEST_IN_FILE, MOST_BYTES_IN_FILE = 40, 80
 """Characters and bytes of a class's name; two names stand in one file's, of 255 bytes at most."""
