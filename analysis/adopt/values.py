@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from deepsight.config import Value
@@ -16,6 +17,17 @@ DEEPEST = 16
 LONGEST = 500
 """Characters of a text."""
 _WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+
+
+def is_path(source: str) -> bool:
+    """Whether a text may be a path: not longer than names can be, without a zero byte."""
+    try:
+        Path(source).lstat()
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def words(text: str) -> frozenset[str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from analysis.adopt.found import FoundStudy, FoundTrial, Wanted
 from analysis.adopt.histories import Point, to_rows
-from analysis.adopt.values import number, plain_value
+from analysis.adopt.values import is_path, number, plain_value
 from deepsight.config import UserError, Value
 from deepsight.files import open_file
 from deepsight.space import Choice, Domain, Float, Int
@@ -42,7 +42,7 @@ class _Folder:
 def recognises(source: str) -> bool:
     """Whether `source` is a folder with event files of the HParams plugin."""
     root = Path(source)
-    if not root.is_dir():
+    if not is_path(source) or not root.is_dir():
         return False
     for count, parts in enumerate(_event_files(root, ())):
         with os.fdopen(open_file(root, parts), "rb") as file:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.adopt.found import FoundRow, FoundStudy, FoundTrial, Wanted
-from analysis.adopt.values import number, plain_value
+from analysis.adopt.values import is_path, number, plain_value
 from deepsight.config import UserError, Value
 from deepsight.files import has_file, read_file
 from deepsight.space import Choice, Condition, Domain, Float, Int
@@ -55,8 +55,7 @@ class _Trial:
 
 def recognises(source: str) -> bool:
     """Whether `source` is a project, or a folder of projects."""
-    root = Path(source)
-    return root.is_dir() and bool(_projects(root))
+    return is_path(source) and Path(source).is_dir() and bool(_projects(Path(source)))
 
 
 def _projects(root: Path) -> list[str]:

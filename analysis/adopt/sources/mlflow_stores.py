@@ -10,6 +10,7 @@ from typing import Any
 from analysis.adopt.database import Database
 from analysis.adopt.histories import History, Point
 from analysis.adopt.sources.mlflow_runs import Run, finite, seconds
+from analysis.adopt.values import is_path
 from deepsight.config import UserError
 from deepsight.files import has_file, read_file
 
@@ -24,8 +25,9 @@ TAGS = ("mlflow.parentRunId", "mlflow.runName", "state")
 
 def is_folder(source: str) -> bool:
     """Whether `source` is a store of plain files, or the folder of an experiment in one."""
-    root = Path(source)
-    return root.is_dir() and any(True for _ in _experiments(root))
+    return (
+        is_path(source) and Path(source).is_dir() and any(True for _ in _experiments(Path(source)))
+    )
 
 
 class FolderStore:

@@ -13,7 +13,7 @@ from analysis.adopt.histories import History, Point, to_rows
 from analysis.adopt.sources import wandb_exports
 from analysis.adopt.sources.wandb_exports import Exported, Exports, read_table
 from analysis.adopt.sources.wandb_record import read_record
-from analysis.adopt.values import number, plain_config
+from analysis.adopt.values import is_path, number, plain_config
 from deepsight.config import UserError
 from deepsight.files import open_file, read_file
 
@@ -61,6 +61,8 @@ def _looks_exported(root: Path, parts: Sequence[str]) -> bool:
 def _files(source: str) -> tuple[Path, Iterator[tuple[str, ...]]]:
     """The folder, and the records and tables in it, by name; without links."""
     path = Path(source)
+    if not is_path(source):
+        return path, iter([])
     if path.is_dir():
         return path, _below(path, ())
     real = path.resolve()
