@@ -118,7 +118,10 @@ def _meta(root: Path, parts: tuple[str, ...]) -> dict[str, Any]:
     where = root.joinpath(*parts, META)
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it is
     try:
-        found = yaml.load(read_file(root, (*parts, META), META_BYTES), loader)
+        text = read_file(root, (*parts, META), META_BYTES)
+        if b"*" in text and any(isinstance(e, yaml.AliasEvent) for e in yaml.parse(text, loader)):
+            raise ValueError("it has aliases, which MLflow does not write")  # they may multiply
+        found = yaml.load(text, loader)
     except (OSError, ValueError, RecursionError, yaml.YAMLError, KeyError, AttributeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{where} cannot be read: {reason}.", "Restore it.") from error

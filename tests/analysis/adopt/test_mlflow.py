@@ -186,6 +186,16 @@ def test_a_torn_last_line_is_left_out_and_others_are_named(tmp_path):
         read(str(root), Wanted())
 
 
+def test_aliases_that_multiply_are_refused(tmp_path):
+    levels = "".join(
+        f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}\n" for n in range(1, 12)
+    )
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "meta.yaml").write_text("experiment_id: '7'\na0: &a0 {x: 1}\n" + levels)
+    with pytest.raises(UserError, match="has aliases"):
+        recognises(str(tmp_path))
+
+
 def test_links_are_not_followed(tmp_path):
     root = folder_store(tmp_path, 2)
     secret = tmp_path / "secret"
