@@ -20,6 +20,16 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         os.environ["DEEPSIGHT_CACHE"] = before
 
 
+@pytest.fixture(autouse=True)
+def working_directory() -> Iterator[None]:
+    """A test that leaves its process in another folder fails, not one of those after it."""
+    before = Path.cwd()
+    yield
+    if (after := Path.cwd()) != before:
+        os.chdir(before)
+        pytest.fail(f"the test left its process in {after}")
+
+
 @pytest.fixture(scope="session")
 def trained_study(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of `tests.trained.stripes_study`; shared, so it is only read."""

@@ -1,6 +1,7 @@
 """Links and special files inside a study lead nowhere, and what is outside stays as it is."""
 
 import base64
+import contextlib
 import json
 import os
 import re
@@ -303,9 +304,8 @@ def test_special_files_as_records_are_refused_at_once(name, target, study, tmp_p
     elif target == "socket":
         import socket
 
-        os.chdir(study)  # the path of a socket is short
-        socket.socket(socket.AF_UNIX).bind(name)
-        os.chdir("/")
+        with contextlib.chdir(study):  # the path of a socket is short
+            socket.socket(socket.AF_UNIX).bind(name)
     else:
         path.symlink_to(target)
     outcome = []

@@ -13,6 +13,7 @@ from analysis.adopt.found import Wanted
 from deepsight.config import UserError
 from tests.analysis.adopt.folders import ramp, result, write_plain, write_state, write_trial
 
+ROOT = Path(__file__).parents[3]
 PLAIN = Wanted()
 BY_HAND = Wanted(metric="acc", mode="max")
 
@@ -22,7 +23,8 @@ def stock(tmp_path_factory):
     """A real run, adopted; and what Ray reports of it."""
     folder = tmp_path_factory.mktemp("stock")
     command = [sys.executable, "-m", "tests.analysis.adopt.ray_run", str(folder)]
-    subprocess.run(command, check=True, capture_output=True, timeout=600)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
     source = str(folder / "stock")
     study = write_adopted(adopt_source(source, PLAIN), source, folder / "adopted")
     return study, json.loads((folder / "reported.json").read_text()), folder / "stock"
