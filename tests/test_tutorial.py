@@ -93,5 +93,11 @@ def test_pages_for_users_of_other_tools_can_be_followed(
     assert (tmp_path / "runs" / "mine" / "report" / "index.html").is_file()
     adopt = next(line for line in printed if "analysis.adopt" in line)
     shows = shown(f"howto/{page}_users.md", "python -m analysis.report runs/mine")
-    said = [line.split()[:3] for line in printed[adopt].splitlines()]
-    assert [line for line in shows if line.split()[:3] not in said] == []  # ASHA is asynchronous
+    said = [begin(line) for line in printed[adopt].splitlines()]
+    assert [line for line in shows if begin(line) not in said] == []
+
+
+def begin(line):
+    """What every run says: ASHA is asynchronous, so the rungs at which trials end differ."""
+    words = line.split()
+    return words[:1] if words[:1] == ["Rungs"] else words[:3]

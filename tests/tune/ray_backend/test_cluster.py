@@ -69,7 +69,7 @@ def marked(pid):
 @pytest.mark.slow
 def test_a_node_dies_while_it_trains(tmp_path):
     with loopback({}, {}, {}, RAY_AUTH_MODE="disabled") as cluster:
-        study = Planted(tmp_path, trials=6, seconds=0.8, max_epochs=3)
+        study = Planted(tmp_path, trials=6, seconds=3, max_epochs=3)  # longer than a start or kill
         code, err = refused(study, cluster)
         assert code == 5
         assert "lets in everybody" in err
@@ -83,7 +83,7 @@ def test_a_node_dies_while_it_trains(tmp_path):
         doomed = next_epoch(study, there)
         cluster.kill(2)
         in_record = (study.path / "results.jsonl").read_text().splitlines()
-        code, out, err = run.wait(120)
+        code, out, err = run.wait(240)
         assert code == 0, err
         assert out == "runs/s\n"
         assert "restarts from its newest checkpoint" in err
