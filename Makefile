@@ -17,7 +17,8 @@ test: lint types pytest
 # Kills, deadly trials, full disks; about ten minutes. docs/robustness.md quotes its figures.
 faults: $(STAMP)
 	rm -f faults.json
-	FAULTS_OUT=faults.json $(BIN)/python -m pytest tests/faults tests/tune/ray_backend/test_cluster.py -m 'faults or not faults'
+	FAULTS_OUT=faults.json $(BIN)/python -m pytest tests/faults tests/tune/ray_backend/test_cluster.py \
+	  tests/test_end_to_end.py -m 'faults or not faults'
 
 # Studies, experiments and caches of strangers: docs/security.md has the table. About twenty minutes.
 attack: $(STAMP)

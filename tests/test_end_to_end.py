@@ -209,7 +209,7 @@ def test_faults_cost_only_their_trial(tmp_path):
             assert "out of memory" in record.error
 
 
-@pytest.mark.parametrize("brackets", [1, 2])
+@pytest.mark.parametrize("brackets", [pytest.param(1, marks=pytest.mark.faults), 2])
 def test_paused_trials_go_on_from_their_checkpoints(tmp_path, brackets):
     space, witness = tmp_path / "curve.py", tmp_path / "witness"
     space.write_text(
@@ -268,7 +268,10 @@ def test_a_metric_that_nobody_reports_is_a_line_and_exit_code_2(tmp_path):
     assert len(load_study(tmp_path / "runs" / "m").records) < 9
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.faults)],
+)
 def test_a_signal_ends_the_epoch_and_resume_goes_on(tmp_path, number, code):
     space = tmp_path / "slow.py"
     witness = tmp_path / "witness"

@@ -1,4 +1,4 @@
-"""Drivers and workers killed on real Ray: what `make test` checks each time."""
+"""Drivers and workers killed on real Ray; those marked `faults` by `make faults` only."""
 
 import os
 import signal
@@ -35,6 +35,7 @@ def test_a_worker_and_then_the_driver_killed(tmp_path):
     assert not (study.path / "writer.json").exists()
 
 
+@pytest.mark.faults
 def test_epochs_of_a_minute_do_not_delay_the_end(tmp_path):
     study = Planted(tmp_path, seconds=60.0)
     run = study.start()
@@ -65,6 +66,7 @@ def test_epochs_of_a_minute_do_not_delay_the_end(tmp_path):
     assert [r.trial_id for r in load_study(study.path).records] == ["t0000", "t0001"]
 
 
+@pytest.mark.faults
 def test_a_raylet_that_dies_is_replaced_once(tmp_path):
     study = Planted(tmp_path, trials=4, seconds=0.6)
     run = study.start()
@@ -78,6 +80,7 @@ def test_a_raylet_that_dies_is_replaced_once(tmp_path):
     run.await_end()
 
 
+@pytest.mark.faults
 def test_without_ray_s_control_process_the_study_ends_at_once_and_can_go_on(tmp_path):
     study = Planted(tmp_path, trials=4, seconds=0.6)
     run = study.start()
@@ -94,6 +97,7 @@ def test_without_ray_s_control_process_the_study_ends_at_once_and_can_go_on(tmp_
     study.check(most_repeated=2)
 
 
+@pytest.mark.faults
 def test_a_study_that_is_moved_ends_with_a_line_and_goes_on_at_its_new_place(tmp_path):
     study = Planted(tmp_path, trials=4, seconds=0.6)
     run = study.start()

@@ -5,6 +5,7 @@ One slot and a fixed seed: the study then has to end exactly as one that nobody 
 
 import collections
 import json
+import os
 import warnings
 
 import pytest
@@ -15,6 +16,8 @@ from tests.faults.simulated import history, run, told
 from tests.tune.plans import make_plan
 
 NO_LIMIT = 10_000
+EVERY = 1 if os.environ.get("FAULTS_OUT") else 4
+"""Writes from one kill to the next: `make faults` kills at each, `make test` at each fourth."""
 
 
 @pytest.fixture(params=STUDY_PARAMS["study.scheduler"].metadata["choices"])
@@ -63,7 +66,7 @@ def reference(plan, directory):
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_a_kill_at_any_write_changes_nothing(plan, share, tmp_path, faults):
     whole, writes = reference(plan, tmp_path)
-    for at in range(1, writes + 1):
+    for at in range(1, writes + 1, EVERY):
         directory, witness = tmp_path / f"s{at}", tmp_path / f"{at}.witness"
         faults.append({"kind": "driver killed at a write, one slot", "held": False})
         killed = run(plan, directory, witness, at=at, share=share)[1]
@@ -106,7 +109,7 @@ def test_a_kill_with_several_slots_loses_and_doubles_nothing(scheduler, tmp_path
         len((tmp_path / "whole" / name).read_bytes().splitlines())
         for name in ("trials.jsonl", "results.jsonl")
     )
-    for at in range(1, writes + 1):
+    for at in range(1, writes + 1, EVERY):
         directory, witness = tmp_path / f"s{at}", tmp_path / f"{at}.witness"
         killed = run(plan, directory, witness, slots=3, at=at, share=0.5)[1]
         if not killed:  # the proposals depend on who reports first; a shorter run has fewer writes

@@ -231,7 +231,7 @@ def test_every_verdict_has_its_sentence(importance, obstacle):
     )
 
 
-@pytest.mark.parametrize("unit", [2.0**-30, 2.0**-20, 2.0**20])
+@pytest.mark.parametrize("unit", [2.0**-30, 2.0**20])
 def test_shares_do_not_depend_on_the_unit_of_the_metric(unit):
     """As an error in metres and in micrometres; powers of two, so that nothing is rounded."""
     space = {"main": uniform(0.0, 1.0), "idle": uniform(0.0, 1.0)}

@@ -39,9 +39,9 @@ def test_the_gain_over_the_defaults_has_its_interval(tmp_path):
 
 
 def test_no_sentence_on_equal_things(tmp_path):
-    """Scores, states and configs drawn without any relation: 20 studies, hardly a sentence."""
+    """Scores, states and configs drawn without any relation: eight studies, hardly a sentence."""
     sentences = 0
-    for seed in range(20):
+    for seed in range(8):
         rng = random.Random(seed)
         trials = [
             trial(
@@ -57,7 +57,7 @@ def test_no_sentence_on_equal_things(tmp_path):
         ]
         found = kinds(hand_study(tmp_path / str(seed), trials))
         sentences += len(set(found) - {"ranks", "stopping"})  # ramps do foretell their end
-    assert sentences <= 3
+    assert sentences <= 1
 
 
 def test_what_was_lost_names_the_hyperparameter(tmp_path):

@@ -112,7 +112,7 @@ def next_epoch(study, pids):
 
 
 @needs_proc
-@pytest.mark.slow
+@pytest.mark.faults
 def test_nodes_that_do_not_suit_are_named(tmp_path):
     other = tmp_path / "other"
     (other / "torch-9.9.9.dist-info").mkdir(parents=True)
