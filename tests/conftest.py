@@ -21,13 +21,19 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-def working_directory() -> Iterator[None]:
-    """A test that leaves its process in another folder fails, not one of those after it."""
-    before = Path.cwd()
+def process_as_it_was() -> Iterator[None]:
+    """No test is told anything by those before it: by their directory, nor by variables.
+
+    Ray, MLflow and W&B set variables that processes started later would obey.
+    """
+    directory, variables = Path.cwd(), dict(os.environ)
     yield
-    if (after := Path.cwd()) != before:
-        os.chdir(before)
-        pytest.fail(f"the test left its process in {after}")
+    for name in os.environ.keys() - variables.keys():
+        del os.environ[name]
+    os.environ.update(variables)
+    if (left_in := Path.cwd()) != directory:
+        os.chdir(directory)
+        pytest.fail(f"the test left its process in {left_in}")
 
 
 @pytest.fixture(scope="session")
