@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 SHELL  := /bin/bash -o pipefail
 
-.PHONY: tune test docs attack audit faults lint types pytest .venv bench findings weights clean
+.PHONY: tune test long docs attack audit faults lint types pytest .venv bench findings weights clean
 
 tune: $(STAMP)
 	@study=$$($(BIN)/python -m deepsight.tune --experiment quickstart | tail -n 1) \
@@ -19,6 +19,10 @@ faults: $(STAMP)
 	rm -f faults.json
 	FAULTS_OUT=faults.json $(BIN)/python -m pytest tests/faults tests/tune/ray_backend/test_cluster.py \
 	  tests/test_end_to_end.py -m 'faults or not faults'
+
+# What make test leaves out to stay under a quarter of an hour: the tutorial, whole benchmarks.
+long: $(STAMP)
+	$(BIN)/python -m pytest -m long
 
 # Studies, experiments and caches of strangers: docs/security.md has the table. About twenty minutes.
 attack: $(STAMP)

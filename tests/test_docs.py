@@ -33,7 +33,7 @@ def test_the_example_of_an_own_trainable_runs(tmp_path):
     assert {r.state for r in study.records} <= {"completed", "stopped"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_example_of_the_notebook_runs(tmp_path):
     text = (ROOT / "docs" / "notebook.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)

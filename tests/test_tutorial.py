@@ -54,7 +54,7 @@ def shown(page, beside):
     return block.splitlines()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_tutorial_can_be_followed(tmp_path):
     printed = follow("tutorial.md", tmp_path)
     assert len(printed) == 9
@@ -81,7 +81,7 @@ def test_the_tutorial_can_be_followed(tmp_path):
 @pytest.mark.parametrize(
     ("page", "library", "trials"),
     [("optuna", "optuna", 40), ("mlflow", "mlflow", 12), ("wandb", "wandb", 12)]
-    + [("ray_tune", "ray", 12)],
+    + [pytest.param("ray_tune", "ray", 12, marks=pytest.mark.long)],
 )
 def test_pages_for_users_of_other_tools_can_be_followed(
     page, library, trials, tmp_path, monkeypatch

@@ -17,7 +17,7 @@ PARSERS = {
 
 
 def test_large_true_effects_are_found_and_others_seldom_claimed():
-    found = simulate(SITUATIONS[4], 25, 0)
+    found = simulate(SITUATIONS[4], 12, 0)
     assert found["power"] > 0.9
     assert found["supported"] < 0.2
     assert 4 <= found["seeds"] <= 30

@@ -85,7 +85,7 @@ def test_rates_of_processes_are_added():
     assert all(stepper.poll() is not None for stepper in steppers)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command(tmp_path, capsys, monkeypatch):
     """Those parts that want a process of their own: one without memory, one with Ray."""
     for name in gpu.environment(tmp_path):

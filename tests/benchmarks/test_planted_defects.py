@@ -91,6 +91,7 @@ def marked(cache, tmp_path_factory):
     return planted.train(tmp_path_factory.mktemp("planted") / "marked", config)
 
 
+@pytest.mark.long
 def test_a_planted_mark_is_found_and_stands_in_the_diagnosis(marked) -> None:
     assert load_study(marked).header.data["defects"] == "mark:5:1"
     found = study_findings(marked)

@@ -68,6 +68,7 @@ def test_speed_is_the_ratio_of_times_to_the_worse_final():
     assert speed(late, early) == pytest.approx(0.5)
 
 
+@pytest.mark.long
 def test_the_command_runs(tmp_path):
     command = [
         sys.executable,

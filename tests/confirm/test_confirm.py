@@ -123,6 +123,7 @@ def test_changed_data_confirm_nothing(confirmed, tmp_path):
     assert not (other / "confirm").exists()
 
 
+@pytest.mark.long
 def test_planned_runs_of_claims_go_on_after_a_kill(confirmed, tmp_path):
     study, *_ = confirmed
     (study.parent / "c.yaml").write_text(

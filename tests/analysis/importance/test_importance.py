@@ -76,6 +76,7 @@ def test_shares_are_shares(importance):
     json.dumps(asdict(importance), allow_nan=False)
 
 
+@pytest.mark.whole_chains
 def test_the_same_seed_gives_the_same(study, importance):
     assert compute_importance(study) == importance
 
@@ -138,6 +139,7 @@ def test_fanovas_view(study):
     assert sum(s.main.value for s in view.shares) == pytest.approx(1)
 
 
+@pytest.mark.whole_chains
 def test_noise_alone_is_not_ranked():
     study = make_study(SPACE, lambda config, share: 0.5, num=60, noise=0.1)
     importance = compute_importance(study)
@@ -278,6 +280,7 @@ def test_places_with_variance_that_was_not_seen():
     assert worst[:, 0].tolist() == [2, 3, 3]
 
 
+@pytest.mark.whole_chains
 def test_where_few_configs_fail_altogether_nothing_is_ranked():
     """One in 25 fails, and 18 explorers tell little of why: the variance itself is unknown."""
     space = {name: uniform(0.0, 1.0) for name in ("a", "b", "c")}

@@ -13,6 +13,7 @@ from deepsight.space import to_stored
 TABLE, SEEDS = "cnn_digits", 10
 
 
+@pytest.mark.whole_chains
 @pytest.mark.slow
 def test_small_studies_of_real_curves_do_not_mislead():
     """Ten studies of 24 trials: intervals hold the truth, no ranking is false.

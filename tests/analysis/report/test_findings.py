@@ -38,6 +38,7 @@ def test_the_gain_over_the_defaults_has_its_interval(tmp_path):
     assert "gain" not in kinds(tiny)
 
 
+@pytest.mark.whole_chains
 def test_no_sentence_on_equal_things(tmp_path):
     """Scores, states and configs drawn without any relation: eight studies, hardly a sentence."""
     sentences = 0
