@@ -19,6 +19,7 @@ from deepsight.values import UserError as UserError
 from deepsight.values import Value as Value
 from deepsight.values import is_import_path as is_import_path
 from deepsight.values import single_value as single_value
+from deepsight.values import spreadsheet_text as spreadsheet_text
 from deepsight.values import unknown as unknown
 from deepsight.values import without_controls as without_controls
 

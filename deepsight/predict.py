@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from deepsight.config import UserError, without_controls
+from deepsight.config import UserError, spreadsheet_text, without_controls
 from deepsight.data.folder.decode import decode
 from deepsight.data.folder.files import images_below
 from deepsight.imports import add_trust_flag, permission_of
@@ -152,11 +152,17 @@ def _one_cell(text: str) -> str:
 
 
 def write_csv(predictions: Iterable[Prediction], names: Sequence[str], out: TextIO) -> None:
-    """A row a file: path, class, probability, error, and the probability of every class."""
+    """A row a file: path, class, probability, error, and the probability of every class.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe, as in reports.
+    """
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["path", "class", "probability", "error", *(f"p({name})" for name in names)])
+    columns = ["path", "class", "probability", "error", *(f"p({name})" for name in names)]
+    writer.writerow(map(spreadsheet_text, columns))
     for p in predictions:
-        writer.writerow([p.path, p.class_name, p.probability, p.error, *p.probabilities])
+        texts = (str(text or "") for text in (p.path, p.class_name, p.error))
+        path, name, error = map(spreadsheet_text, texts)
+        writer.writerow([path, name, p.probability, error, *p.probabilities])
 
 
 def write_json(predictions: Iterable[Prediction], names: Sequence[str], out: TextIO) -> None:

@@ -14,8 +14,12 @@ from collections.abc import Iterable
 Value = bool | int | float | str | None
 """A hyperparameter's value: whatever JSON can hold without nesting."""
 
-
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+_FORMULA = re.compile(
+    r"[\t\r\n]|[\s\0\ufeff\u200b-\u200f\u2060]*[-=+@\u2212\uff1d\uff0b\uff0d\uff20]"
+)
+"""How texts begin that spreadsheets take for formulas: full-width signs, and what they skip."""
 
 
 def without_controls(text: str) -> str:
@@ -26,6 +30,11 @@ def without_controls(text: str) -> str:
     lines stay.
     """
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def spreadsheet_text(text: str) -> str:
+    """`text` for a cell of a CSV file: no formula (an apostrophe before), no control characters."""
+    return ("'" if _FORMULA.match(text) else "") + without_controls(text)
 
 
 class PlainFormatter(logging.Formatter):

@@ -24,7 +24,7 @@ from analysis.page.document import (
 )
 from analysis.page.html import to_html
 from analysis.page.markdown import to_markdown
-from deepsight.config import without_controls
+from deepsight.config import spreadsheet_text
 from deepsight.files import make_folder, read_file, remove_files, replacing
 
 WRITTEN, WRITTEN_BYTES = "files.json", 1 << 20
@@ -116,14 +116,6 @@ def to_csv(table: Table) -> str:
     return out.getvalue()
 
 
-FORMULA = re.compile(
-    r"[\t\r\n]|[\s\0\ufeff\u200b-\u200f\u2060]*[-=+@\u2212\uff1d\uff0b\uff0d\uff20]"
-)
-"""How texts begin that spreadsheets take for formulas: full-width signs, and what they skip."""
-
-
 def _harmless(cell: Cell) -> Cell:
     """A text without control characters, one of which would begin a row of its own."""
-    if not isinstance(cell, str):
-        return cell
-    return ("'" if FORMULA.match(cell) else "") + without_controls(cell)
+    return spreadsheet_text(cell) if isinstance(cell, str) else cell

@@ -44,9 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     start_command()
     try:
         flags = make_parser().parse_args(arguments)
+        asked = [name.strip() for name in flags.to.split(",") if name.strip()]
+        if not asked or not set(asked) <= SINKS.keys():
+            raise UserError(f"--to {flags.to} names no tracker.", f"Known: {', '.join(SINKS)}.")
         names = targets(flags.to)
-        if not names:
-            raise UserError("--to names no tracker.", f"Known: {', '.join(SINKS)}.")
         require_ready(flags.to)
         study = load_study(flags.study)
         report = None

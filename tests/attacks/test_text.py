@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import threading
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -14,6 +15,7 @@ from analysis.page.document import Table
 from analysis.page.files import to_csv
 from analysis.summary import compute_summary, render
 from deepsight.config import PlainFormatter, UserError, single_value, without_controls
+from deepsight.predict import Prediction, write_csv
 from deepsight.run_store import load_study
 from deepsight.tune.cli import main
 from deepsight.tune.observers.progress import TerminalProgress
@@ -77,6 +79,18 @@ def test_no_cell_of_a_table_is_a_formula(text):
     assert rows[0] == [f"'{without_controls(text)}", "b"]
     assert rows[1] == [f"'{without_controls(text)}", "1.0"]
     assert rows[2] == ["a", "-1.0"]  # numbers are numbers
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_no_cell_of_predictions_is_a_formula(text):
+    out = io.StringIO()
+    found = Prediction(Path(text.replace("\0", "")), 0, text, -0.5, (-0.5,), text)
+    write_csv([found], [text], out)
+    header, row = csv.reader(io.StringIO(out.getvalue(), newline=""))
+    assert header[1] == "class"
+    for cell in (row[0], row[1], row[3]):
+        assert cell.startswith("'")
+    assert row[2] == row[4] == "-0.5"  # numbers are numbers
 
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
