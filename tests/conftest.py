@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,17 +21,29 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         os.environ["DEEPSIGHT_CACHE"] = before
 
 
+@contextlib.contextmanager
+def variables_put_back() -> Iterator[None]:
+    """Ray, MLflow and W&B set variables that processes started later would obey."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def variables_of_a_module(cache: Path) -> Iterator[None]:
+    """What the fixtures of a file of tests set is not there for the next file."""
+    with variables_put_back():
+        yield
+
+
 @pytest.fixture(autouse=True)
 def process_as_it_was() -> Iterator[None]:
-    """No test is told anything by those before it: by their directory, nor by variables.
-
-    Ray, MLflow and W&B set variables that processes started later would obey.
-    """
-    directory, variables = Path.cwd(), dict(os.environ)
-    yield
-    for name in os.environ.keys() - variables.keys():
-        del os.environ[name]
-    os.environ.update(variables)
+    """No test is told anything by those before it: by their directory, nor by variables."""
+    directory = Path.cwd()
+    with variables_put_back():
+        yield
     if (left_in := Path.cwd()) != directory:
         os.chdir(directory)
         pytest.fail(f"the test left its process in {left_in}")

@@ -111,6 +111,11 @@ def require_authentication(address: str, allowed: bool, auto: bool = False) -> N
                 "Start it with RAY_AUTH_MODE=token (docs/cluster.md), or accept that: "
                 "--set study.allow_unauthenticated=true.",
             )
+        if os.environ.get("RAY_AUTH_MODE") == "token":  # its calls to this process would be refused
+            raise ClusterError(
+                f"the cluster at {address} has no token, and RAY_AUTH_MODE is token here.",
+                "Unset RAY_AUTH_MODE.",
+            )
         logger.warning("the cluster at %s asks for no token, which was accepted", address)
         return
     if os.environ.get("RAY_USE_TLS") == "1":

@@ -74,6 +74,8 @@ def test_a_node_dies_while_it_trains(tmp_path):
         assert code == 5
         assert "lets in everybody" in err
         assert "study.allow_unauthenticated=true" in err
+        code, err = refused(study, cluster, *OPEN, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=TOKEN)
+        assert (code, "Unset RAY_AUTH_MODE." in err) == (5, True)
 
         run = study.start(*study.began, "--address", cluster.address, *OPEN)
         study.await_epochs(4, run, processes=3)
