@@ -8,19 +8,6 @@ from pathlib import Path
 import pytest
 
 
-@pytest.fixture(scope="session", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cache of the test session's own; an environment variable, so that workers share it."""
-    before = os.environ.get("DEEPSIGHT_CACHE")
-    path = tmp_path_factory.mktemp("cache")
-    os.environ["DEEPSIGHT_CACHE"] = str(path)
-    yield path
-    if before is None:
-        del os.environ["DEEPSIGHT_CACHE"]
-    else:
-        os.environ["DEEPSIGHT_CACHE"] = before
-
-
 @contextlib.contextmanager
 def variables_put_back() -> Iterator[None]:
     """Ray, MLflow and W&B set variables that processes started later would obey."""
@@ -29,6 +16,15 @@ def variables_put_back() -> Iterator[None]:
     for name in os.environ.keys() - before.keys():
         del os.environ[name]
     os.environ.update(before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache of the test session's own; an environment variable, so that workers share it."""
+    path = tmp_path_factory.mktemp("cache")
+    with variables_put_back():
+        os.environ["DEEPSIGHT_CACHE"] = str(path)
+        yield path
 
 
 @pytest.fixture(scope="module", autouse=True)

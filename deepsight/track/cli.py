@@ -13,7 +13,7 @@ from deepsight.run_store import Study, load_study
 from deepsight.standard_streams import start_command
 from deepsight.track.report import made_report, present_report
 from deepsight.track.send import send_study
-from deepsight.track.sinks import SINKS, make_sink, require_ready, targets
+from deepsight.track.sinks import SINKS, listed, make_sink, require_ready
 
 
 class _Parser(argparse.ArgumentParser):
@@ -44,10 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     start_command()
     try:
         flags = make_parser().parse_args(arguments)
-        asked = [name.strip() for name in flags.to.split(",") if name.strip()]
-        if not asked or not set(asked) <= SINKS.keys():
+        names = listed(flags.to)
+        if not names or not set(names) <= SINKS.keys():
             raise UserError(f"--to {flags.to} names no tracker.", f"Known: {', '.join(SINKS)}.")
-        names = targets(flags.to)
         require_ready(flags.to)
         study = load_study(flags.study)
         report = None

@@ -42,6 +42,11 @@ class Sink(Protocol):
         """Release what the sink holds; sends nothing more."""
 
 
+def listed(names: str) -> tuple[str, ...]:
+    """The names of a list with commas, each once."""
+    return tuple(dict.fromkeys(n.strip() for n in names.split(",") if n.strip()))
+
+
 def targets(names: str) -> tuple[str, ...]:
     """The trackers of ``study.trackers`` (``mlflow,wandb``), each once.
 
@@ -49,7 +54,7 @@ def targets(names: str) -> tuple[str, ...]:
         UserError: If one is unknown.
     """
     check_value("study.trackers", names)
-    return tuple(dict.fromkeys(n.strip() for n in names.split(",") if n.strip()))
+    return listed(names)
 
 
 def require_ready(names: str) -> None:
