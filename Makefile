@@ -14,13 +14,13 @@ tune: $(STAMP)
 
 test: lint types pytest
 
-# Kills, deadly trials, full disks; about ten minutes. docs/robustness.md quotes its figures.
+# Kills, deadly trials, full disks; it takes long. docs/robustness.md quotes its figures.
 faults: $(STAMP)
 	rm -f faults.json
 	FAULTS_OUT=faults.json $(BIN)/python -m pytest tests/faults tests/tune/ray_backend/test_cluster.py \
 	  tests/test_end_to_end.py -m 'faults or not faults'
 
-# What make test leaves out to stay under a quarter of an hour: the tutorial, whole benchmarks.
+# What make test leaves out to stay short: the tutorial, whole benchmarks.
 long: $(STAMP)
 	$(BIN)/python -m pytest -m long
 
