@@ -28,7 +28,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def variables_of_a_module(cache: Path) -> Iterator[None]:
+def variables_of_a_module() -> Iterator[None]:
     """What the fixtures of a file of tests set is not there for the next file."""
     with variables_put_back():
         yield
