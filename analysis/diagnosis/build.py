@@ -168,7 +168,7 @@ def _parts(
 
 
 def study_findings(study: Path, trial: str | None = None, split: str = "test") -> Findings:
-    """What is wrong with data or model, without a page; writes evaluations only.
+    """What is wrong with data or model, without a page; keeps evaluations and transplants.
 
     Args:
         study: Its directory.
@@ -193,8 +193,9 @@ def _findings(
 ) -> Findings:
     if not len(evaluation):
         return Findings((), 0, (f"No image of the {evaluation.split} split.",))
-    directory = diagnosis_directory(model, "val")
-    return find(collect_evidence(model, dataset, evaluation, images, directory, progress))
+    directory = _made_directory(model, evaluation.split)
+    of_val = diagnosis_directory(model, "val")
+    return find(collect_evidence(model, dataset, evaluation, images, directory, of_val, progress))
 
 
 def _seeds(

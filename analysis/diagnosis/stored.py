@@ -17,6 +17,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
+from analysis.diagnosis.evidence import transplants
 from analysis.diagnosis.map_checks import interventions, verdicts
 from analysis.diagnosis.maps import attention, feature_maps, grad_cam, guided_backprop, layers
 from analysis.diagnosis.stability import seed_findings
@@ -42,6 +43,7 @@ KNOWN = {
         verdicts.Likeness,
         verdicts.Verdict,
         verdicts.MapChecks,
+        transplants.Transplants,
         seed_findings.SeedFinding,
         seed_findings.SeedFindings,
         epoch_attention.EpochAttention,

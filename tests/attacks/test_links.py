@@ -171,7 +171,7 @@ def test_a_diagnosis_writes_through_no_link(trained_study, tmp_path, outside):
         replace_by_link(folder / name, outside / "index.html")
     make_diagnosis(study, "t0000", split="val", permission=TRUST)
     assert not any(path.is_symlink() for path in folder.iterdir())
-    for name in ("evaluation.npz", "maps.npz", "made_from.json"):
+    for name in ("evaluation.npz", "maps.npz", "transplants.npz", "made_from.json"):
         kept = (folder / name).read_bytes()
         replace_by_link(folder / name, outside / "index.html")
         with pytest.raises(UserError, match=re.escape(f"{folder / name} is a link")):

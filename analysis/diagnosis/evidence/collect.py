@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.diagnosis.evaluation import Evaluation, evaluate
+from analysis.diagnosis.evidence import transplants
 from analysis.diagnosis.evidence.copies import Copies, compute_copies
 from analysis.diagnosis.evidence.label_noise import PairNoise, compute_label_noise
 from analysis.diagnosis.evidence.shift import Shift, compute_shift
 from analysis.diagnosis.evidence.transplants import Transplants, compute_transplants
+from analysis.diagnosis.map_checks import imputation, interventions
 from analysis.diagnosis.map_results import fit_masks
-from analysis.diagnosis.object_masks import NO_MASKS
+from analysis.diagnosis.object_masks import NO_MASKS, masks_digest
 from analysis.diagnosis.progress import Progress, silent
+from analysis.diagnosis.stored import kept_or_computed
 from deepsight.data.datasets import Dataset, Split
 from deepsight.trained_model import TrainedModel
 
 TRANSPLANTS, COPIES, LABELS, SHIFT = "transplants", "copies", "labels", "shift"
+Transplanted: TypeAlias = tuple[Transplants, ...]
 
 MAX_TRAIN, MAX_HELD_OUT = 20_000, 4_000
 """Images at most that are compared to find copies."""
-PIXELS = 1 << 24
-"""Pixels at most of the images that are changed: all of 16,384 of 32x32, 334 of 224x224."""
+PIXELS = 1 << 22
+"""Pixels at most of the images that are changed: 4,096 of 32x32, 83 of 224x224."""
 
 Rows = NDArray[np.int64]
 
@@ -64,6 +70,7 @@ def collect_evidence(
     dataset: Dataset,
     evaluation: Evaluation,
     images: Split,
+    directory: Path,
     val_directory: Path,
     progress: Progress = silent,
 ) -> Evidence:
@@ -74,6 +81,8 @@ def collect_evidence(
         dataset: What it was trained on.
         evaluation: Of "test" or "val"; one image at least.
         images: The same split.
+        directory: Where ``transplants.npz`` is or will be; used again while all that it came from
+            stays.
         val_directory: Where the evaluation of val is or will be.
         progress: Is told how far it is.
 
@@ -97,10 +106,15 @@ def collect_evidence(
         held_out_splits=" and ".join(part.split for part in held_out),
         not_measured=missing,
     )
-    for step in progress((TRANSPLANTS, COPIES, LABELS, SHIFT), "testing for defects"):
-        if step == TRANSPLANTS:
-            found = replace(found, transplants=_transplants(model, images, evaluation))
-        elif step == COPIES:
+    changed = kept_or_computed(
+        directory / f"{TRANSPLANTS}.npz",
+        _made_from(evaluation, images),
+        Transplanted,
+        lambda: _transplants(model, images, evaluation, progress),
+    )
+    found = replace(found, transplants=changed)
+    for step in progress((COPIES, LABELS, SHIFT), "testing for defects"):
+        if step == COPIES:
             copies, rows = _copies(dataset, images)
             found = replace(found, copies=copies, copy_rows=rows)
         elif step == LABELS:
@@ -112,15 +126,35 @@ def collect_evidence(
     return found
 
 
+def _made_from(evaluation: Evaluation, images: Split) -> dict[str, object]:
+    """All that transplants depend on."""
+    code = hashlib.sha256()
+    for module in (transplants, imputation, interventions):
+        code.update(Path(str(module.__file__)).read_bytes())
+    return {
+        "checkpoint": evaluation.sha256,
+        "data": evaluation.fingerprint,
+        "split": evaluation.split,
+        "masks": masks_digest(images.masks),
+        "pixels": PIXELS,
+        "code": code.hexdigest(),
+    }
+
+
 def _transplants(
-    model: TrainedModel, images: Split, evaluation: Evaluation
-) -> tuple[Transplants, ...]:
+    model: TrainedModel, images: Split, evaluation: Evaluation, progress: Progress
+) -> Transplanted:
     most = max(1, PIXELS // model.input_size**2)
     rows = np.sort(np.random.default_rng(0).permutation(len(evaluation))[:most])
     masks = None if images.masks is None else fit_masks(images.masks[rows], model.input_size)
     inputs = model.preprocess(np.asarray(images.images[rows])).cpu()
     return compute_transplants(
-        model.module, inputs, evaluation.labels[rows], masks, len(evaluation.classes)
+        model.module,
+        inputs,
+        evaluation.labels[rows],
+        masks,
+        len(evaluation.classes),
+        progress=progress,
     )
 
 

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from analysis.diagnosis.map_checks.imputation import fill_from_around
 from analysis.diagnosis.map_checks.interventions import CORNER
 from analysis.diagnosis.maps.passes import Labels, batch_slices, predicted_classes
+from analysis.diagnosis.progress import Progress, silent
 
 CORNERS, BACKGROUND, PLACE = "corners", "background", "place"
 """What is transplanted with masks: the background in the corners, the background elsewhere, and the
@@ -81,6 +82,7 @@ def compute_transplants(
     masks: NDArray[np.uint8] | None,
     num_classes: int,
     seed: int = 0,
+    progress: Progress = silent,
 ) -> tuple[Transplants, ...]:
     """Transplant every part that the data allow.
 
@@ -92,6 +94,7 @@ def compute_transplants(
             no masks, and only whole corners are changed.
         num_classes: Of the model.
         seed: Of which images are changed, and of the donors.
+        progress: Is told how far it is.
     """
     inputs, labels = inputs.float().cpu(), np.asarray(labels, np.int64)
     rng = np.random.default_rng(seed)
@@ -103,17 +106,14 @@ def compute_transplants(
     grafts = _grafts(inputs, objects, seed)
     chosen = np.sort(rng.permutation(usable)[: max(1, MAX_PASSES // num_classes)])
     donors = {c: usable[labels[usable] == c] for c in range(num_classes)}
-    found = []
-    for part, graft in grafts.items():
-        predicted = np.full((len(chosen), num_classes), -1, np.int64)
-        for label, own in donors.items():
-            if len(own):
-                of = rng.choice(own, len(chosen))
-                for span in batch_slices(inputs[: len(chosen)]):
-                    changed = graft(chosen[span], of[span])
-                    predicted[span, label] = predicted_classes(model, changed)
-        found.append(Transplants(part, labels[chosen], predicted))
-    return tuple(found)
+    predicted = {part: np.full((len(chosen), num_classes), -1, np.int64) for part in grafts}
+    steps = [(part, label) for part in grafts for label, own in donors.items() if len(own)]
+    for part, label in progress(steps, "changing surroundings"):
+        of = rng.choice(donors[label], len(chosen))
+        for span in batch_slices(inputs[: len(chosen)]):
+            changed = grafts[part](chosen[span], of[span])
+            predicted[part][span, label] = predicted_classes(model, changed)
+    return tuple(Transplants(part, labels[chosen], p) for part, p in predicted.items())
 
 
 def _grafts(inputs: Tensor, objects: Tensor | None, seed: int) -> dict[str, Graft]:

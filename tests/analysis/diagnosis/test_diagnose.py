@@ -158,7 +158,7 @@ def test_an_interrupted_diagnosis_goes_on(trained_study, tmp_path):
         return items
 
     page = make_diagnosis(study, "t0000", progress=note, permission=TRUST)
-    assert [title for title, _ in todo] == ["testing for defects", "drawing"]
+    assert [title for title, _ in todo] == ["testing for defects", "drawing"]  # the rest is kept
     assert page.is_file()
     assert {p: p.stat().st_mtime_ns for p in done} == done
 
