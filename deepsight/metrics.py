@@ -14,6 +14,18 @@ import numpy.typing as npt
 Labels = npt.NDArray[np.integer[Any]]
 Reals = npt.NDArray[np.floating[Any]]
 
+SHARES = frozenset({"accuracy", "acc", "f1", "recall", "precision", "auc", "auroc"})
+"""Last words of the names of metrics that are shares, of images for example."""
+
+
+def is_share(metric: str) -> bool:
+    """Whether a metric is a share by its name, as ``val_accuracy`` is and ``mse`` is not.
+
+    That its values lie between 0 and 1 does not make it one: an error in metres may do so too, and
+    in micrometres it would not.
+    """
+    return metric.lower().rsplit("_", 1)[-1] in SHARES
+
 
 def confusion_matrix(labels: Labels, predicted: Labels, num_classes: int) -> npt.NDArray[np.int64]:
     """Counts (C, C): row the true class, column the predicted one."""

@@ -164,7 +164,8 @@ UNITS = {
         "numpy optuna",
     ),
     "analysis.importance": unit(
-        f"{STUDY} {NUMBERS} analysis.importance.indices analysis.importance.fanova",
+        f"{STUDY} {NUMBERS} deepsight.metrics analysis.importance.indices "
+        "analysis.importance.fanova",
         "numpy scipy sklearn threadpoolctl",
     ),
     "analysis.figures": unit(

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.importance.encoding import Array
+from deepsight.metrics import is_share
 
 EDGE = 0.01
 """By which 0 and 1 are moved outwards, so that a share of 0 or 1 has a logit."""
 DIGITS = 9
 """Decimals of a target: what rounding does to scores in another unit is cut off, so that chains of
 kernels, which amplify it, are the same in every unit."""
-SHARES = frozenset({"accuracy", "acc", "f1", "recall", "precision", "auc", "auroc"})
-"""Last words of the names of metrics that are shares, of images for example."""
 
 
 @dataclass(frozen=True)
@@ -69,15 +68,6 @@ def _linked(scores: Array, link: str) -> Array:
     if link == "logit":
         return np.asarray(np.log((scores + EDGE) / (1 + EDGE - scores)))
     return scores
-
-
-def is_share(metric: str) -> bool:
-    """Whether a metric is a share by its name, as ``val_accuracy`` is and ``mse`` is not.
-
-    That its values lie between 0 and 1 does not make it one: an error in metres may do so too, and
-    in micrometres it would not.
-    """
-    return metric.lower().rsplit("_", 1)[-1] in SHARES
 
 
 def scales_for(scores: Array, metric: str) -> list[Scale]:

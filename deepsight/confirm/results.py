@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from deepsight.confirm.record import Comparison, Confirmation, ConfirmedConfig
+from deepsight.confirm.record import Comparison, Confirmation, ConfirmedConfig, Estimate
 from deepsight.confirm.runs import Contender, find_run, run_of
 from deepsight.confirm.statistics import (
     Scores,
@@ -16,7 +16,9 @@ from deepsight.confirm.statistics import (
     mean_estimate,
     optimism,
     target_verdict,
+    within,
 )
+from deepsight.metrics import is_share
 from deepsight.run_store import Study, TrialRecord, load_openings
 from deepsight.space import to_stored
 from deepsight.tune.plan import StudyPlan
@@ -77,7 +79,6 @@ def compute_confirmation(
         asked: What is confirmed.
         test_scores: Scores of a trial on the test split; None leaves it closed.
     """
-    sign = search.objective.sign
     records = _records(plan, done, asked)
     opens = test_scores is not None and not plan.own_trainable
     test_metric = TEST_METRICS.get(search.metric, "accuracy")
@@ -88,7 +89,7 @@ def compute_confirmation(
         for name, runs in records.items():
             whole = [r if r is not None and done.has_full_budget(r) else None for r in runs]
             test[name] = [test_scores(done, r.trial_id)[test_metric] if r else None for r in whole]
-    comparisons = _comparisons(asked, val, test, sign, test_metric)
+    comparisons = _comparisons(asked, val, test, search, test_metric)
     every = [r for runs in records.values() for r in runs]
     return Confirmation(
         study=search.header.name,
@@ -106,7 +107,9 @@ def compute_confirmation(
         num_openings=len(load_openings(done.directory)) + len(load_openings(search.directory)),
         epochs=sum(r.num_epochs for r in every if r),
         configs=tuple(
-            _config(search, c, asked, records[c.name], val[c.name], test.get(c.name, []))
+            _config(
+                search, c, asked, records[c.name], val[c.name], test.get(c.name, []), test_metric
+            )
             for c in asked.contenders
         ),
         comparisons=comparisons,
@@ -149,8 +152,9 @@ def _config(
     runs: Sequence[TrialRecord | None],
     val: Scores,
     test: Scores,
+    test_metric: str,
 ) -> ConfirmedConfig:
-    sign, mean = search.objective.sign, mean_estimate(val)
+    sign, mean = search.objective.sign, _bounded_mean(val, search.metric)
     lost = [r for r in runs if r is not None and r.state in ("failed", "diverged")]
     return ConfirmedConfig(
         name=contender.name,
@@ -162,7 +166,7 @@ def _config(
         num_lost=len(lost),
         search_score=contender.search_score,
         mean=mean,
-        test_mean=mean_estimate(test),
+        test_mean=_bounded_mean(test, test_metric),
         optimism=optimism(contender.search_score, mean, sign),
         target=target_verdict(mean, search.header.target, sign),
     )
@@ -172,11 +176,30 @@ def _comparisons(
     asked: Asked,
     val: Mapping[str, Scores],
     test: Mapping[str, Scores],
-    sign: float,
+    search: Study,
     test_metric: str,
 ) -> tuple[Comparison, ...]:
-    found = asked.judge(val, asked.pairs, "val", sign)
+    found = _judged(asked, val, "val", search.objective.sign, search.metric)
     if test:
         sign = -1.0 if test_metric in LESS_IS_BETTER else 1.0
-        found += asked.judge(test, asked.pairs, "test", sign)
+        found += _judged(asked, test, "test", sign, test_metric)
     return found
+
+
+def _judged(
+    asked: Asked, scores: Mapping[str, Scores], split: str, sign: float, metric: str
+) -> tuple[Comparison, ...]:
+    found = asked.judge(scores, asked.pairs, split, sign)
+    if not _are_shares([s for of_config in scores.values() for s in of_config], metric):
+        return found
+    return tuple(replace(c, gain=within(c.gain, -1.0, 1.0)) for c in found)
+
+
+def _bounded_mean(scores: Scores, metric: str) -> Estimate | None:
+    mean = mean_estimate(scores)
+    return within(mean, 0.0, 1.0) if _are_shares(scores, metric) else mean
+
+
+def _are_shares(scores: Scores, metric: str) -> bool:
+    """By name and by value: an accuracy may be in percent."""
+    return is_share(metric) and all(0 <= s <= 1 for s in scores if s is not None)

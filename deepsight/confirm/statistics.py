@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from statsmodels.stats.multitest import multipletests
@@ -40,6 +41,22 @@ def mean_estimate(scores: Scores, alpha: float = ALPHA) -> Estimate | None:
         return Estimate(value, None, None, len(known))
     low, high = DescrStatsW(known).tconfint_mean(alpha)
     return Estimate(value, float(low), float(high), len(known))
+
+
+def within(found: Estimate | None, least: float, most: float) -> Estimate | None:
+    """The estimate with an interval that leaves out what cannot be.
+
+    A t interval of few seeds knows no bounds; values that no score can have are cut off, which
+    costs no coverage.
+
+    Args:
+        found: An estimate, or none.
+        least: The lowest value that there is.
+        most: The highest.
+    """
+    if found is None or found.low is None or found.high is None:
+        return found
+    return replace(found, low=max(found.low, least), high=min(found.high, most))
 
 
 def _has_spread(scores: np.ndarray) -> bool:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
+from deepsight.confirm.results import _bounded_mean
 from deepsight.confirm.statistics import (
     EFFECT,
     anytime_half_width,
@@ -15,6 +16,7 @@ from deepsight.confirm.statistics import (
     mean_estimate,
     optimism,
     target_verdict,
+    within,
 )
 
 SCORES = [0.90, 0.92, 0.91, 0.95]
@@ -35,6 +37,17 @@ def test_seeds_without_spread_are_not_taken_for_certainty():
     assert (same.p, same.verdict) == (None, "undecided")
     assert same.gain.value == pytest.approx(0.1)
     assert anytime_half_width([0.1, 0.1, 0.1]) is None
+
+
+def test_an_interval_leaves_out_what_no_accuracy_can_be():
+    plain = mean_estimate([0.4, 0.975])
+    assert plain.low < 0 and plain.high > 1
+    found = _bounded_mean([0.4, 0.975], "val_accuracy")
+    assert (found.value, found.low, found.high, found.n) == (plain.value, 0.0, 1.0, 2)
+    assert _bounded_mean([40.0, 97.5], "val_accuracy").high > 100  # percent: unknown bounds
+    assert _bounded_mean([0.4, 0.975], "val_loss") == mean_estimate([0.4, 0.975])
+    assert _bounded_mean([0.9], "val_accuracy") == mean_estimate([0.9])
+    assert within(None, 0.0, 1.0) is None
 
 
 def test_pairs_are_those_of_equal_seeds():
