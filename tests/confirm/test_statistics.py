@@ -41,7 +41,8 @@ def test_seeds_without_spread_are_not_taken_for_certainty():
 
 def test_an_interval_leaves_out_what_no_accuracy_can_be():
     plain = mean_estimate([0.4, 0.975])
-    assert plain.low < 0 and plain.high > 1
+    assert plain.low < 0
+    assert plain.high > 1
     found = _bounded_mean([0.4, 0.975], "val_accuracy")
     assert (found.value, found.low, found.high, found.n) == (plain.value, 0.0, 1.0, 2)
     assert _bounded_mean([40.0, 97.5], "val_accuracy").high > 100  # percent: unknown bounds

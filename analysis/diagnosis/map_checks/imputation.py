@@ -79,14 +79,15 @@ def _guess(known: Tensor, hole: Tensor) -> Tensor:
 
 def _conjugate_gradients(target: Tensor, guess: Tensor, hole: Tensor, weight: Tensor) -> Tensor:
     def apply(x: Tensor) -> Tensor:
-        return hole * (weight * x - _neighbours(x))
+        return (weight * x).sub_(_neighbours(x)).mul_(hole)
 
     def dot(a: Tensor, b: Tensor) -> Tensor:
-        return (a * b).sum((2, 3), keepdim=True)
+        products: Tensor = torch.linalg.vecdot(a.flatten(2), b.flatten(2))
+        return products[:, :, None, None]
 
-    solution = guess
+    solution = guess.clone()
     residual = target - apply(guess)
-    direction, power = residual, dot(residual, residual)
+    direction, power = residual.clone(), dot(residual, residual)
     enough = TOLERANCE**2 * dot(target, target).clamp(min=1e-12)
     for _ in range(MAX_ITERATIONS):
         if bool((power <= enough).all()):
@@ -94,10 +95,10 @@ def _conjugate_gradients(target: Tensor, guess: Tensor, hole: Tensor, weight: Te
         changed = apply(direction)
         step = power / dot(direction, changed).clamp(min=1e-20)
         step = torch.where(power > enough, step, torch.zeros_like(step))
-        solution = solution + step * direction
-        residual = residual - step * changed
+        solution.addcmul_(step, direction)
+        residual.addcmul_(step, changed, value=-1)
         renewed = dot(residual, residual)
-        direction = residual + renewed / power.clamp(min=1e-20) * direction
+        direction.mul_(renewed / power.clamp(min=1e-20)).add_(residual)
         power = renewed
     return solution
 
@@ -111,7 +112,7 @@ def _neighbours(x: Tensor) -> Tensor:
     across = 2 * down
     across[..., 1:] += down[..., :-1]
     across[..., :-1] += down[..., 1:]
-    return DIAGONAL * (across - 4 * x)
+    return across.sub_(x, alpha=4).mul_(DIAGONAL)
 
 
 def blurred(images: Tensor, within: Tensor | None = None) -> Tensor:
@@ -127,13 +128,17 @@ def blurred(images: Tensor, within: Tensor | None = None) -> Tensor:
 
 
 def _smoothed(x: Tensor) -> Tensor:
+    """Sums over rows and columns, as two products of matrices: many times faster than conv2d."""
     sigma = BLUR * x.shape[-1]
-    radius = min(math.ceil(3 * sigma), x.shape[-1] - 1)
-    steps = torch.arange(-radius, radius + 1, dtype=x.dtype, device=x.device)
-    kernel = torch.exp(-0.5 * (steps / sigma) ** 2)
-    kernel = kernel / kernel.sum()
-    channels = x.shape[1]
-    rows = kernel.view(1, 1, -1, 1).expand(channels, 1, -1, 1)
-    columns = kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1)
-    down = F.conv2d(x, rows, padding=(radius, 0), groups=channels)
-    return F.conv2d(down, columns, padding=(0, radius), groups=channels)
+    down, across = (_smoothing(side, sigma, x) for side in x.shape[2:])
+    return down @ x @ across
+
+
+def _smoothing(side: int, sigma: float, like: Tensor) -> Tensor:
+    """(side, side) symmetric: the Gaussian at every distance, cut off at three deviations."""
+    radius = math.ceil(3 * sigma)
+    places = torch.arange(side, dtype=like.dtype, device=like.device)
+    distance = places[:, None] - places[None, :]
+    kernel = torch.exp(-0.5 * (distance / sigma) ** 2) * (distance.abs() <= radius)
+    steps = torch.arange(-radius, radius + 1, dtype=like.dtype, device=like.device)
+    return kernel / torch.exp(-0.5 * (steps / sigma) ** 2).sum()

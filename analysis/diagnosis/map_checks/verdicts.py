@@ -31,7 +31,7 @@ from analysis.statistics.intervals import Interval
 MAX_PIXELS = 200 * 32 * 32
 """How much is checked where more is there: 200 images of 32x32."""
 
-MIN_IMAGES = 32
+MIN_IMAGES = 24
 """Images that are checked, whatever their size, where there are so many."""
 
 LIKE = 0.5

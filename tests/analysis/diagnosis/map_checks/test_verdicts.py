@@ -274,5 +274,5 @@ def test_the_rule_of_the_verdict():
 
 def test_how_many_images_are_checked_depends_on_their_size():
     assert len(choose_images(1000, 32 * 32, 0)) == 200
-    assert len(choose_images(1000, 224 * 224, 0)) == 32
+    assert len(choose_images(1000, 224 * 224, 0)) == 24
     assert choose_images(5, 1024, 0).tolist() == [0, 1, 2, 3, 4]
