@@ -46,7 +46,7 @@ PRESENTS = ("figures", "check_figures", "tables")
 """Modules that show numbers and make none."""
 
 MAX_PIXELS = 2000 * 32 * 32
-MIN_IMAGES = 150
+MIN_IMAGES = 120
 """Images that are changed, whatever their size, where there are so many; see `MAX_PIXELS`."""
 
 
