@@ -11,16 +11,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from deepsight.config import UserError
+from deepsight.command_line import Parser, run_command
 from deepsight.imports import add_trust_flag, permission_of
-from deepsight.standard_streams import start_command
 
-INTERRUPTED = 130
+INTERRUPTED = "stopped; what is finished is kept: the same command goes on from here"
 
 
-def parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """What the command takes."""
-    made = argparse.ArgumentParser(prog="python -m analysis.diagnose", description=__doc__)
+    made = Parser(prog="python -m analysis.diagnose", description=__doc__)
     made.add_argument("study", type=Path, metavar="STUDY", help="a study's directory")
     made.add_argument("--trial", metavar="ID", help="a trial (default: the incumbent)")
     made.add_argument("--split", choices=("test", "val"), default="test", help="which images")
@@ -52,32 +51,27 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    options = parser().parse_args(arguments)
-    start_command()
-    try:
-        from analysis.diagnosis.build import make_diagnosis  # imports torch
-        from analysis.diagnosis.groups import parse_groups
-        from analysis.diagnosis.progress import bar
+    return run_command(make_parser(), _run, arguments, interrupted=INTERRUPTED)
 
-        page = make_diagnosis(
-            options.study,
-            options.trial,
-            split=options.split,
-            groups=parse_groups(options.groups),
-            data=options.data,
-            masks=options.masks,
-            device=options.device,
-            layer=options.layer,
-            epochs_of_attention=options.epochs_of_attention,
-            progress=bar,
-            permission=permission_of(options),
-        )
-    except UserError as error:
-        sys.stderr.write(f"error: {error.cause}\n{error.remedy}\n")
-        return error.exit_code
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped; what is finished is kept: the same command goes on from here\n")
-        return INTERRUPTED
+
+def _run(options: argparse.Namespace) -> int:
+    from analysis.diagnosis.build import make_diagnosis  # imports torch
+    from analysis.diagnosis.groups import parse_groups
+    from analysis.diagnosis.progress import bar
+
+    page = make_diagnosis(
+        options.study,
+        options.trial,
+        split=options.split,
+        groups=parse_groups(options.groups),
+        data=options.data,
+        masks=options.masks,
+        device=options.device,
+        layer=options.layer,
+        epochs_of_attention=options.epochs_of_attention,
+        progress=bar,
+        permission=permission_of(options),
+    )
     sys.stdout.write(f"{page}\n")
     return 0
 

@@ -20,7 +20,8 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.page.formatting import count, duration, text
-from deepsight.config import UserError, without_controls
+from deepsight.command_line import Parser, run_command
+from deepsight.config import without_controls
 from deepsight.confirm.record import Confirmation, load_confirmation
 from deepsight.data.class_balance import FAIR_METRIC, ClassBalance, printable, validation_balance
 from deepsight.run_store import (
@@ -35,7 +36,6 @@ from deepsight.run_store import (
     score_text,
 )
 from deepsight.space import INACTIVE, Entry, same, to_stored
-from deepsight.standard_streams import start_command
 
 
 @dataclass(frozen=True)
@@ -370,18 +370,16 @@ def render(summaries: Sequence[Summary], console: Console) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m analysis.summary", description=__doc__)
+    parser = Parser(prog="python -m analysis.summary", description=__doc__)
     parser.add_argument("studies", nargs="+", metavar="STUDY", help="a study's directory")
     parser.add_argument("--json", action="store_true", help="print a JSON list, one object a study")
-    start_command()
-    options = parser.parse_args(arguments)
+    return run_command(parser, _run, arguments)
+
+
+def _run(options: argparse.Namespace) -> int:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        try:
-            summaries = [compute_summary(load_study(path)) for path in options.studies]
-        except UserError as error:
-            sys.stderr.write(f"error: {error.cause}\n{error.remedy}\n")
-            return error.exit_code
+        summaries = [compute_summary(load_study(path)) for path in options.studies]
     for warning in caught:
         sys.stderr.write(f"warning: {without_controls(str(warning.message))}\n")
     if options.json:

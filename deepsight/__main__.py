@@ -9,6 +9,7 @@ import runpy
 import sys
 from pathlib import Path
 
+from deepsight.command_line import EXIT_INTERRUPTED
 from deepsight.installed import own_analysis
 
 COMMANDS = {
@@ -33,7 +34,8 @@ def main() -> int:
     """Run the command that the first argument names, as ``python -m`` would.
 
     Returns:
-        The exit code where there is no such command; a command exits by itself.
+        The exit code where there is no such command, or Ctrl-C comes before it has begun; a
+        command exits by itself.
     """
     _search_current_directory_last()
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
@@ -47,8 +49,11 @@ def main() -> int:
         sys.stderr.write(f"error: deepsight has no command {name!r}.\nCommands: {known}.\n")
         return EXIT_USAGE
     del sys.argv[1]
-    with own_analysis():
-        runpy.run_module(COMMANDS[name][0], run_name="__main__", alter_sys=True)
+    try:
+        with own_analysis():
+            runpy.run_module(COMMANDS[name][0], run_name="__main__", alter_sys=True)
+    except KeyboardInterrupt:  # while the modules of the command are imported
+        return EXIT_INTERRUPTED
     return 0
 
 

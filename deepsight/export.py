@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deepsight.command_line import Parser, run_command
 from deepsight.config import UserError
 from deepsight.files import make_folder, replacing
 from deepsight.imports import REFUSE, Permission, add_trust_flag, permission_of
 from deepsight.model_card import model_card, public_config
 from deepsight.run_store import storage_error
-from deepsight.standard_streams import start_command
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -176,9 +176,9 @@ def _some_inputs(model: TrainedModel) -> Tensor:
     return model.preprocess(images).contiguous()
 
 
-def parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """What the command takes."""
-    made = argparse.ArgumentParser(prog="python -m deepsight.export", description=__doc__)
+    made = Parser(prog="python -m deepsight.export", description=__doc__)
     made.add_argument("study", type=Path, metavar="STUDY", help="a study's directory")
     made.add_argument("--trial", metavar="ID", help="a trial (default: the incumbent)")
     made.add_argument("--to", type=Path, metavar="FOLDER", help="default: STUDY/export/TRIAL")
@@ -189,15 +189,13 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    options = parser().parse_args(arguments)
-    start_command(logging.WARNING)
-    try:
-        folder = export_model(
-            options.study, options.trial, options.to, options.onnx, permission_of(options)
-        )
-    except UserError as error:
-        sys.stderr.write(f"error: {error.cause}\n{error.remedy}\n")
-        return error.exit_code
+    return run_command(make_parser(), _run, arguments, level=logging.WARNING)
+
+
+def _run(options: argparse.Namespace) -> int:
+    folder = export_model(
+        options.study, options.trial, options.to, options.onnx, permission_of(options)
+    )
     sys.stdout.write(f"{folder}\n")
     return 0
 

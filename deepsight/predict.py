@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from deepsight.command_line import Parser, run_command
 from deepsight.config import UserError, spreadsheet_text, without_controls
 from deepsight.data.folder.decode import decode
 from deepsight.data.folder.files import images_below
 from deepsight.imports import add_trust_flag, permission_of
 from deepsight.installed import own_analysis
-from deepsight.standard_streams import start_command
 
 if TYPE_CHECKING:
     import numpy as np
@@ -179,9 +179,9 @@ def write_json(predictions: Iterable[Prediction], names: Sequence[str], out: Tex
         out.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
 
 
-def parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """What the command takes."""
-    made = argparse.ArgumentParser(prog="python -m deepsight.predict", description=__doc__)
+    made = Parser(prog="python -m deepsight.predict", description=__doc__)
     made.add_argument("study", type=Path, metavar="STUDY", help="a study's directory")
     made.add_argument("images", nargs="+", metavar="IMAGE|FOLDER", help="image files or folders")
     made.add_argument("--trial", metavar="ID", help="a trial (default: the incumbent)")
@@ -215,8 +215,10 @@ def _overlays(model: TrainedModel, directory: Path) -> Seen:
 @own_analysis()
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    options = parser().parse_args(arguments)
-    start_command(logging.WARNING)
+    return run_command(make_parser(), _run, arguments, level=logging.WARNING)
+
+
+def _run(options: argparse.Namespace) -> int:
     write = write_json if options.json else write_csv if options.csv else write_lines
     broken: list[Prediction] = []
 
@@ -228,19 +230,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 sys.stderr.write(f"{_one_cell(line)}\n")
             yield prediction
 
-    try:
-        from deepsight.trained_model import load_trained_model  # imports torch
+    files = image_files(options.images)
+    from deepsight.trained_model import load_trained_model  # imports torch
 
-        files = image_files(options.images)
-        model = load_trained_model(
-            options.study, options.trial, options.device, permission=permission_of(options)
-        )
-        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-        seen = _overlays(model, options.map) if options.map else None
-        write(noted(classify_files(model, files, seen)), model.class_names, sys.stdout)
-    except UserError as error:
-        sys.stderr.write(f"error: {error.cause}\n{error.remedy}\n")
-        return error.exit_code
+    model = load_trained_model(
+        options.study, options.trial, options.device, permission=permission_of(options)
+    )
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    seen = _overlays(model, options.map) if options.map else None
+    write(noted(classify_files(model, files, seen)), model.class_names, sys.stdout)
     if broken:
         sys.stderr.write(f"{len(broken)} of {len(files)} files cannot be read\n")
     return SOME_BROKEN if broken else 0

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from deepsight.command_line import Parser, run_command
 from deepsight.config import DataConfig, TrialConfig, UserError, flatten, trial_config
 from deepsight.data.cache import locked
 from deepsight.data.cores import num_cores
@@ -26,7 +27,6 @@ from deepsight.data.datasets import source_of
 from deepsight.data.download import sha256_of
 from deepsight.hardware import choose_hardware
 from deepsight.models.weights import RECIPES, cached_file, packaged_file
-from deepsight.standard_streams import start_command
 
 logger = logging.getLogger(__name__)
 
@@ -197,21 +197,23 @@ def best_threads(config: TrialConfig, available: int) -> int:
     return available
 
 
+def make_parser() -> Parser:
+    """What the command takes."""
+    made = Parser(prog="python -m deepsight.pretrain", description=__doc__)
+    made.add_argument("--model", choices=sorted(RECIPES), default="resnet18")
+    made.add_argument("--package", action="store_true", help="write it into the package too")
+    return made
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; prints the file's path."""
-    parser = argparse.ArgumentParser(prog="python -m deepsight.pretrain", description=__doc__)
-    parser.add_argument("--model", choices=sorted(RECIPES), default="resnet18")
-    parser.add_argument("--package", action="store_true", help="write it into the package too")
-    args = parser.parse_args(arguments)
-    start_command()
-    try:
-        path = make_embedded(args.model)
-        if args.package:
-            path = package(args.model, path)
-    except UserError as error:
-        logger.error("%s", error.cause)
-        logger.error("%s", error.remedy)
-        return error.exit_code
+    return run_command(make_parser(), _run, arguments)
+
+
+def _run(options: argparse.Namespace) -> int:
+    path = make_embedded(options.model)
+    if options.package:
+        path = package(options.model, path)
     sys.stdout.write(f"{path}\n")
     return 0
 

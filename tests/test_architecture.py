@@ -41,8 +41,8 @@ def unit(project: str = "", third_party: str = "") -> Unit:
 
 
 CORE = (
-    "deepsight.config deepsight.files deepsight.imports deepsight.installed deepsight.overrides "
-    "deepsight.standard_streams"
+    "deepsight.command_line deepsight.config deepsight.files deepsight.imports "
+    "deepsight.installed deepsight.overrides"
 )
 STUDY = f"{CORE} deepsight.space deepsight.run_store deepsight.schedulers"
 TRAINS = (
@@ -61,13 +61,14 @@ UNITS = {
     "deepsight.files": unit("deepsight.values"),
     "deepsight.config": unit("deepsight.values"),
     "deepsight.standard_streams": unit("deepsight.values"),
+    "deepsight.command_line": unit("deepsight.values deepsight.standard_streams"),
     "deepsight.notebook": unit("deepsight.config"),
     "deepsight.imports": unit("deepsight.config"),
     "deepsight.overrides": unit("deepsight.config"),
     "deepsight.yaml_files": unit("deepsight.config deepsight.files", "yaml"),
     # where spaces, experiments and `analysis` are, however DeepSight was installed
     "deepsight.installed": unit(),
-    "deepsight.__main__": unit("deepsight.installed"),
+    "deepsight.__main__": unit("deepsight.command_line deepsight.installed"),
     "deepsight.search_spaces": unit("deepsight.installed"),
     "deepsight.space": unit("deepsight.config"),
     "deepsight.space_checks": unit("deepsight.config deepsight.space"),
@@ -232,6 +233,7 @@ HEAVY = {"torch", "torchvision", "albumentations", "ray", "sklearn", "pandas", "
 LIGHT = {
     "deepsight.api": HEAVY | {"matplotlib", "scipy"},
     "deepsight.__main__": HEAVY | {"numpy"},
+    "deepsight.command_line": HEAVY | {"numpy"},
     "deepsight.config": HEAVY,
     "deepsight.values": HEAVY,
     "deepsight.files": HEAVY | {"numpy"},
@@ -259,7 +261,7 @@ OPENS_TEST = ("deepsight.confirm", "analysis.diagnosis")
 
 MAX_MODULES_PER_FOLDER = 14
 MANY_MODULES: dict[str, int] = {
-    "deepsight": 25,  # the commands stand on top, as they are called: python -m deepsight.predict
+    "deepsight": 26,  # the commands stand on top, as they are called: python -m deepsight.predict
 }
 """Folders that hold more, and how many; each with its reason."""
 

@@ -28,6 +28,7 @@ ADDITIONS = (
     "a searcher",
     "a report section with a figure",
     "a tracker",
+    "a command",
     "an importer of other tools' studies",
 )
 TABLES = {

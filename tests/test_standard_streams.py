@@ -54,9 +54,11 @@ def test_every_command_begins_in_the_same_way():
         for package in ("deepsight", "analysis")
         for path in (ROOT / package).rglob("*.py")
     }
-    calling = [name for name, source in sources.items() if "    start_command(" in source]
+    calling = [name for name, source in sources.items() if "return run_command(" in source]
     for command, _ in COMMANDS.values():
         assert any(within(name, command) for name in calling), command
+    starting = [name for name, source in sources.items() if "    start_command(" in source]
+    assert starting == ["deepsight.command_line"]
     setting_up = [name for name, source in sources.items() if "basicConfig" in source]
     assert setting_up == ["deepsight.standard_streams"]
 

@@ -21,9 +21,9 @@ from analysis.adopt.readers import find_reader
 from analysis.adopt.sources.table import from_frame
 from analysis.adopt.space_files import read_space, space_text
 from analysis.adopt.study import Adopted, prepare, write
+from deepsight.command_line import Parser, run_command
 from deepsight.config import UserError, unknown, without_controls
 from deepsight.run_store import HEADER_FILE, Study, load_study
-from deepsight.standard_streams import start_command
 
 logger = logging.getLogger(__name__)
 
@@ -144,32 +144,31 @@ def wanted_by(options: argparse.Namespace) -> Wanted:
     return Wanted(options.metric, options.mode, options.max_epochs, options.study)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+def make_parser() -> Parser:
+    """What the command takes."""
     summary = (__doc__ or "").partition("\n\n")
-    parser = argparse.ArgumentParser(
-        prog="python -m analysis.adopt", description=summary[0], epilog=summary[2]
-    )
+    parser = Parser(prog="python -m analysis.adopt", description=summary[0], epilog=summary[2])
     parser.add_argument("source", metavar="SOURCE", help="what the other tool wrote")
     add_options(parser)
     parser.add_argument("--out", type=Path, metavar="runs/NAME", help="the study's directory")
     parser.add_argument("--dry-run", action="store_true", help="print what would be written")
-    start_command()
-    options = parser.parse_args(arguments)
-    try:
-        if options.out is None and not options.dry_run:
-            raise UserError(
-                "no place is named for the study.", "Give --out runs/NAME or --dry-run."
-            )
-        adopted = adopt_source(options.source, wanted_by(options), options.space)
-        if options.dry_run:
-            sys.stdout.write(description(adopted))
-            return 0
-        for note in adopted.notes:
-            logger.info("%s", note)
-        study = write_adopted(adopted, options.source, options.out)
-    except UserError as error:
-        sys.stderr.write(f"error: {error.cause}\n{error.remedy}\n")
-        return error.exit_code
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    return run_command(make_parser(), _run, arguments)
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.out is None and not options.dry_run:
+        raise UserError("no place is named for the study.", "Give --out runs/NAME or --dry-run.")
+    adopted = adopt_source(options.source, wanted_by(options), options.space)
+    if options.dry_run:
+        sys.stdout.write(description(adopted))
+        return 0
+    for note in adopted.notes:
+        logger.info("%s", note)
+    study = write_adopted(adopted, options.source, options.out)
     sys.stdout.write(f"{study.directory}\n")
     return 0

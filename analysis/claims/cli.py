@@ -8,13 +8,13 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from deepsight.command_line import Parser, run_command
 from deepsight.config import UserError, without_controls
-from deepsight.standard_streams import start_command
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """The flags."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m analysis.claims",
         description="Judge the claims of a file: supported, refuted or undecided.",
         epilog="The last line of standard output is the page.",
@@ -29,17 +29,13 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    start_command()
-    options = make_parser().parse_args(arguments)
+    return run_command(make_parser(), _run, arguments)
+
+
+def _run(options: argparse.Namespace) -> int:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        try:
-            told = _run(options)
-        except UserError as error:
-            sys.stderr.write(f"error: {error.cause}\n{error.remedy}\n")
-            return error.exit_code
-        except KeyboardInterrupt:
-            return 130
+        told = _judged(options)
     for warning in caught:
         if issubclass(warning.category, UserWarning):
             sys.stderr.write(f"warning: {without_controls(str(warning.message))}\n")
@@ -47,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run(options: argparse.Namespace) -> str:
+def _judged(options: argparse.Namespace) -> str:
+    """Judge the claims and write their page; what is said of them."""
     from analysis.claims.claim_files import asked_names, load_claims
     from analysis.claims.page import claims_text, write_claims
     from analysis.claims.verdicts import judge

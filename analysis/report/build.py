@@ -27,10 +27,10 @@ from analysis.report.origin_section import origin_sections
 from analysis.report.study_results import compute_study_results
 from analysis.report.study_sections import OWN_ONLY, SECTIONS
 from analysis.statistics.comparison import compute_comparison
+from deepsight.command_line import Parser, run_command
 from deepsight.config import UserError
 from deepsight.files import make_folder
 from deepsight.run_store import HEADER_FILE, Study, load_study, storage_error
-from deepsight.standard_streams import start_command
 
 REPORT, COMPARISON = "report", "comparison"
 INTERVALS = "Intervals are 95 %. Scores after different numbers of epochs are never compared."
@@ -138,19 +138,21 @@ def _page(options: argparse.Namespace) -> Path:
     return make_comparison(paths) if others else make_report(paths[0])
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m analysis.report", description=__doc__)
+def make_parser() -> Parser:
+    """What the command takes."""
+    parser = Parser(prog="python -m analysis.report", description=__doc__)
     several = "a study's directory, several of which are compared with the first; or a source"
     parser.add_argument("studies", nargs="+", metavar="STUDY", help=several)
     add_options(parser.add_argument_group("for what another tool wrote"))
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where the report of it goes")
-    start_command()
-    options = parser.parse_args(arguments)
-    try:
-        page = _page(options)
-    except UserError as error:
-        sys.stderr.write(f"error: {error.cause}\n{error.remedy}\n")
-        return error.exit_code
-    sys.stdout.write(f"{page}\n")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    return run_command(make_parser(), _run, arguments)
+
+
+def _run(options: argparse.Namespace) -> int:
+    sys.stdout.write(f"{_page(options)}\n")
     return 0

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deepsight.command_line import Parser, run_command
 from deepsight.config import UserError, Value
 from deepsight.confirm.driver import require_search_data, run_confirmation
 from deepsight.confirm.record import ABLATION_FILE, FILE, FOLDER, Confirmation, save_confirmation
@@ -31,8 +32,6 @@ from deepsight.installed import own_analysis
 from deepsight.overrides import parse_set
 from deepsight.run_store import Study, load_study, score_text
 from deepsight.space import Entry
-from deepsight.standard_streams import start_command
-from deepsight.tune.cli import Parser
 from deepsight.tune.plan import StudyPlan, imports_of, plan_from_header, require_directory
 from deepsight.tune.preflight import check_plan
 from deepsight.tune.resume import with_data
@@ -89,14 +88,7 @@ def make_parser() -> Parser:
 @own_analysis()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    start_command()
-    try:
-        return _run(make_parser().parse_args(arguments))
-    except UserError as error:
-        sys.stderr.write(f"error: {error.cause}\n{error.remedy}\n")
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
+    return run_command(make_parser(), _run, arguments)
 
 
 def _whole_number(name: str, text: str, low: int, high: int) -> int:

@@ -6,27 +6,18 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from deepsight.command_line import Parser, run_command
 from deepsight.config import UserError, without_controls
 from deepsight.run_store import Study, load_study
-from deepsight.standard_streams import start_command
 from deepsight.track.report import made_report, present_report
 from deepsight.track.send import send_study
 from deepsight.track.sinks import SINKS, listed, make_sink, require_ready
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse whose errors are a cause and a remedy."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise what `main` prints."""
-        raise UserError(f"{message}.", f"See {self.prog} --help.")
-
-
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """The flags."""
-    parser = _Parser(
+    parser = Parser(
         prog="python -m deepsight.track",
         description="Send a study to a tracker: trials, epochs and the report. What is there "
         "already is not sent again.",
@@ -41,24 +32,20 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0 all is there, 2 an error."""
-    start_command()
-    try:
-        flags = make_parser().parse_args(arguments)
-        names = listed(flags.to)
-        if not names or not set(names) <= SINKS.keys():
-            raise UserError(f"--to {flags.to} names no tracker.", f"Known: {', '.join(SINKS)}.")
-        require_ready(flags.to)
-        study = load_study(flags.study)
-        report = None
-        if not flags.no_report:
-            report = present_report(study.directory) or made_report(study.directory)
-        for name in names:
-            sys.stdout.write(f"{_send(study, name, report)}\n")
-    except UserError as error:
-        sys.stderr.write(f"error: {error.cause}\n{error.remedy}\n")
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
+    return run_command(make_parser(), _run, arguments)
+
+
+def _run(flags: argparse.Namespace) -> int:
+    names = listed(flags.to)
+    if not names or not set(names) <= SINKS.keys():
+        raise UserError(f"--to {flags.to} names no tracker.", f"Known: {', '.join(SINKS)}.")
+    require_ready(flags.to)
+    study = load_study(flags.study)
+    report = None
+    if not flags.no_report:
+        report = present_report(study.directory) or made_report(study.directory)
+    for name in names:
+        sys.stdout.write(f"{_send(study, name, report)}\n")
     return 0
 
 

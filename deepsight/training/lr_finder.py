@@ -15,11 +15,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from deepsight.command_line import Parser, run_command
 from deepsight.config import (
     ResourceSettings,
     TrialConfig,
@@ -31,7 +32,6 @@ from deepsight.config import (
 from deepsight.hardware import choose_hardware
 from deepsight.installed import space_names
 from deepsight.overrides import parse_set
-from deepsight.standard_streams import start_command
 
 LOWEST, HIGHEST = 1e-6, 10.0
 """Ends of the sweep: learning rates of the head."""
@@ -173,15 +173,9 @@ def draw_sweep(sweep: Sweep) -> Any:
     return figure
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse whose errors are a cause and a remedy."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}.", "See python -m deepsight.training.lr_finder --help.")
-
-
-def _make_parser() -> _Parser:
-    parser = _Parser(
+def make_parser() -> Parser:
+    """The flags."""
+    parser = Parser(
         prog="python -m deepsight.training.lr_finder",
         description="Sweep the learning rate over one pass and suggest two values.",
     )
@@ -221,24 +215,18 @@ def _fixed_of(space: str) -> dict[str, Value]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    start_command()
+    return run_command(make_parser(), _run, arguments)
+
+
+def _run(flags: argparse.Namespace) -> int:
+    config = config_from_flags(flags)
+    if not flags.out.resolve().parent.is_dir():
+        raise UserError(f"no folder {flags.out.parent} for --out.", "Make it first.")
+    sweep = sweep_lr(config)
     try:
-        flags = _make_parser().parse_args(arguments)
-        config = config_from_flags(flags)
-        if not flags.out.resolve().parent.is_dir():
-            raise UserError(f"no folder {flags.out.parent} for --out.", "Make it first.")
-        sweep = sweep_lr(config)
-        try:
-            draw_sweep(sweep).savefig(flags.out, dpi=150)
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"{flags.out} cannot be written: {error}.", "Name a PNG file."
-            ) from error
-    except UserError as error:
-        sys.stderr.write(f"error: {error.cause}\n{error.remedy}\n")
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
+        draw_sweep(sweep).savefig(flags.out, dpi=150)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{flags.out} cannot be written: {error}.", "Name a PNG file.") from error
     steepest = "none: the loss never falls" if sweep.steepest is None else f"{sweep.steepest:.3g}"
     sys.stdout.write(
         f"steepest descent: {steepest}\nminimum / 10: {sweep.tenth:.3g}\n{flags.out}\n"

@@ -10,14 +10,14 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from deepsight.command_line import Parser, run_command
 from deepsight.config import UserError, Value, is_import_path, without_controls
 from deepsight.imports import IMPORTED, add_trust_flag, imports_in, permission_of
 from deepsight.installed import space_names
 from deepsight.overrides import parse_set
 from deepsight.run_store import describe_end, load_header
-from deepsight.standard_streams import start_command
 from deepsight.tune import driver
 from deepsight.tune.driver import Outcome
 from deepsight.tune.earlier.studies import describe_earlier
@@ -38,15 +38,6 @@ if TYPE_CHECKING:
     from deepsight.tune.search.search import Progress
 
 EXIT_NO_SUCCESS = 1
-EXIT_USAGE = 2
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse whose errors are a cause and a remedy."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise what `main` prints."""
-        raise UserError(f"{message}.", f"See {self.prog} --help.")
 
 
 def make_parser() -> Parser:
@@ -145,20 +136,12 @@ def _resume_changes(flags: argparse.Namespace) -> dict[str, Value]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    start_command()
-    try:
-        flags = make_parser().parse_args(arguments)
-        if flags.verbose:
-            logging.getLogger("deepsight").setLevel(logging.DEBUG)
-        return _run(flags)
-    except UserError as error:
-        sys.stderr.write(f"error: {error.cause}\n{error.remedy}\n")
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
+    return run_command(make_parser(), _run, arguments)
 
 
 def _run(flags: argparse.Namespace) -> int:
+    if flags.verbose:
+        logging.getLogger("deepsight").setLevel(logging.DEBUG)
     if flags.measure and not flags.dry_run:
         raise UserError("--measure belongs to a dry run.", "Add --dry-run, or leave --measure out.")
     if flags.resume and flags.dry_run:

@@ -79,5 +79,5 @@ def test_mistakes_are_named(arguments: list[str], cause: str, capsys) -> None:
 
 
 def test_small_numbers_may_be_written_either_way() -> None:
-    flags = lr_finder._make_parser().parse_args(["--set", "optim.lr=1e-4"])
+    flags = lr_finder.make_parser().parse_args(["--set", "optim.lr=1e-4"])
     assert lr_finder.config_from_flags(flags).optim.lr == 1e-4
