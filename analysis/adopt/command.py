@@ -27,6 +27,8 @@ from deepsight.run_store import HEADER_FILE, Study, load_study
 
 logger = logging.getLogger(__name__)
 
+MOST_EPOCHS = 10_000_000
+
 
 def adopt_source(source: str, wanted: Wanted, space: Path | None = None) -> Adopted:
     """Read a source and work out what it leaves open; nothing is written.
@@ -133,9 +135,12 @@ def add_options(parser: argparse._ActionsContainer) -> None:
 
 
 def _epochs(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 10_000_000:
-        raise ValueError(text)
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if not 1 <= number <= MOST_EPOCHS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to {MOST_EPOCHS}")
     return number
 
 

@@ -83,6 +83,14 @@ def test_refusals_are_one_line_of_cause_and_one_of_remedy(tmp_path, capsys):
     assert "is a study of DeepSight already" in refused([str(out), "--dry-run"], capsys)[0]
 
 
+@pytest.mark.parametrize("epochs", ["0", "many", "1.5", "10000001", "9" * 5000])
+def test_a_wrong_number_of_epochs_is_told_by_the_rule(epochs, capsys):
+    cause, remedy = refused(["SOURCE", "--dry-run", "--max-epochs", epochs], capsys)
+    rule = f"{epochs!r} is no whole number from 1 to 10000000."
+    assert cause == f"error: argument --max-epochs: {rule}"
+    assert remedy == "See python -m analysis.adopt --help."
+
+
 def test_nothing_is_left_where_the_source_is_refused(tmp_path, capsys):
     source = write_plain(tmp_path / "exp")
     (source / "link").symlink_to(tmp_path)
