@@ -92,7 +92,8 @@ def compute_survival_importance(study: Study, seed: int = 0) -> Importance:
     Explorers and the defaults, which no rung stops, are left out. It speaks of the early
     epochs and of the search's own bar, which rises: not of the final score.
     """
-    records = [r for r in study.records if r.rows and not r.exempt and r.state != "failed"]
+    judged = [r for r in study.records if r.rows and not study.is_exempt(r)]
+    records = [r for r in judged if r.state != "failed"]
     points = [[(1, float(sum(rung <= r.num_epochs for rung in study.rungs)))] for r in records]
     surrogate = fit_values(study, records, points, 1, seed)
     method = "Sobol indices of a Gaussian process of the number of rungs reached"

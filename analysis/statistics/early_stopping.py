@@ -156,7 +156,7 @@ def _score_at(study: Study, record: TrialRecord, epoch: int) -> float | None:
 
 def _rung(study: Study, epoch: int) -> Rung:
     here = [r for r in study.records if r.num_epochs >= epoch]
-    judged = [r for r in here if not r.exempt]
+    judged = [r for r in here if not study.is_exempt(r)]
     last = epoch == study.max_epochs
     went_on = {
         r.trial_id for r in judged if (r.state == "completed" if last else r.num_epochs > epoch)

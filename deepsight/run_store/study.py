@@ -53,16 +53,6 @@ class TrialRecord:
         return int(self.rows[-1]["epoch"]) if self.rows else 0
 
     @property
-    def exempt(self) -> bool:
-        """Whether the scheduler let it go on whatever it scored: explorers, and the defaults.
-
-        Studies of early versions could stop the defaults, which are trial 0, like any other.
-        """
-        return self.explorer or (
-            self.trial_id == trial_id(0) and self.state != "stopped" and self.origin is None
-        )
-
-    @property
     def origin(self) -> str | None:
         """What its source calls the trial of an adopted study; None in our own."""
         stated = self.extra.get("origin")
@@ -166,6 +156,15 @@ class Study:
     def defaults(self) -> TrialRecord | None:
         """The trial of the defaults, which our searches begin with; None in an adopted study."""
         return self.records[0] if self.records and not self.adopted else None
+
+    def is_exempt(self, record: TrialRecord) -> bool:
+        """Whether the scheduler let it go on whatever it scored: explorers, and the defaults.
+
+        Only our own searches begin with the defaults (`adopted`). Studies of early versions could
+        stop them, which are trial 0, like any other.
+        """
+        of_defaults = not self.adopted and record.trial_id == trial_id(0)
+        return record.explorer or (of_defaults and record.state != "stopped")
 
     def record(self, trial_id: str) -> TrialRecord:
         """The trial of that name.

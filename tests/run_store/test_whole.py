@@ -79,8 +79,8 @@ def test_trial_0_of_an_adopted_study_is_neither_the_defaults_nor_spared(tmp_path
     )
     write_study(tmp_path / "ours", HEADER, [record("t0000")])
     theirs, ours = load_study(tmp_path / "theirs"), load_study(tmp_path / "ours")
-    assert (theirs.defaults, theirs.records[0].exempt) == (None, False)
+    assert (theirs.defaults, theirs.is_exempt(theirs.records[0])) == (None, False)
     assert (theirs.adopted, theirs.timed) == (True, False)
     assert ours.defaults is ours.records[0]
-    assert ours.records[0].exempt
+    assert ours.is_exempt(ours.records[0])
     assert (ours.adopted, ours.timed) == (False, True)

@@ -68,6 +68,16 @@ def test_rungs_count_the_trials_that_the_scheduler_decides_on(small):
     assert info.rungs[1].best_stopped == 0.25
 
 
+def test_trial_0_of_a_run_of_ray_tunes_is_judged_like_any_other(tmp_path):
+    def reached(**header):
+        study = hand_study(tmp_path / f"{len(header)}", list(SMALL), **header)
+        return [rung.reached for rung in compute_early_stopping(study).rungs]
+
+    ours = reached()
+    theirs = reached(origin={"tool": "ray_tune", "by": "callback"})
+    assert theirs == [number + 1 for number in ours]
+
+
 def test_explorers_tell_what_stopping_would_have_missed(tmp_path):
     """Six explorers; the best third at the end is judged as on arrival at each rung."""
     late = [0.05, 0.06, 0.07, 0.1, 0.3, 0.6, 0.8, 0.9, 0.99]
