@@ -138,7 +138,8 @@ def describe_origin(origin: Json) -> str:
     parts += [f"{domains} domains of the space"] if domains else []
     tool = origin.get("tool", "another tool")
     if origin.get("by") == "callback":
-        return f"recorded while {tool} ran"
+        partly = ", not all of it (origin.notes in study.json)" if origin.get("notes") else ""
+        return f"recorded while {tool} ran{partly}"
     line = f"{origin.get('study', '')}, made by {tool}"
     return f"{line}; inferred: {', '.join(parts) or 'nothing'}"
 

@@ -54,7 +54,7 @@ class TrialRecord:
 
     @property
     def origin(self) -> str | None:
-        """What its source calls the trial of an adopted study; None in our own."""
+        """What its source calls the trial of a study that another tool made; None in our own."""
         stated = self.extra.get("origin")
         return stated if isinstance(stated, str) else None
 

@@ -191,6 +191,7 @@ class StudyWriter:
         explorer: bool,
         budget: int,
         time: float | None = None,
+        origin: str | None = None,
     ) -> None:
         """Record that a trial begins; or goes on, promoted or after an interruption.
 
@@ -201,11 +202,13 @@ class StudyWriter:
             explorer: Whether it was drawn uniformly with its budget fixed beforehand.
             budget: Epochs it may train for.
             time: Seconds since the epoch; None is now.
+            origin: What another tool, whose run this records, calls the trial.
         """
         trial_path(self.directory, trial_id)
         if self._states.get(trial_id, "running") != "running":
             raise ValueError(f"trial {trial_id} has ended and cannot start again")
         stated = {"config": to_stored(config), "explorer": bool(explorer), "budget": int(budget)}
+        stated |= {} if origin is None else {"origin": origin}
         event = {"trial_id": trial_id, "event": "started", "time": self._stamp(time)}
         self._append(self._trials, event | stated)
         self._states[trial_id] = "running"

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.adopt.found import FoundRow, FoundStudy, FoundTrial, Wanted
+from analysis.adopt.sources.ray_tune_configs import CHANGES, TAG, config_in, until_change
 from analysis.adopt.values import flatten, is_numeric, number, plain_config, words
 from deepsight.config import UserError, Value
 from deepsight.files import FileRefusedError, read_file
@@ -51,6 +52,8 @@ class State:
     metric: str | None = None
     trials: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """By the name of the trial's folder."""
+    changes: bool = False
+    """Whether configs were changed while trials ran."""
 
 
 @dataclass
@@ -66,6 +69,8 @@ SENTENCES = {
     "tag": "The configs of {n} trials are from experiment_tag, which rounds numbers.",
     "no config": "{n} trials have no config on record.",
     "open": "{n} trials have no end on record: they run, or were interrupted.",
+    "changed": "{n} trials were given another config while they ran (population based training): "
+    "each ends there as stopped, and what followed, from another trial's checkpoint, is left out.",
     "metrics": f"Of {{n}} results only the first {MOST_METRICS} metrics are kept.",
     "state": "The experiment's state file cannot be read; trials are judged by their own files.",
 }
@@ -90,6 +95,7 @@ def read(source: str, wanted: Wanted) -> FoundStudy:
     if state is None:
         seen.counts["state"] += 1
         state = State()
+    state.changes = os.path.lexists(root / CHANGES)
     trials = [_trial(root, name, files, state, seen) for name, files in _trial_folders(root)]
     if not trials:
         raise UserError(
@@ -98,7 +104,7 @@ def read(source: str, wanted: Wanted) -> FoundStudy:
         )
     longest = wanted.max_epochs or max((t.rows[-1].epoch for t in trials if t.rows), default=0)
     trials = [_settled(trial, longest, seen) for trial in trials]
-    notes = [SENTENCES[kind].format(n=n) for kind, n in seen.counts.items()]
+    notes = [SENTENCES[kind].format(n=n) for kind, n in seen.counts.items() if n]
     metric = (
         state.metric if any(state.metric in r.metrics for t in trials for r in t.rows) else None
     )
@@ -215,18 +221,21 @@ def _state(root: Path) -> State | None:
 
 
 def _trial(root: Path, name: str, files: set[str], state: State, seen: Seen) -> FoundTrial:
-    results = list(_results(root, name, files, seen))
+    every = list(_results(root, name, files, seen))
+    results = until_change(every) if state.changes else every
+    changed = len(results) < len(every)
+    seen.counts["changed"] += changed
     told = state.trials.get(name, {})
     rows = _rows(results, seen)
     error = _error(root, name) if ERROR in files else None
-    ends = _outcome(results, told.get("status"), error)
+    ends = "stopped" if changed else _outcome(results, told.get("status"), error)
     started = number(told.get("start_time"))
     if results and started is None:
         at, before = number(results[0].get("timestamp")), number(results[0].get("time_total_s"))
         started = None if at is None else at - (before or 0.0)
     return FoundTrial(
         key=name,
-        config=_config(root, name, files, results, seen),
+        config=_config(root, name, files - {PARAMS} if changed else files, results, seen),
         rows=rows,
         state=ends,
         error=error if ends == "failed" else None,
@@ -354,12 +363,9 @@ def _config(
         if isinstance(stored, dict):
             return plain_config(stored)
     for result in results[-1:]:
-        if isinstance(result.get("config"), dict):
-            return plain_config(result["config"])
-        listed = {k[7:]: v for k, v in result.items() if k.startswith(("config/", "config."))}
-        if listed:
-            return plain_config({k.replace("/", "."): v for k, v in listed.items()})
-    tag = next((str(r["experiment_tag"]) for r in results[-1:] if r.get("experiment_tag")), "")
+        if stated := config_in(result):
+            return stated
+    tag = next((str(r[TAG]) for r in results[-1:] if r.get(TAG)), "")
     pairs = [part.split("=", 1) for part in tag.partition("_")[2].split(",") if "=" in part]
     seen.counts["tag" if pairs else "no config"] += 1
     return plain_config(dict(pairs))  # type: ignore[arg-type]

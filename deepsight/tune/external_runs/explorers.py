@@ -6,8 +6,10 @@ it scores ends it. The run's searcher and scheduler are wrapped: they never hear
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from deepsight.run_store import HEADER_FILE, load_study
+from deepsight.config import UserError
+from deepsight.run_store import HEADER_FILE, TrialRecord, load_study
 from deepsight.space import INACTIVE, sample
 from deepsight.tune.external_runs.ray_spaces import RaySpace
 from deepsight.tune.search.searcher import is_explorer
@@ -24,9 +27,21 @@ RAY_TRIAL = "ray_trial"
 """Field of a result that holds Ray's id of the trial."""
 EPOCH = "training_iteration"
 
-_BUDGETS: dict[str, dict[str, int]] = {}
-"""By study, the budget of each explorer by Ray's id: one for searcher, scheduler and callback,
-which Ray pickles apart from each other."""
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Drawn:
+    """What was decided in a run, which goes on from there when Ray restores it."""
+
+    number: int = 0
+    """Trials that were proposed, explorers included."""
+    budgets: dict[str, int] = field(default_factory=dict)
+    """Of each explorer, by Ray's id."""
+
+
+_DRAWN: dict[str, Drawn] = {}
+"""By study: one for searcher, scheduler and callback, which Ray pickles apart from each other."""
 
 
 class Explorers:
@@ -38,31 +53,41 @@ class Explorers:
         self.share, self.space = share, space
         self._directory = directory
         self._rungs, self._seed = rungs, seed
+        _DRAWN.pop(str(directory), None)  # of an earlier study in this place
 
     @property
-    def budgets(self) -> dict[str, int]:
-        """The budget of each explorer by Ray's id, those on record included."""
+    def drawn(self) -> Drawn:
+        """What was decided so far; in a new process what is on record."""
         key = str(self._directory)
-        if key not in _BUDGETS:
-            _BUDGETS[key] = {}
-            for record in self._records():
-                if record.explorer and record.rows:
-                    _BUDGETS[key][str(record.rows[-1].get(RAY_TRIAL))] = record.budget
-        return _BUDGETS[key]
+        if key not in _DRAWN:
+            records = self._records()
+            budgets = {str(r.origin): r.budget for r in records if r.explorer}
+            _DRAWN[key] = Drawn(len(records), budgets)
+        return _DRAWN[key]
 
-    def _records(self) -> list[Any]:
-        there = (self._directory / HEADER_FILE).exists()
-        return load_study(self._directory).records if there else []
+    def _records(self) -> list[TrialRecord]:
+        try:
+            there = (self._directory / HEADER_FILE).exists()
+            return load_study(self._directory).records if there else []
+        except UserError as error:  # the run goes on
+            logger.warning("explorers on record cannot be read: %s", error)
+            return []
 
-    def num_begun(self) -> int:
-        """Trials on record, with which a restored run begins to count."""
-        return len(self._records())
+    @property
+    def budgets(self) -> Mapping[str, int]:
+        """The budget of each explorer by Ray's id."""
+        return self.drawn.budgets
+
+    def resume(self, number: int, budgets: Mapping[str, int]) -> None:
+        """Go on from what Ray saved, too: it knows of explorers that have not begun."""
+        self.drawn.number = max(self.drawn.number, number)
+        self.drawn.budgets |= budgets
 
     def draw(self, number: int, ray_id: str) -> dict[str, Any]:
         """The config of explorer `number`, whose budget is decided here."""
         rng = random.Random(f"explorer {self._seed} {number}")
         point = sample(self.space.space, self.space.fixed, rng)
-        self.budgets[ray_id] = rng.choice(self._rungs)
+        self.drawn.budgets[ray_id] = rng.choice(self._rungs)
         active = {n: v for n, v in point.items() if v is not INACTIVE}
         return self.space.nested({**self.space.fixed, **active})
 
@@ -73,7 +98,6 @@ class ExplorerSearcher(Searcher):  # type: ignore[misc]
     def __init__(self, inner: Searcher, explorers: Explorers) -> None:
         super().__init__(metric=inner.metric, mode=inner.mode)
         self._inner, self._explorers = inner, explorers
-        self._number: int | None = None
 
     def set_search_properties(
         self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
@@ -83,13 +107,12 @@ class ExplorerSearcher(Searcher):  # type: ignore[misc]
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """An explorer where it is one's turn, else what the searcher proposes."""
-        if self._number is None:
-            self._number = self._explorers.num_begun()
-        if is_explorer(self._number, self._explorers.share):
-            self._number += 1
-            return self._explorers.draw(self._number - 1, trial_id)
+        drawn = self._explorers.drawn
+        if is_explorer(drawn.number, self._explorers.share):
+            drawn.number += 1
+            return self._explorers.draw(drawn.number - 1, trial_id)
         proposed = self._inner.suggest(trial_id)
-        self._number += isinstance(proposed, Mapping)
+        drawn.number += isinstance(proposed, Mapping)
         return proposed  # type: ignore[no-any-return]
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
@@ -109,7 +132,7 @@ class ExplorerSearcher(Searcher):  # type: ignore[misc]
         return False
 
     def save(self, checkpoint_path: str) -> None:
-        """The searcher's state; that of explorers is in the record."""
+        """The searcher's state; the callback saves that of explorers."""
         self._inner.save(checkpoint_path)
 
     def restore(self, checkpoint_path: str) -> None:

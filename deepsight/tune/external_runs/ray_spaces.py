@@ -43,6 +43,15 @@ class RaySpace:
                 found[name] = plain_value(value)
         return found
 
+    def unstated(self, config: Mapping[str, Any]) -> list[str]:
+        """Names of what a trial's config holds beside the space."""
+        stated = set(self.places.values())
+        return [
+            ".".join(place)
+            for place, _ in _leaves(config, ())
+            if not any(place[:depth] in stated for depth in range(1, len(place) + 1))
+        ]
+
     def nested(self, flat: Mapping[str, Any]) -> dict[str, Any]:
         """A config for Ray with the values of `flat`."""
         config: dict[str, Any] = {}

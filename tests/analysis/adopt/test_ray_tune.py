@@ -267,6 +267,27 @@ def test_a_config_without_params_json_is_taken_from_the_results_or_the_tag(tmp_p
     assert "which rounds numbers" in " ".join(tagged.notes)
 
 
+@pytest.mark.parametrize("how", ["json", "csv"])
+def test_a_trial_ends_where_population_based_training_changes_it(how, tmp_path):
+    """Ray overwrites params.json with the new config."""
+    root = write_plain(tmp_path / "changed", last=6)
+    lines = [dict(r, config={"lr": 0.5 if r["training_iteration"] < 4 else 0.6}) for r in ramp(6)]
+    files = {}
+    if how == "csv":
+        rows = [{**r, "config/lr": r.pop("config")["lr"]} for r in lines]
+        text = [rows[0], *(r.values() for r in rows)]
+        files["progress.csv"] = "".join(",".join(map(str, line)) + "\n" for line in text)
+    write_trial(root, 9, None if how == "csv" else lines, {"lr": 0.6}, files=files)
+    kept = adopt_source(str(root), BY_HAND).records[4]  # a trainable may change its own config
+    assert (kept.state, kept.num_epochs, kept.config["lr"]) == ("completed", 6, 0.6)
+    (root / "pbt_global.txt").touch()
+    found = adopt_source(str(root), BY_HAND)
+    changed = found.records[4]
+    assert (changed.state, [row["epoch"] for row in changed.rows]) == ("stopped", [1, 2, 3])
+    assert changed.config["lr"] == 0.5
+    assert "1 trials were given another config" in " ".join(found.notes)
+
+
 def two_metrics(root):
     for number in range(2):
         lines = [dict(r, loss=1 - r["acc"]) for r in ramp(2)]

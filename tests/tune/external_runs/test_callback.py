@@ -4,7 +4,6 @@ import math
 import warnings
 
 import pytest
-import ray
 from ray import tune
 from ray.tune.search.optuna import OptunaSearch
 
@@ -22,13 +21,6 @@ SPACE = {
     "layers": tune.choice([[8], [8, 8]]),
     "images": 100,
 }
-
-
-@pytest.fixture(scope="module")
-def ray_here(tmp_path_factory):
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
 
 
 def train(config):
