@@ -14,22 +14,18 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import math
-import os
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.planted import BEST, PROBLEMS, Problem
+from benchmarks.seeded_runs import add_options, mean_with_interval, publish, run_all
 
 NAMES = ("flat", "smooth", "noisy", "conditional", "misled", "resnet_fashion", "cnn_fashion")
-RESAMPLES = 2000
 Job = tuple[str, float, int, int]
 """Problem or table, patience, trials, seed."""
 
@@ -70,29 +66,6 @@ def run_job(job: Job) -> tuple[Job, float, int]:
     study.search.add_observer(Patience(study.search))
     run = simulate_table(table, study, 1, 10**9)
     return job, run.steps[-1][1] if run.steps else 1.0, run.epochs
-
-
-def run_all(jobs: Sequence[Job], processes: int, file: Path | None) -> dict[Job, tuple[float, int]]:
-    """Regret and epochs of all jobs; those on file are read from there."""
-    done: dict[Job, tuple[float, int]] = {}
-    if file and file.exists():
-        for line in file.read_text().splitlines():
-            job, regret, epochs = json.loads(line)
-            done[tuple(job)] = regret, epochs
-    with ProcessPoolExecutor(processes) as pool:
-        for job, regret, epochs in pool.map(run_job, [job for job in jobs if job not in done]):
-            done[job] = regret, epochs
-            if file:
-                with file.open("a") as lines:
-                    lines.write(json.dumps([job, regret, epochs]) + "\n")
-    return {job: done[job] for job in jobs}
-
-
-def mean_with_interval(values: np.ndarray) -> list[float]:
-    """Mean of (seeds,) values with 95 % bounds."""
-    rng = np.random.default_rng(0)
-    drawn = values[rng.integers(len(values), size=(RESAMPLES, len(values)))].mean(1)
-    return [float(values.mean()), *map(float, np.percentile(drawn, [2.5, 97.5]))]
 
 
 def summarise(runs: Mapping[Job, tuple[float, int]]) -> list[dict[str, Any]]:
@@ -142,13 +115,10 @@ def _cell(values: Sequence[float], digits: int) -> str:
 def main() -> None:
     """Run, print, write what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_options(parser, seeds=10)
     parser.add_argument("--names", default=",".join(NAMES))
-    parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--trials", type=int, default=60)
     parser.add_argument("--patience", default="0.005,0.02")
-    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--runs", type=Path)
-    parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     amounts = [0.0, *map(float, args.patience.split(","))]
     jobs: list[Job] = [
@@ -158,10 +128,8 @@ def main() -> None:
         for patience in amounts
     ]
     began = time.monotonic()
-    lines = summarise(run_all(jobs, args.processes, args.runs))
-    print(f"{time.monotonic() - began:.0f} s\n\n{report(lines)}")
-    if args.json:
-        args.json.write_text(json.dumps(lines) + "\n")
+    lines = summarise(run_all(run_job, jobs, args.processes, args.runs))
+    publish(began, report(lines), lines, args.json)
 
 
 if __name__ == "__main__":

@@ -24,27 +24,24 @@ import argparse
 import dataclasses
 import functools
 import itertools
-import json
 import math
-import os
 import random
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.planted import BEST, CHANCE, PROBLEMS, Config, Problem
+from benchmarks.seeded_runs import add_options, mean_with_interval, publish, run_all
 from deepsight.space import INACTIVE, Choice
 
 PAST_TRIALS = 24
 PAST_SEED = 1000
 """Added to a seed for its past."""
-RESAMPLES = 2000
 COLD = "cold"
 RELATED = {
     "resnet_fashion": "resnet_digits",
@@ -187,31 +184,6 @@ def run_job(job: Job) -> tuple[Job, tuple[float, float]]:
     return job, run(name, which, trials, seed)
 
 
-def run_all(
-    jobs: Sequence[Job], processes: int, file: Path | None
-) -> dict[Job, tuple[float, float]]:
-    """The regrets of all jobs; those on file are read from there."""
-    done: dict[Job, tuple[float, float]] = {}
-    if file and file.exists():
-        for line in file.read_text().splitlines():
-            job, regrets = json.loads(line)
-            done[tuple(job)] = regrets
-    with ProcessPoolExecutor(processes) as pool:
-        for job, regrets in pool.map(run_job, [job for job in jobs if job not in done]):
-            done[job] = regrets
-            if file:
-                with file.open("a") as lines:
-                    lines.write(json.dumps([job, regrets]) + "\n")
-    return {job: done[job] for job in jobs}
-
-
-def mean_with_interval(values: np.ndarray) -> list[float]:
-    """Mean of (seeds, cases) values over both, with 95 % bounds over the seeds."""
-    rng = np.random.default_rng(0)
-    drawn = values[rng.integers(len(values), size=(RESAMPLES, len(values)))].mean((1, 2))
-    return [float(values.mean()), *map(float, np.percentile(drawn, [2.5, 97.5]))]
-
-
 def summarise(regrets: Mapping[Job, tuple[float, float]]) -> dict[str, Any]:
     """Regret by kind, moment and past: of each case, and of all together against the cold start."""
     summary: dict[str, Any] = {}
@@ -274,14 +246,11 @@ def _cell(values: Sequence[float]) -> str:
 def main() -> None:
     """Run, print, write what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_options(parser, seeds=16)
     parser.add_argument("--cases", default="planted,real")
     parser.add_argument("--names", default="", help="problems and tables; default: all")
     parser.add_argument("--pasts", default="", help="default: all")
-    parser.add_argument("--seeds", type=int, default=16)
     parser.add_argument("--trials", default="24")
-    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--runs", type=Path)
-    parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     names = {"planted": list(PROBLEMS), "real": list(RELATED)}
     wanted = args.names.split(",") if args.names else sum(names.values(), [])
@@ -297,10 +266,9 @@ def main() -> None:
         if past == COLD or past in pasts
     ]
     began = time.monotonic()
-    summary = summarise(run_all(jobs, args.processes, args.runs))
-    print(f"{time.monotonic() - began:.0f} s\n\n{report(summary)}")
-    if args.json:
-        args.json.write_text(json.dumps(summary) + "\n")
+    runs = run_all(run_job, jobs, args.processes, args.runs)
+    summary = summarise({job: regrets for job, (regrets,) in runs.items()})
+    publish(began, report(summary), summary, args.json)
 
 
 if __name__ == "__main__":

@@ -104,8 +104,6 @@ def read(source: str, wanted: Wanted) -> FoundStudy:
         name=root.resolve().name,
         trials=trials,
         metric=rows.metric,
-        mode=wanted.mode,
-        max_epochs=wanted.max_epochs,
         space=space,
         notes=tuple(notes),
     )

@@ -67,13 +67,7 @@ def read(source: str, wanted: Wanted) -> FoundStudy:
             "is told by its epochs (inferred)."
         )
     return FoundStudy(
-        tool="mlflow",
-        name=group.name,
-        trials=trials,
-        metric=rows.metric,
-        mode=wanted.mode,
-        max_epochs=wanted.max_epochs,
-        notes=tuple(notes),
+        tool="mlflow", name=group.name, trials=trials, metric=rows.metric, notes=tuple(notes)
     )
 
 

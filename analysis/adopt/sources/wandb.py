@@ -114,13 +114,7 @@ def read(source: str, wanted: Wanted) -> FoundStudy:
         for run, of_run in zip(runs, rows.trials, strict=True)
     )
     return FoundStudy(
-        tool="wandb",
-        name=name,
-        trials=trials,
-        metric=rows.metric,
-        mode=wanted.mode,
-        max_epochs=wanted.max_epochs,
-        notes=tuple(notes),
+        tool="wandb", name=name, trials=trials, metric=rows.metric, notes=tuple(notes)
     )
 
 
