@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,17 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with variables_put_back():
         os.environ["DEEPSIGHT_CACHE"] = str(path)
         yield path
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
+    """A fixture of several files leaves no variable either: it comes before those of a file."""
+    if fixturedef.scope not in ("session", "package") or fixturedef.argname == "cache":
+        return (yield)
+    with variables_put_back():
+        return (yield)
 
 
 @pytest.fixture(scope="module", autouse=True)
