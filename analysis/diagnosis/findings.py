@@ -267,7 +267,11 @@ def _copied(evidence: Evidence) -> list[Finding]:
 
 
 def _confused_pairs(evidence: Evidence) -> list[Finding]:
-    """Binomial test of a pair's rate of confusions against `PAIR_FACTOR` times the mean rate."""
+    """Binomial test of a pair's rate of confusions against what is usual.
+
+    Usual is `PAIR_FACTOR` times the mean rate, or, where that is more, the rate at which images of
+    all other classes are taken for the two: a class that everything is taken for is no pair.
+    """
     evaluation = evidence.evaluation
     num = len(evaluation.classes)
     confusion = metrics.confusion_matrix(evaluation.labels, evaluation.predicted, num)
@@ -280,12 +284,22 @@ def _confused_pairs(evidence: Evidence) -> list[Finding]:
                 continue
             mistaken = int(confusion[first, second] + confusion[second, first])
             # each image belongs to num - 1 pairs
-            usual = min(0.5, PAIR_FACTOR * errors / max(1, len(evaluation)) / max(1, num - 1))
+            mean = errors / max(1, len(evaluation)) / max(1, num - 1)
+            usual = min(0.5, max(PAIR_FACTOR * mean, _attraction(confusion, first, second)))
             p_value = float(stats.binom.sf(mistaken - 1, images, usual)) if mistaken else 1.0
             measure = "share of images of {} that are taken for the other"
             number = share_interval(mistaken, images)
             tested.append(Finding(CONFUSED, (first, second), measure, number, p_value))
     return tested if num > 2 else []
+
+
+def _attraction(confusion: npt.NDArray[np.int64], first: int, second: int) -> float:
+    """The share of a pair's images that would be mistaken if they fared as those of others do."""
+    others = np.delete(confusion, [first, second], axis=0)
+    for_first, for_second = others[:, [first, second]].sum(axis=0) / max(1, others.sum())
+    of_first, of_second = confusion[[first, second]].sum(axis=1)
+    mistaken = of_first * for_second + of_second * for_first
+    return float(mistaken / max(1, of_first + of_second))
 
 
 def _weak_classes(evidence: Evidence) -> list[Finding]:

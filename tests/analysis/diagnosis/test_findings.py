@@ -152,6 +152,14 @@ def test_confused_pairs_and_weak_classes_are_no_defects() -> None:
     assert weak == [(0,)] or set(weak) == {(0,), (1,)}
 
 
+def test_a_class_that_all_is_taken_for_is_no_pair() -> None:
+    one_answer = [[50, 0, 0, 0]] * 4
+    assert [x for x in find(evidence(one_answer)).items if x.kind == f.CONFUSED] == []
+    drawn_in = [[50, 0, 0, 0], [45, 5, 0, 0], [5, 0, 45, 0], [5, 0, 0, 45]]  # 1 more than 2, 3
+    pairs = [x.labels for x in find(evidence(drawn_in)).items if x.kind == f.CONFUSED]
+    assert pairs == [(0, 1)]
+
+
 def test_false_alarms_are_controlled() -> None:
     """Transplants whose answers change at random, at the share that is granted: 200 runs."""
     rng = np.random.default_rng(0)
