@@ -14,6 +14,9 @@ from collections.abc import Iterable
 Value = bool | int | float | str | None
 """A hyperparameter's value: whatever JSON can hold without nesting."""
 
+MOST_NAMES = 12
+"""So many declared names are listed where an unknown one is like none of them."""
+
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 _FORMULA = re.compile(
@@ -64,12 +67,16 @@ class UserError(ValueError):
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """The error for an undeclared name; names the nearest declared ones, else all."""
+    """The error for an undeclared name; names the nearest declared ones, else some of all."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=3)
     if near:
         return UserError(f"unknown {kind} {name!r}.", f"Did you mean {' or '.join(near)}?")
-    return UserError(f"unknown {kind} {name!r}.", f"Known: {', '.join(known)}.")
+    more = len(known) - MOST_NAMES
+    names = ", ".join(known if more <= 1 else known[:MOST_NAMES])
+    return UserError(
+        f"unknown {kind} {name!r}.", f"Known: {names}{f' and {more} more' if more > 1 else ''}."
+    )
 
 
 def is_import_path(text: str) -> bool:

@@ -15,6 +15,7 @@ from deepsight.__main__ import COMMANDS
 from deepsight.__main__ import main as dispatch
 from deepsight.command_line import Parser, run_command
 from deepsight.run_store.format import StorageError
+from deepsight.values import unknown
 
 ROOT = Path(__file__).parent.parent
 
@@ -169,3 +170,18 @@ def test_no_command_has_a_parser_of_its_own():
     sources = [path for p in ("deepsight", "analysis") for path in (ROOT / p).rglob("*.py")]
     own = [path.name for path in sources if "ArgumentParser(" in path.read_text()]
     assert own == []
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "remedy"),
+    [
+        ("cta", ["cat", "dog"], "Did you mean cat?"),
+        ("x", ["dog", "cat"], "Known: cat, dog."),
+        ("x", map("t{:04d}".format, range(13)), ", t0011, t0012."),
+        ("x", map("t{:04d}".format, range(60)), ", t0010, t0011 and 48 more."),
+    ],
+)
+def test_an_unknown_name_is_answered_with_names_that_fit_a_line(name, known, remedy):
+    error = unknown("trial", name, known)
+    assert error.remedy.endswith(remedy)
+    assert len(error.remedy) < 110
