@@ -328,7 +328,8 @@ def describe(plan: StudyPlan, samples: int = 3) -> str:
     changed = {n: v for n, v in plan.fixed.items() if n not in default or not same(v, default[n])}
     lines = [
         f"study      {plan.name}",
-        f"trials     {s.trials}, {s.explore:.0%} of them explorers",
+        f"trials     {s.trials}, {s.explore:.0%} of them explorers"
+        + (f"; fewer if they do not fit into {s.time_limit_s:g} s" if s.time_limit_s else ""),
         f"budget     {s.max_epochs} epochs, rungs {', '.join(map(str, plan.rungs))}",
         f"search     {s.searcher}, {s.scheduler}, {s.mode} {s.metric}, "
         + ("no target" if s.target is None else f"target {s.target:g}"),

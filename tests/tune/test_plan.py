@@ -136,7 +136,8 @@ def test_the_space_of_an_own_trainable_has_names_of_its_own():
 
 def test_dry_run_shows_what_will_happen():
     text = describe(make_plan(trials=7))
-    assert "7, 20% of them explorers" in text
+    assert "7, 20% of them explorers\n" in text
+    assert "explorers; fewer if they do not fit into 90 s\n" in describe(make_plan(time_limit_s=90))
     assert text.count("sample") == 3
     assert "rungs 1, 3, 9" in text
 
