@@ -29,9 +29,11 @@ def test_without_flags_it_is_the_quickstart():
 
 
 def test_the_table_is_of_the_quickstart():
-    """What the verdicts on the table are said to be of."""
+    """What the verdicts on the table are said to be of; the table has some more images."""
     plan = plan_study(None, "quickstart", "q", {}, {})
     recipe = RECIPES["resnet_objects"]
     assert plan.space == recipe.space
     assert plan.settings.max_epochs == recipe.epochs
-    assert {n: plan.fixed[n] for n in recipe.fixed} == {**recipe.fixed, "model.weights": "auto"}
+    expected = {**recipe.fixed, "model.weights": "auto", "data.size": 1600}
+    assert recipe.fixed["data.size"] == 2000
+    assert {n: plan.fixed[n] for n in recipe.fixed} == expected
