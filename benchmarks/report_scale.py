@@ -49,7 +49,7 @@ STEPS = {
     "load": "from deepsight.run_store import load_study; load_study(path)",
     "load and tables": "from deepsight.run_store import load_study; s = load_study(path); "
     "s.trials; s.epochs",
-    "report": "from analysis.report.build import main; assert main([path]) == 0",
+    "report": "from analysis.report.cli import main; assert main([path]) == 0",
 }
 PROBE = """
 import json, resource, sys, time

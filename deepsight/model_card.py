@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
-from scipy import stats
 
 from deepsight.config import DEFAULTS, Value, flatten
 from deepsight.data.folder.image_folder import PREFIX
@@ -127,6 +126,8 @@ def _front_matter(model: TrainedModel) -> str:
 
 
 def _results(model: TrainedModel) -> str:
+    from scipy import stats  # seconds, which a mistake in the flags need not wait for
+
     told = {
         "val": "**selected on**: the search chose this trial by these images, which makes the "
         "number too good",

@@ -52,7 +52,7 @@ from deepsight.__main__ import COMMANDS
 from tests.test_command_line import WORDS, main_of
 for command in COMMANDS:
     assert main_of(command)([*WORDS[command][0], "--nonsense"]) == 2
-    assert not {"torch", "ray", "pandas"} & set(sys.modules), command
+    assert not {"torch", "ray", "pandas", "scipy", "matplotlib"} & set(sys.modules), command
 """
 
 SLEEPER = """

@@ -2,7 +2,7 @@
 
 import sys
 
-from analysis.report.build import main
+from analysis.report.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

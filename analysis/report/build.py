@@ -1,23 +1,19 @@
-"""What a study says, as a page: ``python -m analysis.report runs/<study>``.
+"""Makes the report of a study, of several, or of what another tool wrote.
 
-Writes ``report/index.html`` (opens offline, all figures inside), ``report.md``, the figures and
-every number below the study; prints the page's path. Several studies are compared with the first,
-below which ``report/comparison/`` is written. What another tool wrote is adopted for the report
-alone (docs/adopt.md), which goes to ``NAME-report/`` in the current directory, or to --out.
+A report is ``index.html`` (opens offline, all figures inside), ``report.md``, the figures and every
+number.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from analysis.adopt.command import add_options, adopt_source, wanted_by, write_adopted
-from analysis.adopt.readers import recognised
+from analysis.adopt.command import adopt_source, wanted_by, write_adopted
 from analysis.figures.style import style
 from analysis.page.document import Document
 from analysis.page.files import write_report
@@ -27,15 +23,11 @@ from analysis.report.origin_section import origin_sections
 from analysis.report.study_results import compute_study_results
 from analysis.report.study_sections import OWN_ONLY, SECTIONS
 from analysis.statistics.comparison import compute_comparison
-from deepsight.command_line import Parser, run_command
-from deepsight.config import UserError
 from deepsight.files import make_folder
-from deepsight.run_store import HEADER_FILE, Study, load_study, storage_error
+from deepsight.run_store import Study, load_study, storage_error
 
 REPORT, COMPARISON = "report", "comparison"
 INTERVALS = "Intervals are 95 %. Scores after different numbers of epochs are never compared."
-FOREIGN = ("space", "metric", "mode", "max_epochs", "study", "out")
-"""Options for what another tool wrote."""
 
 
 def make_report(path: Path) -> Path:
@@ -122,37 +114,3 @@ def study_document(study: Study, troubles: Sequence[str]) -> Document:
             "in results.jsonl of the study.",
         ),
     )
-
-
-def _page(options: argparse.Namespace) -> Path:
-    """Write what is asked for; returns the page."""
-    first, *others = options.studies
-    if not others and not (Path(first) / HEADER_FILE).exists() and recognised(first):
-        return make_source_report(first, options)
-    if any(getattr(options, name) is not None for name in FOREIGN):
-        raise UserError(
-            f"{', '.join(options.studies)}: options of a source are of no use here.",
-            "Leave them out; or adopt the source first: python -m analysis.adopt.",
-        )
-    paths = [Path(path) for path in options.studies]
-    return make_comparison(paths) if others else make_report(paths[0])
-
-
-def make_parser() -> Parser:
-    """What the command takes."""
-    parser = Parser(prog="python -m analysis.report", description=__doc__)
-    several = "a study's directory, several of which are compared with the first; or a source"
-    parser.add_argument("studies", nargs="+", metavar="STUDY", help=several)
-    add_options(parser.add_argument_group("for what another tool wrote"))
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where the report of it goes")
-    return parser
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    return run_command(make_parser(), _run, arguments)
-
-
-def _run(options: argparse.Namespace) -> int:
-    sys.stdout.write(f"{_page(options)}\n")
-    return 0

@@ -11,8 +11,8 @@ from analysis.adopt.found import FoundRow, FoundStudy, FoundTrial, Wanted
 from analysis.claims.cli import main as claims
 from analysis.importance.importance import compute_importance
 from analysis.importance.indices import RANKED, TOO_FEW, Obstacle
-from analysis.report.build import main as report
 from analysis.report.build import make_comparison
+from analysis.report.cli import main as report
 from analysis.statistics.comparison import obstacles_between
 from analysis.summary import compute_summary, summary_lines
 from analysis.summary import main as summary

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from analysis.report.build import main
+from analysis.report.cli import main
 from tests.analysis.studies import SMALL, write_study
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from analysis.figures.trajectory import draw_created, draw_curves, draw_incumbent
-from analysis.report.build import main, study_document
+from analysis.report.build import study_document
+from analysis.report.cli import main
 from analysis.report.key_results import cards, key_results
 from analysis.report.study_results import compute_study_results
 from analysis.statistics.trajectory import compute_trajectory

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.report.build import main
+from analysis.report.cli import main
 from deepsight.config import UserError
 from deepsight.run_store import load_study
 from deepsight.space import choice, to_json, uniform

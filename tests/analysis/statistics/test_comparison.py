@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from analysis.report.build import main
+from analysis.report.cli import main
 from analysis.statistics.comparison import compute_comparison
 from analysis.statistics.intervals import (
     bootstrap,
