@@ -152,12 +152,20 @@ def test_confused_pairs_and_weak_classes_are_no_defects() -> None:
     assert weak == [(0,)] or set(weak) == {(0,), (1,)}
 
 
-def test_a_class_that_all_is_taken_for_is_no_pair() -> None:
-    one_answer = [[50, 0, 0, 0]] * 4
-    assert [x for x in find(evidence(one_answer)).items if x.kind == f.CONFUSED] == []
-    drawn_in = [[50, 0, 0, 0], [45, 5, 0, 0], [5, 0, 45, 0], [5, 0, 0, 45]]  # 1 more than 2, 3
-    pairs = [x.labels for x in find(evidence(drawn_in)).items if x.kind == f.CONFUSED]
-    assert pairs == [(0, 1)]
+@pytest.mark.parametrize("drawn_in", [50, 20])
+def test_a_class_that_all_is_taken_for_is_no_pair(drawn_in) -> None:
+    """Ten classes of 50 images; so many of each are taken for the first."""
+    confusion = np.diag([50] + 9 * [50 - drawn_in])
+    confusion[1:, 0] = drawn_in
+    assert confused(confusion) == []
+    confusion[1] = [40, 10, *8 * [0]]
+    assert confused(confusion) == ([(0, 1)] if drawn_in == 20 else [])
+
+
+def confused(confusion) -> list[tuple[int, ...]]:
+    evaluation = counted(confusion, classes=tuple("abcdefghij"))
+    found = find(Evidence(evaluation=evaluation, train_counts=(100,) * 10))
+    return [x.labels for x in found.items if x.kind == f.CONFUSED]
 
 
 def test_false_alarms_are_controlled() -> None:
