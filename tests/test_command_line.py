@@ -56,8 +56,10 @@ for command in COMMANDS:
 """
 
 SLEEPER = """
-import sys, time
+import signal, sys, time
 from deepsight.command_line import Parser, run_command
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 
 def body(flags):
     print("begun", flush=True)
