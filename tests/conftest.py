@@ -32,7 +32,10 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
 ) -> Generator[None, object, object]:
-    """A fixture of several files leaves no variable either: it comes before those of a file."""
+    """A fixture of several files leaves no variable either, but for `cache`, which is to be seen.
+
+    Such a fixture is made before `variables_of_a_module` looks at what was there.
+    """
     if fixturedef.scope not in ("session", "package") or fixturedef.argname == "cache":
         return (yield)
     with variables_put_back():
