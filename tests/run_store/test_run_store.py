@@ -333,7 +333,8 @@ def test_version_1_is_read_for_ever():
     assert len(loaded.trials) == 12
 
 
-def test_a_thousand_trials_load_within_two_seconds(tmp_path):
+def test_a_study_loads_in_a_few_times_the_time_of_parsing_its_lines(tmp_path):
+    """A thousand trials, 0.5 s where `json.loads` of the lines takes 0.17 (n = 3)."""
     create_study(tmp_path / "s", HEADER).close()
     recall = ", ".join(["0.8125"] * 10)
     with (
@@ -350,10 +351,15 @@ def test_a_thousand_trials_load_within_two_seconds(tmp_path):
                     f'"val_recall": [{recall}], "lr": 0.001}}\n'
                 )
             trials.write(END.replace("t0000", name) + "\n")
-    began = time.perf_counter()
+    began = time.process_time()
     loaded = load_study(tmp_path / "s")
-    assert time.perf_counter() - began < 2.0
+    took = time.process_time() - began
     assert len(loaded.epochs) == 20_000
+    began = time.process_time()
+    for name in ("trials.jsonl", "results.jsonl"):
+        with (tmp_path / "s" / name).open() as lines:
+            assert [json.loads(line) for line in lines]
+    assert took < 10 * (time.process_time() - began)
 
 
 def test_importing_the_store_stays_light():
