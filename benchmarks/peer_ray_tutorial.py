@@ -1,6 +1,7 @@
 """The peer: a search written as Ray's documentation teaches it, on our data, space and network.
 
-    python benchmarks/peer_ray_tutorial.py SPACE TRIALS MAX_EPOCHS SEED OUT.json
+    python benchmarks/peer_ray_tutorial.py SEED OUT.json (--space NAME | --experiment NAME)
+        [--trials N] [--set study.max_epochs=N]
 
 A function trainable that reports every epoch; a DataLoader with per-image torchvision transforms;
 fp32; stock OptunaSearch and ASHAScheduler; defaults otherwise. The network, its weights, freezing
@@ -10,9 +11,9 @@ training loop differ.
 
 from __future__ import annotations
 
+import argparse
 import functools
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -33,8 +34,9 @@ from deepsight.data.datasets import load_dataset
 from deepsight.losses import build_loss
 from deepsight.models.build import build_model
 from deepsight.models.finetune import frozen_stages, param_groups, set_frozen, stages
-from deepsight.tune.plan import resolve_study
-from deepsight.tune.plan_files import load_space
+from deepsight.overrides import parse_set
+from deepsight.tune.plan import StudyPlan
+from deepsight.tune.plan_files import plan_study
 from deepsight.tune.search.optuna_space import suggest_point
 
 
@@ -135,15 +137,30 @@ def define(trial: Any, fixed: Mapping[str, Any], space: Mapping[str, Any]) -> di
     return dict(fixed) | suggest_point(trial, space, fixed)
 
 
-def main(space_name: str, trials: str, max_epochs: str, seed: str, out: str) -> None:
+def plan_of(args: argparse.Namespace) -> StudyPlan:
+    """The study that ours would run with the same options."""
+    layer = dict(map(parse_set, args.set))
+    if args.trials:
+        layer["study.trials"] = args.trials
+    return plan_study(args.space, args.experiment, "peer", layer)
+
+
+def main() -> None:
     """Search, then write what was trained."""
-    layers = {"study.trials": int(trials), "study.max_epochs": int(max_epochs)}
-    plan = resolve_study("peer", *load_space(space_name), layers)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("seed", type=int)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--space")
+    parser.add_argument("--experiment")
+    parser.add_argument("--trials", type=int)
+    parser.add_argument("--set", action="append", default=[])
+    args = parser.parse_args()
+    plan = plan_of(args)
 
     import peer_ray_tutorial as by_name  # functions of __main__ cannot be pickled
 
     space = functools.partial(by_name.define, fixed=plan.fixed, space=plan.space)
-    ray.init()
+    ray.init(address="local")  # not a cluster that somebody else began
     began = time.monotonic()
     storage = Path(tempfile.mkdtemp(prefix="peer-"))
     tuner = tune.Tuner(
@@ -152,7 +169,7 @@ def main(space_name: str, trials: str, max_epochs: str, seed: str, out: str) -> 
             metric="val_accuracy",
             mode="max",
             num_samples=plan.settings.trials,
-            search_alg=OptunaSearch(space, metric="val_accuracy", mode="max", seed=int(seed)),
+            search_alg=OptunaSearch(space, metric="val_accuracy", mode="max", seed=args.seed),
             scheduler=ASHAScheduler(
                 max_t=plan.settings.max_epochs, grace_period=1, reduction_factor=3
             ),
@@ -167,7 +184,7 @@ def main(space_name: str, trials: str, max_epochs: str, seed: str, out: str) -> 
         for row, n in zip(last, epochs, strict=True)
         if n == plan.settings.max_epochs
     ]
-    Path(out).write_text(
+    args.out.write_text(
         json.dumps(
             {
                 "trials": len(epochs),
@@ -181,4 +198,4 @@ def main(space_name: str, trials: str, max_epochs: str, seed: str, out: str) -> 
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -1,8 +1,9 @@
 """How much of a search is training, and how much faster it is than a tutorial's search.
 
-    python benchmarks/search_efficiency.py [--rounds 3] [--trials 24] [--max-epochs 9] [--json FILE]
+    python benchmarks/search_efficiency.py [--rounds 3] [--experiment NAME | --space NAME]
+        [--trials N] [--max-epochs N] [--json FILE]
 
-Runs the study that the quickstart once was and a peer (`peer_ray_tutorial.py`) in turn, each as a
+Runs a study, by default the quickstart, and a peer (`peer_ray_tutorial.py`) in turn, each as a
 process of its own from start to exit, with data and weights made beforehand, and prints for both:
 trained images per second of wall time, epochs a minute, seconds from the start of the process to
 the first epoch on record, and the largest memory of the whole process tree (proportional set size:
@@ -62,6 +63,16 @@ def tree_memory(pid: int) -> float:
     return total
 
 
+def what_to_run(args: argparse.Namespace) -> list[str]:
+    """The study as options of `deepsight.tune`, which the peer understands, too."""
+    options = ["--space", args.space] if args.space else ["--experiment", args.experiment]
+    if args.trials:
+        options += ["--trials", str(args.trials)]
+    if args.max_epochs:
+        options += ["--set", f"study.max_epochs={args.max_epochs}"]
+    return options
+
+
 def run_ours(args: argparse.Namespace, seed: int, cache: str | None = None) -> dict[str, Any]:
     """One study of ours."""
     folder = Path(tempfile.mkdtemp(prefix="ours-"))
@@ -69,14 +80,9 @@ def run_ours(args: argparse.Namespace, seed: int, cache: str | None = None) -> d
         sys.executable,
         "-m",
         "deepsight.tune",
-        "--space",
-        args.space,
+        *what_to_run(args),
         "--name",
         "bench",
-        "--trials",
-        str(args.trials),
-        "--set",
-        f"study.max_epochs={args.max_epochs}",
         "--set",
         f"study.seed={seed}",
     ]
@@ -113,11 +119,9 @@ def run_peer(args: argparse.Namespace, seed: int, images: int) -> dict[str, Any]
     command = [
         sys.executable,
         str(HERE / "peer_ray_tutorial.py"),
-        args.space,
-        str(args.trials),
-        str(args.max_epochs),
         str(seed),
         str(out),
+        *what_to_run(args),
     ]
     seen = watch(command, folder, dict(os.environ))
     told = json.loads(out.read_text())
@@ -163,9 +167,10 @@ def main() -> None:
     """Alternate ours and the peer, then sum up."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--space", default="finetune_full")
-    parser.add_argument("--trials", type=int, default=24)
-    parser.add_argument("--max-epochs", type=int, default=9)
+    parser.add_argument("--experiment", default="quickstart")
+    parser.add_argument("--space", help="instead of an experiment")
+    parser.add_argument("--trials", type=int, help="default: the study's own")
+    parser.add_argument("--max-epochs", type=int, help="default: the study's own")
     parser.add_argument("--cold", action="store_true", help="add a run of ours with no cache")
     parser.add_argument("--no-peer", action="store_true")
     parser.add_argument("--json", type=Path, default=Path("search_efficiency.json"))
@@ -211,11 +216,10 @@ def main() -> None:
 
 def warm_up(args: argparse.Namespace) -> None:
     """Make data and weights, so that neither side pays for them."""
-    from deepsight.tune.plan import resolve_study
-    from deepsight.tune.plan_files import load_space
+    from deepsight.tune.plan_files import plan_study
     from deepsight.tune.preflight import prepare_all
 
-    prepare_all(resolve_study("warm", *load_space(args.space), {}))
+    prepare_all(plan_study(args.space, None if args.space else args.experiment, "warm"))
 
 
 if __name__ == "__main__":
