@@ -13,6 +13,7 @@ from pathlib import Path
 
 from deepsight.command_line import Parser, run_command
 from deepsight.imports import add_trust_flag, permission_of
+from deepsight.run_store import require_study
 
 INTERRUPTED = "stopped; what is finished is kept: the same command goes on from here"
 
@@ -55,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from analysis.diagnosis.build import make_diagnosis  # imports torch
+    require_study(options.study)  # before torch is imported
+    from analysis.diagnosis.build import make_diagnosis
     from analysis.diagnosis.groups import parse_groups
     from analysis.diagnosis.progress import bar
 

@@ -20,7 +20,7 @@ from deepsight.config import UserError
 from deepsight.files import make_folder, replacing
 from deepsight.imports import REFUSE, Permission, add_trust_flag, permission_of
 from deepsight.model_card import model_card, public_config
-from deepsight.run_store import storage_error
+from deepsight.run_store import require_study, storage_error
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,6 +56,7 @@ def export_model(
         UserError: If there is no such study, trial or checkpoint, ONNX is asked for and not
             installed or differs from PyTorch, a link stands in the way, or the disk refuses.
     """
+    require_study(study)  # before torch is imported
     from deepsight.trained_model import load_trained_model
 
     if onnx:

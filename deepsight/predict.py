@@ -24,6 +24,7 @@ from deepsight.data.folder.decode import decode
 from deepsight.data.folder.files import images_below
 from deepsight.imports import add_trust_flag, permission_of
 from deepsight.installed import own_analysis
+from deepsight.run_store import require_study
 
 if TYPE_CHECKING:
     import numpy as np
@@ -230,8 +231,9 @@ def _run(options: argparse.Namespace) -> int:
                 sys.stderr.write(f"{_one_cell(line)}\n")
             yield prediction
 
+    require_study(options.study)  # before torch is imported
     files = image_files(options.images)
-    from deepsight.trained_model import load_trained_model  # imports torch
+    from deepsight.trained_model import load_trained_model
 
     model = load_trained_model(
         options.study, options.trial, options.device, permission=permission_of(options)

@@ -214,7 +214,7 @@ UNITS = {
         "analysis.page",
         f"{SCIENCE} torch torchvision captum PIL cv2",
     ),
-    "analysis.diagnose": unit(f"{CORE} analysis.diagnosis"),
+    "analysis.diagnose": unit(f"{CORE} deepsight.run_store analysis.diagnosis"),
     # --map draws what diagnosis maps (decision 0061): above it, and imported where it is asked for
     "deepsight.predict": unit(
         f"{STUDY} {TRAINS} deepsight.trained_model analysis.diagnosis", "numpy torch PIL"

@@ -51,8 +51,11 @@ import sys
 from deepsight.__main__ import COMMANDS
 from tests.test_command_line import WORDS, main_of
 for command in COMMANDS:
-    assert main_of(command)([*WORDS[command][0], "--nonsense"]) == 2
-    assert not {"torch", "ray", "pandas", "scipy", "matplotlib"} & set(sys.modules), command
+    words = WORDS[command][0]
+    mistakes = [[*words, "--nonsense"]] + [words] * ("STUDY" in words)  # there is no STUDY
+    for mistaken in mistakes:
+        assert main_of(command)(mistaken) == 2
+        assert not {"torch", "ray", "pandas", "scipy", "matplotlib"} & set(sys.modules), command
 """
 
 SLEEPER = """

@@ -8,8 +8,10 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from analysis.claims.claim_files import asked_names, load_claims
 from deepsight.command_line import Parser, run_command
 from deepsight.config import UserError, without_controls
+from deepsight.run_store import load_study, require_study
 
 
 def make_parser() -> Parser:
@@ -45,15 +47,14 @@ def _run(options: argparse.Namespace) -> int:
 
 def _judged(options: argparse.Namespace) -> str:
     """Judge the claims and write their page; what is said of them."""
-    from analysis.claims.claim_files import asked_names, load_claims
-    from analysis.claims.page import claims_text, write_claims
-    from analysis.claims.verdicts import judge
-    from deepsight.run_store import load_study
-
+    require_study(options.study)
     file = load_claims(options.file, asked_names(options.only))
-    study = load_study(options.study)
     second = second_study(options.other, [c.other for c in file.claims])
-    judged = judge(study, file, load_study(second) if second else None)
+    studies = [load_study(path) for path in (options.study, second) if path]
+    from analysis.claims.page import claims_text, write_claims  # imports SciPy and Matplotlib
+    from analysis.claims.verdicts import judge
+
+    judged = judge(studies[0], file, *studies[1:])
     text = without_controls(claims_text(judged, options.file))
     return f"{text}\n{write_claims(judged, options.file)}\n"
 

@@ -17,7 +17,7 @@ from analysis.adopt.command import add_options
 from analysis.adopt.readers import recognised
 from deepsight.command_line import Parser, run_command
 from deepsight.config import UserError
-from deepsight.run_store import HEADER_FILE
+from deepsight.run_store import HEADER_FILE, require_study
 
 FOREIGN = ("space", "metric", "mode", "max_epochs", "study", "out")
 """Options for what another tool wrote."""
@@ -45,15 +45,18 @@ def _run(options: argparse.Namespace) -> int:
 
 def _page(options: argparse.Namespace) -> Path:
     """Write what is asked for; returns the page."""
+    first, *others = options.studies
+    paths = [Path(path) for path in options.studies]
+    foreign = not others and not (paths[0] / HEADER_FILE).exists() and bool(recognised(first))
+    for path in () if foreign else paths:
+        require_study(path)
     from analysis.report import build  # imports SciPy and Matplotlib
 
-    first, *others = options.studies
-    if not others and not (Path(first) / HEADER_FILE).exists() and recognised(first):
+    if foreign:
         return build.make_source_report(first, options)
     if any(getattr(options, name) is not None for name in FOREIGN):
         raise UserError(
             f"{', '.join(options.studies)}: options of a source are of no use here.",
             "Leave them out; or adopt the source first: python -m analysis.adopt.",
         )
-    paths = [Path(path) for path in options.studies]
     return build.make_comparison(paths) if others else build.make_report(paths[0])

@@ -23,7 +23,7 @@ from deepsight.run_store.header import (
 )
 from deepsight.run_store.objective import Objective, score_text
 from deepsight.run_store.openings import Opening, load_openings, record_opening
-from deepsight.run_store.reader import load_header, load_study
+from deepsight.run_store.reader import load_header, load_study, require_study
 from deepsight.run_store.study import Study, TrialRecord
 from deepsight.run_store.whole import write_study
 from deepsight.run_store.writer import (
@@ -65,6 +65,7 @@ __all__ = [
     "plain_object",
     "score_text",
     "record_opening",
+    "require_study",
     "storage_error",
     "trial_id",
     "trial_path",
