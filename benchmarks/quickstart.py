@@ -1,7 +1,7 @@
 """The quickstart as a new user meets it: how long it takes, and whether it ends with a conclusion.
 
     python -m benchmarks.quickstart [--experiment quickstart | --space finetune] [--seeds 0,1,2]
-        [--set NAME=VALUE ...] [--cold] [--keep FOLDER] [--json FILE]
+        [--set NAME=VALUE ...] [--cold] [--no-report] [--keep FOLDER] [--json FILE]
 
 Each seed is one study with its summary and report, in processes of their own, as `make tune` runs
 them. One line a seed: seconds in all, of the search until the first epoch is on record, and of
@@ -42,7 +42,8 @@ def run_seed(args: argparse.Namespace, seed: int, folder: Path) -> dict[str, Any
     _run(command, folder, environment)
     searched = time.time()
     _run(["-m", "analysis.summary", "runs/study"], folder, environment)
-    _run(["-m", "analysis.report", "runs/study"], folder, environment)
+    if not args.no_report:
+        _run(["-m", "analysis.report", "runs/study"], folder, environment)
     ended = time.time()
     study = load_study(folder / "runs" / "study")
     seconds = {"wall_s": ended - began, "search_s": searched - began, "report_s": ended - searched}
@@ -97,6 +98,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--set", action="append", default=[], dest="sets", metavar="NAME=VALUE")
     parser.add_argument("--cold", action="store_true", help="an empty cache for every seed")
+    parser.add_argument("--no-report", action="store_true", help="its verdict is worked out anyway")
     parser.add_argument("--keep", type=Path, help="where studies go; default: nowhere")
     parser.add_argument("--json", type=Path)
     return parser

@@ -1,13 +1,13 @@
 """How soon a search finds what a peer finds, on planted problems and in virtual time.
 
-    python -m benchmarks.search_quality [--seeds 30] [--slots 1,2,4,8] [--quick]
+    python -m benchmarks.search_quality [--seeds 30] [--slots 1,2,4,8] [--quick] [--budget 15]
         [--strategies NAME;NAME] [--runs FILE] [--json FILE] [--plot FILE] [--table FILE]
 
 Every run appends a line to `--runs`, and a run that has a line is not done again. `--plot
 quality.png` writes a picture for each number of slots, `quality_1.png` and so on.
 
 Every strategy (`benchmarks/simulator.py`) gets the same seconds on every problem
-(`benchmarks/planted.py`): `BUDGET` times what training one config to the end takes, divided by the
+(`benchmarks/planted.py`): `--budget` times what training one config to the end takes, over the
 slots. A strategy's quality at a moment is the regret (true, at the full budget) of the trial that
 its measured scores would choose then among those trained to the end; 1 before there is one. The
 *speed* of A against B on a problem is the time that B takes until its median regret over the
@@ -37,22 +37,22 @@ from benchmarks.simulator import STRATEGIES, simulate
 from deepsight.space import sample
 
 BUDGET = 15
-"""Trainings of one config to the end that the budget of a study would pay for."""
+"""Trainings of one config to the end that a study's budget pays for, unless told."""
 GRID = 200
 """Moments at which regret is looked at."""
 RESAMPLES = 400
 OURS = ("ours, asha", "ours, asha_stop")
-Job = tuple[str, str, int, int]
-"""Strategy, problem, slots, seed."""
+Job = tuple[str, str, int, int, int]
+"""Strategy, problem, slots, seed, budget in trainings."""
 
 
-def budget_s(problem_name: str, slots: int) -> float:
+def budget_s(problem_name: str, slots: int, budget: int) -> float:
     """Seconds of virtual time of a study."""
     import random
 
     problem, rng = PROBLEMS[problem_name], random.Random(0)
     costs = [problem.cost(sample(problem.space, {}, rng)) for _ in range(500)]
-    return BUDGET * problem.max_epochs * statistics.mean(costs) / slots
+    return budget * problem.max_epochs * statistics.mean(costs) / slots
 
 
 def run_job(job: Job) -> tuple[Job, list[float], list[float], int]:
@@ -62,12 +62,12 @@ def run_job(job: Job) -> tuple[Job, list[float], list[float], int]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     warnings.simplefilter("ignore")
-    name, problem_name, slots, seed = job
-    problem, limit = PROBLEMS[problem_name], budget_s(problem_name, slots)
+    name, problem_name, slots, seed, budget = job
+    problem, limit = PROBLEMS[problem_name], budget_s(problem_name, slots, budget)
     strategy = STRATEGIES[name](problem, seed, limit, slots)
     found, epochs = simulate(problem, strategy, slots, limit, seed)
     by_time = [(f.time_s / limit, f.regret) for f in found]
-    most = BUDGET * problem.max_epochs
+    most = budget * problem.max_epochs
     by_epochs = [(f.epochs / most, f.regret) for f in found]
     return job, _on_grid(by_time), _on_grid(by_epochs), epochs
 
@@ -174,16 +174,17 @@ def table(summary: Mapping[str, Any], names: Sequence[str]) -> str:
     lines = []
     for ours in (name for name in OURS if name in names):
         peers = [name for name in names if name != ours]
-        lines += [
-            f"Speed of `{ours}` against:",
-            "",
-            f"| slots | {' | '.join(peers)} |",
-            "|---|" + "---|" * len(peers),
-        ]
-        for slots, entry in summary.items():
-            cells = [_cell(entry["against"][ours][peer]["speed"]) for peer in peers]
-            lines.append(f"| {slots} | {' | '.join(cells)} |")
-        lines.append("")
+        for title, what in (("Speed", "speed"), ("Final median regret", "final_regret")):
+            lines += [
+                f"{title} of `{ours}` over that of:",
+                "",
+                f"| slots | {' | '.join(peers)} |",
+                "|---|" + "---|" * len(peers),
+            ]
+            for slots, entry in summary.items():
+                cells = [_cell(entry["against"][ours][peer][what]) for peer in peers]
+                lines.append(f"| {slots} | {' | '.join(cells)} |")
+            lines.append("")
     for slots, entry in summary.items():
         lines += [
             f"Final median regret at {slots} slot(s), in points of 100:",
@@ -253,6 +254,7 @@ def main() -> None:
     parser.add_argument("--slots", default="1,2,4,8")
     parser.add_argument("--problems", default=",".join(PROBLEMS))
     parser.add_argument("--strategies", default=";".join(STRATEGIES))
+    parser.add_argument("--budget", type=int, default=BUDGET, help="trainings in all")
     parser.add_argument("--quick", action="store_true", help="3 seeds, 3 problems, 1 and 4 slots")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--runs", type=Path)
@@ -264,7 +266,13 @@ def main() -> None:
     slots, seeds = [int(n) for n in args.slots.split(",")], args.seeds
     if args.quick:
         slots, seeds, problems = [1, 4], 3, ["smooth", "conditional", "crossing"]
-    jobs = [(n, p, s, k) for n in names for p in problems for s in slots for k in range(seeds)]
+    jobs = [
+        (n, p, s, k, args.budget)
+        for n in names
+        for p in problems
+        for s in slots
+        for k in range(seeds)
+    ]
     began = time.monotonic()
     done = run_all(jobs, args.processes, args.runs)
     by_time = summarise({job: curves[0] for job, curves in done.items()}, names)
@@ -274,12 +282,14 @@ def main() -> None:
     )
     print(text)
     print("By epochs instead of time:\n")
-    print(table(by_epochs, names).split("Final median")[0])
+    print(table(by_epochs, names).split("Final median regret at")[0])
     if args.table:
         args.table.write_text(text)
     if args.json:
         args.json.write_text(
-            json.dumps({"seeds": seeds, "budget": BUDGET, "time": by_time, "epochs": by_epochs})
+            json.dumps(
+                {"seeds": seeds, "budget": args.budget, "time": by_time, "epochs": by_epochs}
+            )
             + "\n"
         )
     for number, entry in by_time.items() if args.plot else ():
