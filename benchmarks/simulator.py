@@ -292,6 +292,7 @@ STRATEGIES: dict[str, Builder] = {
     "ours, asha_stop": lambda problem, seed, budget_s, slots: Ours(
         problem, seed, scheduler="asha_stop"
     ),
+    "ours, fifo": lambda problem, seed, budget_s, slots: Ours(problem, seed, scheduler="fifo"),
     "ours, tpe": lambda problem, seed, budget_s, slots: Ours(
         problem, seed, scheduler="asha", searcher="tpe"
     ),

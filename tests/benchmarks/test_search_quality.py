@@ -110,7 +110,7 @@ def test_the_best_so_far_counts_full_trials_only_and_ends_with_the_time():
 def test_a_run_on_file_is_not_done_again(tmp_path):
     from benchmarks.search_quality import run_all
 
-    job = ("random, full", "smooth", 1, 0)
+    job = ("random, full", "smooth", 1, 0, 15)
     first = run_all([job], 1, tmp_path / "runs.jsonl")
     before = (tmp_path / "runs.jsonl").read_bytes()
     assert run_all([job], 1, tmp_path / "runs.jsonl") == first
