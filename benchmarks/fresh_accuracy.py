@@ -11,6 +11,7 @@ and the fresh one. Standard error of the latter: 0.011 at most with 2,000 images
 from __future__ import annotations
 
 import argparse
+import functools
 import gzip
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,17 @@ SEED = 987_654
 """Of the drawn images; studies use `data.split_seed`, 0 unless told."""
 
 
+@functools.cache
+def drawn(num: int, size: int) -> tuple[Any, Any]:
+    """The same for every study."""
+    return draw_toy_objects(num, SEED, size)[:2]
+
+
 def fresh_images(model: TrainedModel, num: int) -> tuple[Any, Any]:
     """Images (N, H, W, 3) uint8 and labels (N,) of the model's kind of data."""
     name = model.config.data.name
     if name == "toy_objects":
-        return draw_toy_objects(num, SEED, model.stored_size)[:2]
+        return drawn(num, model.stored_size)
     if name != "benchmarks.real_curves.train:fashion":
         raise SystemExit(f"no fresh images of {name}")
     files = [FASHION / f"t10k-{kind}-ubyte.gz" for kind in ("images-idx3", "labels-idx1")]
