@@ -279,7 +279,9 @@ def _missing(path: Path) -> UserError:
 
 
 def _unavailable(source: Download, path: Path, reason: str) -> UserError:
+    here = {source for name, source in IMAGENET.items() if name in RECIPES}
+    instead = "embedded (nothing is downloaded)" if source in here else "none"
     return UserError(
         f"{source.url} cannot be downloaded: {reason.rstrip('.')}.",
-        f"Put {path.name} into {path.parent}, or set model.weights=none.",
+        f"Put {path.name} into {path.parent}, or set model.weights={instead}.",
     )

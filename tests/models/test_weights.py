@@ -159,6 +159,7 @@ def test_offline_says_where_the_file_goes(monkeypatch: pytest.MonkeyPatch) -> No
             function(config)
         folder = cache_dir() / "weights"
         assert f"Put resnet18-00000000.pth into {folder}" in caught.value.remedy
+        assert "or set model.weights=embedded" in caught.value.remedy
     assert time.monotonic() - start < 3
 
 
