@@ -12,13 +12,10 @@ from __future__ import annotations
 
 import argparse
 import functools
-import gzip
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from benchmarks.real_curves.train import FASHION
+from benchmarks.real_curves.train import read_fashion
 from deepsight.data.toy_objects.dataset import draw_toy_objects
 from deepsight.trained_model import TrainedModel, load_trained_model
 
@@ -39,10 +36,7 @@ def fresh_images(model: TrainedModel, num: int) -> tuple[Any, Any]:
         return drawn(num, model.stored_size)
     if name != "benchmarks.real_curves.train:fashion":
         raise SystemExit(f"no fresh images of {name}")
-    files = [FASHION / f"t10k-{kind}-ubyte.gz" for kind in ("images-idx3", "labels-idx1")]
-    pixels, labels = (gzip.decompress(file.read_bytes()) for file in files)
-    grey = np.frombuffer(pixels, np.uint8, num * 28 * 28, 16).reshape(num, 28, 28, 1)
-    return np.repeat(grey, 3, axis=3), np.frombuffer(labels, np.uint8, num, 8)
+    return read_fashion("t10k", num)
 
 
 def main() -> None:

@@ -111,26 +111,37 @@ def trial(config: Mapping[str, Value], seed: int) -> Curve:
         began = time.process_time()
 
 
+def read_fashion(split: str, num: int) -> tuple[Any, Any]:
+    """The first `num` of Fashion-MNIST's "train" or "t10k": (N, 28, 28, 3) uint8 and labels (N,).
+
+    Raises:
+        UserError: If the files are not there.
+    """
+    from deepsight.config import UserError
+
+    files = [FASHION / f"{split}-{kind}-ubyte.gz" for kind in ("images-idx3", "labels-idx1")]
+    if not all(file.exists() for file in files):
+        raise UserError(
+            f"no Fashion-MNIST in {FASHION}.",
+            "Install Debian's package dataset-fashion-mnist, or name its folder in FASHION_MNIST.",
+        )
+    pixels, labels = (gzip.decompress(file.read_bytes()) for file in files)
+    grey = np.frombuffer(pixels, np.uint8, num * 28 * 28, 16).reshape(num, 28, 28, 1)
+    return np.repeat(grey, 3, axis=3), np.frombuffer(labels, np.uint8, num, 8).astype(np.int64)
+
+
 def fashion(config: object, num: int = 1500) -> Any:
     """The first `num` training images of Fashion-MNIST, 28x28 pixels, as a data set of DeepSight's.
 
     Raises:
         UserError: If the files are not there.
     """
-    from deepsight.config import UserError
     from deepsight.data.raw import RawData
 
-    files = [FASHION / f"train-{kind}-ubyte.gz" for kind in ("images-idx3", "labels-idx1")]
-    if not all(file.exists() for file in files):
-        raise UserError(
-            f"no Fashion-MNIST in {FASHION}.",
-            "Install Debian's package dataset-fashion-mnist, or name its folder in FASHION_MNIST.",
-        )
-    images, labels = (gzip.decompress(file.read_bytes()) for file in files)
-    grey = np.frombuffer(images, np.uint8, num * 28 * 28, 16).reshape(num, 28, 28, 1)
+    images, labels = read_fashion("train", num)
     return RawData(
-        images=np.repeat(grey, 3, axis=3),
-        labels=np.frombuffer(labels, np.uint8, num, 8).astype(np.int64),
+        images=images,
+        labels=labels,
         classes=(
             "top",
             "trouser",
