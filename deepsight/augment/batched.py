@@ -1,15 +1,17 @@
 """The operations of the reference pipeline on whole batches, each image with its own parameters.
 
-A batch is augmented in two steps: `draw` turns a generator into the parameters of every image,
-`vary` applies them. The order is crop, flip, rotation with zoom, colour, normalisation, cutout.
-Two departures from `deepsight.augment.cpu`: values are not rounded to whole levels between the
-operations, and colours are clipped once, after all three factors, not after each.
+A batch is augmented in three steps: `draw_uniform` turns a generator into numbers on the host,
+`draw` turns these into the parameters of every image, `vary` applies them. The order is crop, flip,
+rotation with zoom, colour, normalisation, cutout. Two departures from `deepsight.augment.cpu`:
+values are not rounded to whole levels between the operations, and colours are clipped once, after
+all three factors, not after each.
 """
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +20,7 @@ import torch.nn.functional as F
 from numpy.lib.stride_tricks import sliding_window_view
 from torch import Generator, Tensor
 
-from deepsight.augment.amounts import Amounts, Augment, Triple, amounts
+from deepsight.augment.amounts import Amounts, Triple, amounts
 from deepsight.config import AugmentConfig
 
 _LUMA = (0.299, 0.587, 0.114)
@@ -52,24 +54,47 @@ class Draws:
         return Draws(*(None if field is None else field[some] for field in fields))
 
 
-def build_batched(config: AugmentConfig, mean: Triple, std: Triple) -> Augment:
+@dataclass(frozen=True)
+class BatchedAugment:
+    """The whole-batch `Augment`: what the host draws, and what the device makes of it.
+
+    Attributes:
+        vary: Images, (N, S, S, 3) uint8, and uniform numbers, (N, 10) float32, both on the device,
+            to network inputs; nothing else decides about them.
+    """
+
+    vary: Callable[[Tensor, Tensor], Tensor]
+
+    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+        """As `Augment`."""
+        numbers = draw_uniform(len(images), generator)
+        if images.device.type == "cuda":
+            # not waited for: a GPU that still trains on the last batch goes on
+            numbers = numbers.pin_memory().to(images.device, non_blocking=True)
+        return self.vary(images, numbers)
+
+
+def build_batched(config: AugmentConfig, mean: Triple, std: Triple) -> BatchedAugment:
     """Build the whole-batch `Augment`, for CPU and GPU."""
 
-    def augment(images: Tensor, generator: Generator) -> Tensor:
+    def vary_by(images: Tensor, numbers: Tensor) -> Tensor:
         amount = amounts(config, images.shape[1])
-        return vary(images, draw(amount, len(images), generator, images.device), amount, mean, std)
+        return vary(images, draw(amount, numbers), amount, mean, std)
 
-    return augment
+    return BatchedAugment(vary_by)
 
 
-def draw(amount: Amounts, count: int, generator: Generator, device: torch.device) -> Draws:
-    """Draw the parameters of `count` images.
+def draw_uniform(count: int, generator: Generator) -> Tensor:
+    """Numbers in 0..1 for `count` images, (count, 10) float32, on the CPU.
 
     An operation that is off draws its numbers too (and drops them): configurations that differ
     in one magnitude then agree in all other parameters.
     """
-    # not waited for: a GPU that still trains on the last batch goes on
-    u = torch.rand(count, 10, generator=generator).to(device, non_blocking=True)
+    return torch.rand(count, 10, generator=generator)
+
+
+def draw(amount: Amounts, u: Tensor) -> Draws:
+    """The parameters of the images that have `u`, as from `draw_uniform`, on any device."""
     signed = u * 2 - 1
     affine = colour = None
     if amount.rotate or amount.zoom:

@@ -10,7 +10,7 @@ import torch
 
 from deepsight.augment import batched
 from deepsight.augment.amounts import amounts
-from deepsight.augment.batched import Draws, draw, normalise, resize, vary
+from deepsight.augment.batched import Draws, draw, draw_uniform, normalise, resize, vary
 from deepsight.config import AugmentConfig
 
 MEAN, STD = (0.5, 0.4, 0.45), (0.2, 0.25, 0.22)
@@ -43,16 +43,16 @@ def test_amounts_are_magnitudes_times_strength():
 
 
 def test_draws_stay_in_range_and_off_means_none():
-    draws = draw(FULL, 20_000, generator(), torch.device("cpu"))
+    draws = draw(FULL, draw_uniform(20_000, generator()))
     assert draws.crop.unique().tolist() == list(range(2 * FULL.pad + 1))
     assert draws.hole.unique().tolist() == list(range(SIDE - FULL.hole + 1))
     off = amounts(AugmentConfig(strength=0.0, flip=False), SIDE)
-    assert draw(off, 5, generator(), torch.device("cpu")) == NONE
+    assert draw(off, draw_uniform(5, generator())) == NONE
 
 
 def test_switching_one_operation_off_leaves_the_others_draws():
     some = dataclasses.replace(FULL, pad=0, colour=0.0)
-    one, two = (draw(a, 9, generator(), torch.device("cpu")) for a in (FULL, some))
+    one, two = (draw(a, draw_uniform(9, generator())) for a in (FULL, some))
     assert torch.equal(one.flip, two.flip)
     assert torch.equal(one.affine, two.affine)
     assert torch.equal(one.hole, two.hole)
@@ -61,7 +61,7 @@ def test_switching_one_operation_off_leaves_the_others_draws():
 @pytest.mark.parametrize("pad", [1, 4, 15, 31])
 def test_crop_and_flip_equal_padding_and_slicing(images, pad):
     amount = dataclasses.replace(FULL, pad=pad)
-    draws = draw(amount, len(images), generator(), torch.device("cpu"))
+    draws = draw(amount, draw_uniform(len(images), generator()))
     padded = np.pad(images.numpy(), ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode="reflect")
     expected = [
         padded[i, top : top + SIDE, left : left + SIDE][:, :: -1 if flip else 1]
@@ -74,7 +74,7 @@ def test_crop_and_flip_equal_padding_and_slicing(images, pad):
 @pytest.mark.parametrize("draws", [{"crop": False}, {"flip": False}])
 def test_crop_or_flip_alone_agree_between_devices_code(images, draws):
     amount = dataclasses.replace(FULL, pad=0 if "crop" in draws else 4, flip="flip" not in draws)
-    drawn = draw(amount, len(images), generator(), torch.device("cpu"))
+    drawn = draw(amount, draw_uniform(len(images), generator()))
     windows, indices = (
         shift(images, drawn.crop, drawn.flip, amount.pad)
         for shift in (batched._shift_by_window, batched._shift_by_index)
@@ -85,7 +85,7 @@ def test_crop_or_flip_alone_agree_between_devices_code(images, draws):
 @pytest.mark.parametrize("hole", [1, 7, 32])
 def test_cutout_equals_a_loop(images, hole):
     amount = dataclasses.replace(FULL, hole=hole)
-    corners = draw(amount, len(images), generator(), torch.device("cpu")).hole
+    corners = draw(amount, draw_uniform(len(images), generator())).hole
     plain = normalise(images, MEAN, STD)
     expected = plain.clone()
     for image, (top, left) in zip(expected, corners, strict=True):
@@ -144,7 +144,7 @@ def test_colours_clip_at_black_and_white(images):
 
 
 def test_blocks_make_no_difference(images):
-    draws = draw(FULL, len(images), generator(), torch.device("cpu"))
+    draws = draw(FULL, draw_uniform(len(images), generator()))
     whole = vary(images, draws, FULL, MEAN, STD)
     parts = [slice(0, 3), slice(3, 200)]
     split = torch.cat([vary(images[s], draws.part(s), FULL, MEAN, STD) for s in parts])
