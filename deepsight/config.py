@@ -289,6 +289,9 @@ class HardwareConfig:
         "auto", "auto, channels_last or contiguous", choices=("auto", "channels_last", "contiguous")
     )
     threads: int = param(0, "intra-op threads of a trial; 0: as many as its CPUs", low=0, high=1024)
+    cuda_graphs: bool = param(
+        True, "on a GPU, replay steps as CUDA graphs (not with a model or loss of your own)"
+    )
 
 
 @dataclass(frozen=True)

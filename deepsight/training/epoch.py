@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +51,7 @@ class Learner:
         loss: (logits, hard or soft targets) to a scalar.
         augment: (uint8 images, generator) to network inputs.
         value_range: As in `deepsight.data.packing.Dataset`.
+        graphed: `gradients` of this learner as a CUDA graph; None where there is none.
     """
 
     config: TrialConfig
@@ -68,6 +69,7 @@ class Learner:
     loss: Loss
     augment: Augment
     value_range: Mapping[str, float] | None = None
+    graphed: Callable[[Tensor, Tensor], Tensor] | None = None
 
     @property
     def device(self) -> torch.device:
@@ -215,11 +217,10 @@ def update(
     count = sum(len(images) for images, _ in inputs)
     total = torch.zeros((), device=learner.device)
     for images, targets in inputs:
-        with learner.autocast():
-            logits = learner.model(images)
-        loss = learner.loss(logits.float(), targets) * (len(images) / count)
-        torch.autograd.backward(loss)
-        total += loss.detach()
+        if learner.graphed is not None and len(inputs) == 1:
+            total += learner.graphed(images, targets)
+        else:
+            total += gradients(learner, images, targets, len(images) / count)
     if optim.clip_norm > 0:
         nn.utils.clip_grad_norm_(learner.model.parameters(), optim.clip_norm)
     learner.optimiser.step()
@@ -227,6 +228,25 @@ def update(
     if learner.averaged is not None:
         update_average(learner.averaged, learner.model, optim.ema_decay, number)
     return total, count
+
+
+def gradients(learner: Learner, images: Tensor, targets: Tensor, share: float = 1.0) -> Tensor:
+    """Add the gradients of one batch to those of the parameters; waits for nothing on a GPU.
+
+    Args:
+        learner: Its model's gradients are changed.
+        images: Network inputs, (n, 3, H, W).
+        targets: (n,) classes or (n, C) shares.
+        share: Factor on the loss.
+
+    Returns:
+        The loss times `share`, on the device.
+    """
+    with learner.autocast():
+        logits = learner.model(images)
+    loss = learner.loss(logits.float(), targets) * share
+    torch.autograd.backward(loss)
+    return loss.detach()
 
 
 @torch.inference_mode()

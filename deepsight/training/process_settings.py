@@ -28,7 +28,7 @@ def process_settings(hardware: HardwareConfig) -> Iterator[None]:
         keep_freed_memory()
     threads, benchmark = torch.get_num_threads(), torch.backends.cudnn.benchmark
     torch.set_num_threads(hardware.threads)
-    torch.backends.cudnn.benchmark = True  # shapes are the same at every step
+    torch.backends.cudnn.benchmark = False  # docs/performance.md, On a GPU
     try:
         yield
     finally:

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from deepsight import metrics
+from deepsight.augment.batched import BatchedAugment
 from deepsight.augment.build import build_augment
 from deepsight.config import (
     ResourceSettings,
@@ -27,7 +29,15 @@ from deepsight.models.build import build_model
 from deepsight.models.finetune import param_groups
 from deepsight.models.small_maps import fit_kernels
 from deepsight.training.batches import load_samples
-from deepsight.training.epoch import Learner, Trained, Validated, evaluate, train_epoch
+from deepsight.training.cuda_graphs import Graphed, fits_graphs
+from deepsight.training.epoch import (
+    Learner,
+    Trained,
+    Validated,
+    evaluate,
+    gradients,
+    train_epoch,
+)
 from deepsight.training.epoch_result import EpochResult
 from deepsight.training.focus_pairs import parse_pairs
 from deepsight.training.optim import build_optimiser
@@ -101,7 +111,7 @@ def build_learner(config: TrialConfig, dataset: Dataset | None = None) -> Learne
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     pairs = parse_pairs(config.train.focus_pairs, dataset.classes)
     counts = torch.bincount(torch.tensor(dataset.train.labels), minlength=num_classes)
-    return Learner(
+    learner = Learner(
         config=config,
         classes=dataset.classes,
         image_size=image_size,
@@ -118,6 +128,16 @@ def build_learner(config: TrialConfig, dataset: Dataset | None = None) -> Learne
         augment=build_augment(config.augment, dataset.mean, dataset.std),
         value_range=dataset.value_range,
     )
+    return with_graphs(learner) if fits_graphs(config) else learner
+
+
+def with_graphs(learner: Learner) -> Learner:
+    """`learner` with the parts of its step that can be captured as CUDA graphs."""
+    augment = learner.augment
+    if isinstance(augment, BatchedAugment):
+        augment = BatchedAugment(Graphed(augment.vary))
+    graphed = Graphed(partial(gradients, learner), learner.model.parameters())
+    return dataclasses.replace(learner, augment=augment, graphed=graphed)
 
 
 def restore(learner: Learner, state: Mapping[str, Any]) -> None:
