@@ -73,6 +73,16 @@ def numbers_to_try(most: int) -> list[int]:
     return [*powers, most]
 
 
+def pays(throughput: Mapping[int, float]) -> bool:
+    """Whether the last number tried was worth it, so that the next one is tried: by `GAIN`.
+
+    Args:
+        throughput: As in `best_number`, in the order of trying.
+    """
+    *before, last = throughput.values()
+    return not before or last >= (1 + GAIN) * max(before)
+
+
 def best_number(throughput: Mapping[int, float]) -> int:
     """The fewest trials a GPU whose joint throughput is as good as the best, but for `GAIN`.
 

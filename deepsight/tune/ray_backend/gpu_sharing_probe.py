@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import ray
@@ -21,6 +22,7 @@ from deepsight.tune.ray_backend.gpu_sharing import (
     heaviest_point,
     most_by_memory,
     numbers_to_try,
+    pays,
     summary,
 )
 from deepsight.tune.ray_backend.start import ClusterError
@@ -46,6 +48,10 @@ class GpuSharing:
 
 class Probe:
     """A worker that trains steps of a trial."""
+
+    def prepare(self) -> None:
+        """Import what `build` needs, which takes seconds."""
+        import deepsight.training.step_benchmark  # noqa: F401
 
     def build(self, config: str, cpus: float) -> str:
         """Build the trial of a config (JSON) and make its first steps.
@@ -78,7 +84,8 @@ def measure_gpu_sharing(
     """Find out how many trials share a GPU of a node, by trying it.
 
     The heaviest corner of the space tells how many find room; trials of the default config, two,
-    four and more at a time, tell how many are worth it. All GPUs are taken to be alike.
+    four and more at a time, tell how many are worth it: no more are tried once twice as many gain
+    nothing. All GPUs are taken to be alike.
 
     Args:
         plan: The study, its hardware decided.
@@ -95,29 +102,31 @@ def measure_gpu_sharing(
     wait = _Waiter(stopped)
     default = plan.default_config()
     heavy = plan.full_config(heaviest_point(plan.space, plan.fixed, DEFAULTS | default))
-    probe = _start(plan, node_id, 1)[0]
-    answer = json.loads(wait.all([probe.build.remote(*_asked(plan, heavy))])[0])
-    ray.kill(probe)
-    if "error" in answer:
-        logger.warning("the heaviest trial of the space fails: %s", answer["error"])
-        answer, most = {"took": 0, "free": 0}, 1
-    most = most_by_memory(answer["took"], answer["free"], most)
-    probes = _start(plan, node_id, most)
+    start = partial(_start, plan, node_id, as_fraction(most + 1))
+    heaviest, *probes = start(1 + min(2, most))
+    for probe in probes:
+        probe.prepare.remote()  # meanwhile
     throughput: dict[int, float] = {}
     try:
-        asked = _asked(plan, plan.full_config(default))
-        for built in wait.all([probe.build.remote(*asked) for probe in probes]):
-            if "error" in json.loads(built):
-                reason = json.loads(built)["error"].rstrip(".")
-                raise UserError(f"the first trial fails: {reason}.", REMEDY)
+        answer = json.loads(wait.all([heaviest.build.remote(*_asked(plan, heavy))])[0])
+        ray.kill(heaviest)
+        if "error" in answer:
+            logger.warning("the heaviest trial of the space fails: %s", answer["error"])
+            answer, most = {"took": 0, "free": 0}, 1
+        most = most_by_memory(answer["took"], answer["free"], most)
+        asked, built = _asked(plan, plan.full_config(default)), 0
         for number in numbers_to_try(most):
-            rates = wait.all([probe.run.remote(run_s) for probe in probes[:number]])
-            throughput[number] = sum(rates)
+            probes += start(max(0, number - len(probes)))
+            _check(wait.all([probe.build.remote(*asked) for probe in probes[built:number]]))
+            built = number
+            throughput[number] = sum(wait.all([p.run.remote(run_s) for p in probes[:number]]))
+            if not pays(throughput):
+                break
     finally:
-        for probe in probes:
+        for probe in (heaviest, *probes):
             ray.kill(probe)
     number = best_number(throughput)
-    logger.info("%d trials share a GPU", number)
+    logger.info("one trial a GPU" if number == 1 else f"{number} trials share a GPU")
     return GpuSharing(as_fraction(number), summary(answer["took"], answer["free"], throughput))
 
 
@@ -125,12 +134,20 @@ def _asked(plan: StudyPlan, config: Mapping[str, Value]) -> tuple[str, float]:
     return json.dumps(dict(config)), plan.resources.cpus_per_trial
 
 
-def _start(plan: StudyPlan, node_id: str, number: int) -> list[Any]:
-    """So many workers that share one GPU of a node."""
+def _check(answers: Sequence[str]) -> None:
+    """Raises UserError if a trial could not be built."""
+    for answer in answers:
+        if "error" in json.loads(answer):
+            reason = json.loads(answer)["error"].rstrip(".")
+            raise UserError(f"the first trial fails: {reason}.", REMEDY)
+
+
+def _start(plan: StudyPlan, node_id: str, share: float, number: int) -> list[Any]:
+    """So many workers that share one GPU of a node, each with a `share` of it for Ray."""
     stay = NodeAffinitySchedulingStrategy(node_id, soft=False)
     worker = ray.remote(Probe).options(
         num_cpus=plan.resources.cpus_per_trial,
-        num_gpus=as_fraction(number),
+        num_gpus=share,
         scheduling_strategy=stay,
         max_restarts=0,
     )

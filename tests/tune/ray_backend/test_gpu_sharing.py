@@ -15,6 +15,7 @@ from deepsight.tune.ray_backend.gpu_sharing import (
     heaviest_point,
     most_by_memory,
     numbers_to_try,
+    pays,
     trials_on_node,
 )
 
@@ -49,6 +50,20 @@ def test_memory_bounds_the_number(trial, free, most, number):
 )
 def test_no_more_trials_than_help(throughput, number):
     assert best_number(throughput) == number
+
+
+@pytest.mark.parametrize(
+    ("throughput", "more"),
+    [
+        ({1: 100.0}, True),
+        ({1: 100.0, 2: 127.0}, True),
+        ({1: 100.0, 2: 104.0}, False),  # less than 5 % more
+        ({1: 630.0, 2: 607.0}, False),  # a GPU that one trial fills (docs/performance.md)
+        ({1: 100.0, 2: 198.0, 4: 200.0}, False),
+    ],
+)
+def test_no_more_are_tried_than_pay(throughput, more):
+    assert pays(throughput) is more
 
 
 def test_what_is_tried():
