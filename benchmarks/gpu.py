@@ -59,7 +59,7 @@ PARTS = (
     Part("agreement", 50, 15),
     Part("sharing", 110, 40),
     Part("memory", 50, 15),
-    Part("study", 110, 30),
+    Part("study", 150, 30),
     Part("variants", 110, 30),
 )
 """In the order in which they run: what matters most comes first."""

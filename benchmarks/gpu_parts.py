@@ -291,6 +291,7 @@ def _fresh(folder: Path) -> Path:
 
 VARIANTS: dict[str, dict[str, Value]] = {
     "as chosen": {},
+    "without CUDA graphs": {"hardware__cuda_graphs": False},
     "fp32": {"hardware__precision": "fp32"},
     "contiguous": {"hardware__memory_format": "contiguous"},
     "images on the host": {},
