@@ -75,7 +75,13 @@ def what_to_run(args: argparse.Namespace) -> list[str]:
 
 def run_ours(args: argparse.Namespace, seed: int, cache: str | None = None) -> dict[str, Any]:
     """One study of ours."""
-    folder = Path(tempfile.mkdtemp(prefix="ours-"))
+    with tempfile.TemporaryDirectory(prefix="ours-", ignore_cleanup_errors=True) as folder:
+        return _ours_in(Path(folder), args, seed, cache)
+
+
+def _ours_in(
+    folder: Path, args: argparse.Namespace, seed: int, cache: str | None
+) -> dict[str, Any]:
     command = [
         sys.executable,
         "-m",
@@ -113,8 +119,12 @@ def run_ours(args: argparse.Namespace, seed: int, cache: str | None = None) -> d
 
 
 def run_peer(args: argparse.Namespace, seed: int, images: int) -> dict[str, Any]:
-    """One study of the peer."""
-    folder = Path(tempfile.mkdtemp(prefix="peer-"))
+    """One study of the peer, which keeps gigabytes of checkpoints until it is removed."""
+    with tempfile.TemporaryDirectory(prefix="peer-", ignore_cleanup_errors=True) as folder:
+        return _peer_in(Path(folder), args, seed, images)
+
+
+def _peer_in(folder: Path, args: argparse.Namespace, seed: int, images: int) -> dict[str, Any]:
     out = folder / "peer.json"
     command = [
         sys.executable,
@@ -187,6 +197,7 @@ def main() -> None:
             runs.append(peer)
             show([peer])
             ratios.append(ours["images_per_s"] / peer["images_per_s"])
+        keep(args.json, runs, ratios)
     if args.cold:
         cold = run_ours(args, 0, tempfile.mkdtemp(prefix="cache-")) | {"who": "cold"}
         runs.append(cold)
@@ -211,7 +222,12 @@ def main() -> None:
             f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}, "
             f"n={len(ratios)} pairs)"
         )
-    args.json.write_text(json.dumps({"cores": CORES, "runs": runs, "ratios": ratios}, indent=1))
+    keep(args.json, runs, ratios)
+
+
+def keep(path: Path, runs: Sequence[dict[str, Any]], ratios: Sequence[float]) -> None:
+    """Write what was measured, after every round: a long benchmark may be stopped."""
+    path.write_text(json.dumps({"cores": CORES, "runs": runs, "ratios": ratios}, indent=1))
 
 
 def warm_up(args: argparse.Namespace) -> None:
