@@ -43,9 +43,10 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
-# Two processes at most: several tests start a Ray of their own.
+# Two processes at most: several tests start a Ray of their own. One thread each: the threads of two
+# would wait for each other.
 pytest: $(STAMP)
-	$(BIN)/python -m pytest -n logical --maxprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 2 --dist loadfile
 
 # The documentation as a site, site/index.html; a warning is an error.
 docs: $(STAMP)
