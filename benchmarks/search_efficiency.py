@@ -177,6 +177,7 @@ def main() -> None:
     """Alternate ours and the peer, then sum up."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--from-seed", type=int, default=0, help="of the first round")
     parser.add_argument("--experiment", default="quickstart")
     parser.add_argument("--space", help="instead of an experiment")
     parser.add_argument("--trials", type=int, help="default: the study's own")
@@ -188,7 +189,7 @@ def main() -> None:
     runs: list[dict[str, Any]] = []
     ratios: list[float] = []
     warm_up(args)
-    for seed in range(args.rounds):
+    for seed in range(args.from_seed, args.from_seed + args.rounds):
         ours = run_ours(args, seed)
         runs.append(ours)
         show([ours])
