@@ -1,7 +1,7 @@
 """Replays work on a GPU as CUDA graphs: one launch for hundreds of small kernels.
 
 A training step of a small network is bound by the host, which launches its kernels one by one
-(measured in docs/performance.md, "On a GPU"). A graph keeps their launches and repeats them.
+(measured in docs/performance.md, "On one H200"). A graph keeps their launches and repeats them.
 """
 
 from __future__ import annotations

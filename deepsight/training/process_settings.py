@@ -28,7 +28,8 @@ def process_settings(hardware: HardwareConfig) -> Iterator[None]:
         keep_freed_memory()
     threads, benchmark = torch.get_num_threads(), torch.backends.cudnn.benchmark
     torch.set_num_threads(hardware.threads)
-    torch.backends.cudnn.benchmark = False  # docs/performance.md, On a GPU
+    # trying algorithms takes seconds a trial, and other trials on the GPU distort the timings
+    torch.backends.cudnn.benchmark = False
     try:
         yield
     finally:

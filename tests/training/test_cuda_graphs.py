@@ -17,14 +17,14 @@ on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="wants a GPU
 
 TRIALS = {
     "plain": {},
-    "dropout off, mixup": {"augment": {"mix": "mixup"}, "model": {"dropout": 0.0}},
+    "mixup": {"augment": {"mix": "mixup"}},
     "freed stage by stage": {
         "model": {"freeze_fraction": 1.0, "unfreeze": "gradual", "unfreeze_epoch": 2}
     },
     "clipped, averaged": {"optim": {"clip_norm": 0.5, "ema_decay": 0.9, "name": "adamw"}},
     "accumulated": {"optim": {"accumulate": 2}},
     "resized, turned": {"data": {"image_size": 24}, "augment": {"rotate": 10.0}},
-    "averaged RMSprop": {"optim": {"name": "rmsprop", "lr": 1e-3}},
+    "RMSprop": {"optim": {"name": "rmsprop", "lr": 1e-3}},
 }
 
 
