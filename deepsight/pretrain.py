@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 MAX_THREADS = 8
 """More do not help 32x32 images."""
-COMPARED = 40
+COMPARED = 100
 """Pictures whose means are kept with the weights: two of each class."""
 LICENCE = (
     "MIT, as DeepSight. Learnt from pictures that DeepSight draws by code, and from nothing else: "

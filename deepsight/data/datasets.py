@@ -70,18 +70,6 @@ class Source:
     embedded: bool = False
 
 
-DRAWING = (
-    "dataset",
-    "classes",
-    "source_classes",
-    "scenes",
-    "solids",
-    "bodies",
-    "render",
-)
-"""The modules that decide what ``toy_objects`` and the pictures of its pretraining look like."""
-
-
 def _code(*paths: Path) -> str:
     """Digest of source files: an edit of the code that makes the images leads to a new pack."""
     digest = hashlib.sha256()
@@ -91,7 +79,8 @@ def _code(*paths: Path) -> str:
 
 
 def _drawing_code() -> str:
-    return _code(*(Path(__file__).with_name("toy_objects") / f"{name}.py" for name in DRAWING))
+    """Of the modules that decide what ``toy_objects`` and its pretraining's pictures look like."""
+    return _code(*sorted(Path(__file__).with_name("toy_objects").glob("*.py")))
 
 
 def _toy_objects(config: DataConfig, scratch: Path) -> RawData:

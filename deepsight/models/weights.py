@@ -65,7 +65,8 @@ _RECIPE: dict[str, Value] = {
 }
 
 RECIPES: dict[str, dict[str, Value]] = {
-    "resnet18": _RECIPE | {"model.name": "resnet18"},
+    "resnet18": _RECIPE
+    | {"model.name": "resnet18", "data.size": 40_000, "augment.strength": 0.3, "train.epochs": 30},
     "resnet50": _RECIPE | {"model.name": "resnet50", "train.epochs": 5},
     "resnet20_cifar": _RECIPE | {"model.name": "resnet20_cifar"},
 }

@@ -193,6 +193,20 @@ def wheels(places: list[float], track: float, radius: float, thick: float = 0.16
     return solids
 
 
+def ring(centre: Point, radius: float, thick: float, paint: Paint) -> list[Solid]:
+    """A hoop in the plane of x and z, of twelve rods: a tyre, a handle."""
+    corners = regular(12, radius)
+    return [
+        rod(
+            (centre[0] + x, centre[1], centre[2] + z),
+            (centre[0] + to_x, centre[1], centre[2] + to_z),
+            thick,
+            paint,
+        )
+        for (x, z), (to_x, to_z) in zip(corners, [*corners[1:], corners[0]], strict=True)
+    ]
+
+
 def panes(
     width: float, depth: float, heights: list[float], size: float, count: int, paint: Paint
 ) -> list[Solid]:

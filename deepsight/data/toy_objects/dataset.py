@@ -1,6 +1,6 @@
 """`toy_objects`: small pictures drawn by code from a seed, each with the mask of its object.
 
-Ten classes, half rigid, half organic; `draw_source_objects` draws twenty other classes in the same
+Ten classes, half rigid, half organic; `draw_source_objects` draws fifty other classes in the same
 scenes, for embedded weights to be learnt from. Image k depends on the seed and k alone, so that a
 larger data set begins with the smaller one. docs/toy_objects.md shows and measures them. Many
 are drawn by all cores, to the same values.
@@ -52,7 +52,7 @@ def draw_toy_objects(num_images: int, seed: int, size: int = 32) -> Drawn:
 
 
 def draw_source_objects(num_images: int, seed: int, size: int = 32) -> Drawn:
-    """Draw images of the twenty source classes, equally many of each (to within one)."""
+    """Draw images of the fifty source classes, equally many of each (to within one)."""
     return _draw(1, num_images, seed, size)
 
 

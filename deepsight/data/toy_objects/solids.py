@@ -193,3 +193,6 @@ def _towards(direction: Array) -> Array:
 
 ACROSS = rotation(about_x=math.pi / 2)
 """Takes z to -y: what stood up lies across."""
+
+LYING = rotation(0, math.pi / 2)
+"""Takes z to x: what stood up points forward."""

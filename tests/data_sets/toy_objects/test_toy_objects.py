@@ -22,7 +22,7 @@ from deepsight.data.toy_objects.dataset import (
 )
 from deepsight.data.toy_objects.scenes import take_picture
 from deepsight.data.toy_objects.solids import Paint
-from deepsight.data.toy_objects.source_classes import SOURCE
+from deepsight.data.toy_objects.source_classes import GROWN, MADE, SOURCE
 
 SERIES = {"toy": (draw_toy_objects, CLASSES), "source": (draw_source_objects, SOURCE_CLASSES)}
 
@@ -39,15 +39,15 @@ def drawn():
 
 def test_shapes_types_and_ranges(series):
     draw, classes = series
-    images, labels, masks = draw(45, seed=0)
-    assert images.shape == (45, 32, 32, 3)
+    images, labels, masks = draw(55, seed=0)
+    assert images.shape == (55, 32, 32, 3)
     assert images.dtype == np.uint8
     assert labels.dtype == np.int64
-    assert masks.shape == (45, 32, 32)
+    assert masks.shape == (55, 32, 32)
     assert masks.dtype == np.uint8
     assert set(np.unique(masks)) == {0, 1}
     assert set(labels) == set(range(len(classes)))
-    assert np.ptp(images.reshape(45, -1), axis=1).min() > 40  # no blank image
+    assert np.ptp(images.reshape(55, -1), axis=1).min() > 40  # no blank image
 
 
 def test_same_seed_same_images_other_seed_other_images(series):
@@ -118,7 +118,7 @@ def test_a_process_that_dies_while_drawing_is_an_error(monkeypatch):
 def test_source_classes_are_other_classes():
     assert not set(CLASSES) & set(SOURCE_CLASSES)
     assert not set((classes.RIGID | classes.ORGANIC).values()) & set(SOURCE.values())
-    assert len(SOURCE_CLASSES) >= 16
+    assert len(SOURCE_CLASSES) == len(MADE) + len(GROWN) == 50
     assert len(set(CLASSES)) == 10
 
 
