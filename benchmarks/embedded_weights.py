@@ -2,8 +2,9 @@
 
 Trains the same network from each start at equal epochs, over several seeds (of head, order and
 augmentation; the split stays). Everything but the starting weights is `deepsight.config`'s default.
-Prints a table of accuracies and of differences from the first start, paired by seed. Every run goes
-to the JSON file at once; what is there already is not run again.
+Prints a table of accuracies and of differences from the first start, paired by seed, and after how
+many epochs the first start is as good as the others at their end. Every run goes to the JSON file
+at once; what is there already is not run again.
 
     python benchmarks/embedded_weights.py --starts embedded none some/weights.pt --seeds 5
 """
@@ -25,8 +26,8 @@ from deepsight.config import trial_config
 from deepsight.models.weights import require_weights
 from deepsight.training.trial import train_trial
 
-Runs = dict[str, float]
-"""Validation accuracy by ``data/epochs/start/seed``."""
+Runs = dict[str, list[float]]
+"""Validation accuracy after each epoch, by ``data/epochs/start/seed``."""
 
 
 def key(data: str, epochs: int, start: str, seed: int) -> str:
@@ -34,8 +35,8 @@ def key(data: str, epochs: int, start: str, seed: int) -> str:
     return f"{data}/{epochs}/{Path(start).stem}/{seed}"
 
 
-def val_accuracy(model: str, data: str, epochs: int, start: str, seed: int) -> float:
-    """Validation accuracy after the last epoch."""
+def val_accuracies(model: str, data: str, epochs: int, start: str, seed: int) -> list[float]:
+    """Validation accuracy after each epoch."""
     config = trial_config(
         {
             "model.name": model,
@@ -45,9 +46,7 @@ def val_accuracy(model: str, data: str, epochs: int, start: str, seed: int) -> f
             "train.seed": seed,
         }
     )
-    for result in train_trial(config):
-        accuracy = result.metrics["val_accuracy"]
-    return float(accuracy)
+    return [float(result.metrics["val_accuracy"]) for result in train_trial(config)]
 
 
 def mean_and_deviation(values: list[float]) -> str:
@@ -66,6 +65,15 @@ def difference(first: list[float], other: list[float]) -> str:
     return f"{mean:+.1f} [{mean - half:+.1f}, {mean + half:+.1f}]"
 
 
+def epochs_to_equal(curves: list[list[float]], ends: list[float]) -> str:
+    """Of each seed, the first epoch of `curves` with at least the accuracy in `ends`, if any."""
+    firsts = [
+        next((str(k) for k, accuracy in enumerate(curve, 1) if accuracy >= end), "never")
+        for curve, end in zip(curves, ends, strict=True)
+    ]
+    return ", ".join(firsts)
+
+
 def table(runs: Runs, starts: list[str], data: str, epochs: int, seeds: int) -> list[str]:
     """One line a start: accuracy, and what the first start gains over it on the seeds of both."""
 
@@ -73,7 +81,7 @@ def table(runs: Runs, starts: list[str], data: str, epochs: int, seeds: int) -> 
         return [seed for seed in among if key(data, epochs, start, seed) in runs]
 
     def values(start: str, among: list[int]) -> list[float]:
-        return [runs[key(data, epochs, start, seed)] for seed in among]
+        return [runs[key(data, epochs, start, seed)][-1] for seed in among]
 
     lines = []
     for start in starts:
@@ -85,7 +93,9 @@ def table(runs: Runs, starts: list[str], data: str, epochs: int, seeds: int) -> 
         line += f"  {mean_and_deviation(values(start, own)):>14}"
         if start != starts[0] and paired:
             gain = difference(values(starts[0], paired), values(start, paired))
+            curves = [runs[key(data, epochs, starts[0], seed)] for seed in paired]
             line += f"  {Path(starts[0]).stem} gains {gain}, n={len(paired)} pairs"
+            line += f"; as good after epoch {epochs_to_equal(curves, values(start, paired))}"
         lines.append(line)
     return lines
 
@@ -113,9 +123,9 @@ def main() -> None:
                 for start in args.starts:
                     name = key(data, epochs, start, seed)
                     if name not in runs:
-                        runs[name] = val_accuracy(args.model, data, epochs, start, seed)
+                        runs[name] = val_accuracies(args.model, data, epochs, start, seed)
                         args.json.write_text(json.dumps(runs, indent=1) + "\n")
-                        logging.info("%s: %.3f", name, runs[name])
+                        logging.info("%s: %.3f", name, runs[name][-1])
     print(f"{args.model}, val accuracy in %: mean +- deviation over seeds")
     for data in args.data:
         for epochs in args.epochs:

@@ -161,3 +161,8 @@ def fashion(config: object, num: int = 1500) -> Any:
 def few_clothes(config: object) -> Any:
     """Fewer of them, for networks that take longer."""
     return fashion(config, num=800)
+
+
+def many_clothes(config: object) -> Any:
+    """As many as `toy_objects` has pictures."""
+    return fashion(config, num=5000)
