@@ -29,7 +29,7 @@ def test_without_flags_it_is_the_quickstart():
 
 
 def test_the_table_is_of_the_quickstart():
-    """What the verdicts on the table are said to be of; the table has some more images."""
+    """What the verdicts on the table are said to be of; it has more images, and older weights."""
     plan = plan_study(None, "quickstart", "q", {}, {})
     recipe = RECIPES["resnet_objects"]
     assert plan.space == recipe.space
