@@ -47,6 +47,19 @@ class EpochCost:
     epoch_s: float
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What a few trials told.
+
+    Attributes:
+        import_s: Until all processes had imported what trials need.
+        costs: What each trial costs, the first trial's before all others.
+    """
+
+    import_s: float
+    costs: list[EpochCost]
+
+
 def local_slots(plan: StudyPlan) -> int:
     """Trials at a time on this machine, at least one; "auto" counts as one trial a GPU.
 
@@ -61,16 +74,13 @@ def local_slots(plan: StudyPlan) -> int:
     return max(slots, 1)
 
 
-def measure(plan: StudyPlan, slots: int, seconds: float = SECONDS) -> list[EpochCost]:
+def measure(plan: StudyPlan, slots: int, seconds: float = SECONDS) -> Measured:
     """Train the first trial and configs drawn from the space, in `slots` processes at once.
 
     Args:
         plan: With its hardware decided; its data and weights are prepared.
         slots: Processes.
         seconds: To train for; longer where a few steps take longer.
-
-    Returns:
-        What each trial costs, the first trial's before all others.
 
     Raises:
         UserError: If a trial fails.
@@ -81,6 +91,7 @@ def measure(plan: StudyPlan, slots: int, seconds: float = SECONDS) -> list[Epoch
     flats = [plan.full_config(point) for point in points]
     context, gpus = multiprocessing.get_context("spawn"), _gpus(plan)
     workers, lines = [], []
+    began = time.perf_counter()
     for number in range(slots):
         line, far_end = context.Pipe()
         gpu = gpus[number % len(gpus)] if gpus else None
@@ -92,10 +103,11 @@ def measure(plan: StudyPlan, slots: int, seconds: float = SECONDS) -> list[Epoch
         lines.append(line)
     try:
         for line in lines:
-            _answer(line)  # all have imported what they need
+            _answer(line)  # it has imported what it needs
+        import_s = time.perf_counter() - began
         for line in lines:
             line.send("go")
-        return [cost for line in lines for cost in _answer(line)]
+        return Measured(import_s, [cost for line in lines for cost in _answer(line)])
     finally:
         for worker, line in zip(workers, lines, strict=True):
             line.close()

@@ -16,8 +16,9 @@ from deepsight.tune.search.time_left import MOST_TRIALS, outlook_before, play
 
 PLAYS = 40
 """How often a study is played."""
-START_S = 5.0
-"""From the command to the first trial's start (docs/performance.md); until then Ray starts."""
+IMPORTS_TO_START = 2.0
+"""From the command to the first trial's start, in times that trials need for their imports: Ray
+starts, then its workers import (docs/performance.md)."""
 LEARNS = (1.0, 3.0)
 """Range of `Outlook.lean` for a searcher that learns; how much it will is not known beforehand."""
 PREPARED_S = 2.0
@@ -73,18 +74,19 @@ class _MeasuredPace:
         return 0.0
 
 
-def foretell(plan: StudyPlan, costs: Sequence[EpochCost], slots: int) -> Forecast:
+def foretell(plan: StudyPlan, costs: Sequence[EpochCost], slots: int, start_s: float) -> Forecast:
     """Play a study of trials that cost as much as those measured.
 
     Args:
         plan: The study.
         costs: The first trial's, then those of configs drawn at random; at least one.
         slots: Trials at a time.
+        start_s: From the command to the first trial's start.
     """
     trials = plan.settings.trials
     plays = _play(plan, costs, slots, trials)
     forecast = Forecast(
-        seconds=_middle_and_range([seconds for seconds, _ in plays]),
+        seconds=_middle_and_range([start_s + seconds for seconds, _ in plays]),
         trials=trials,
         epochs=statistics.fmean(epochs for _, epochs in plays),
         epoch_s=statistics.fmean(cost.epoch_s for cost in costs),
@@ -93,14 +95,17 @@ def foretell(plan: StudyPlan, costs: Sequence[EpochCost], slots: int) -> Forecas
     limit = plan.settings.time_limit_s
     if not limit:
         return forecast
-    fitting = _fitting(plan, costs, slots, limit)
+    fitting = _fitting(plan, costs, slots, limit - start_s)
     return dataclasses.replace(forecast, fitting=fitting)
 
 
 def _play(
     plan: StudyPlan, costs: Sequence[EpochCost], slots: int, trials: int
 ) -> list[tuple[float, float]]:
-    """Seconds and epochs of a study of that many trials; of a large one in proportion."""
+    """Seconds and epochs of a study of that many trials; of a large one in proportion.
+
+    Seconds are those after the first trial's start.
+    """
     played = min(trials, MOST_TRIALS)
     outlook, scale = outlook_before(plan, slots, played), trials / played
     found = []
@@ -109,7 +114,7 @@ def _play(
         lean = 1.0 if plan.settings.searcher == "random" else rng.uniform(*LEARNS)
         course = dataclasses.replace(outlook, lean=lean)
         seconds, epochs = play(course, _MeasuredPace(costs, rng), rng)
-        found.append((START_S + seconds * scale, epochs * scale))
+        found.append((seconds * scale, epochs * scale))
     return found
 
 
@@ -172,7 +177,8 @@ def measured_lines(plan: StudyPlan, seconds: float = SECONDS) -> list[str]:
     lines = []
     if prepared_s >= PREPARED_S:
         lines.append(f"prepared   data and weights in {_spoken(prepared_s)}; the study finds them")
-    costs = measure(plan, slots, seconds)
+    measured = measure(plan, slots, seconds)
+    costs, start_s = measured.costs, IMPORTS_TO_START * measured.import_s
     fastest, slowest = (f(cost.epoch_s for cost in costs) for f in (min, max))
     processes = f"{slots} processes at once" if slots > 1 else "1 process"
     lines.append(
@@ -181,7 +187,8 @@ def measured_lines(plan: StudyPlan, seconds: float = SECONDS) -> list[str]:
     )
     if plan.resources.gpus_per_trial == "auto" and plan.fixed["hardware.device"] == "cuda":
         lines.append("           one trial a GPU; how many share one is measured by the study")
-    return lines + describe_forecast(foretell(plan, costs, slots), plan.settings.time_limit_s)
+    forecast = foretell(plan, costs, slots, start_s)
+    return lines + describe_forecast(forecast, plan.settings.time_limit_s)
 
 
 def _spoken(seconds: float) -> str:
