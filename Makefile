@@ -44,7 +44,7 @@ types: $(STAMP)
 	$(BIN)/mypy
 
 # Two processes at most: several tests start a Ray of their own. One thread each: the threads of two
-# would wait for each other.
+# would wait for each other. Three processes took no less time, and two tests of killed runs failed.
 pytest: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 2 --dist loadfile
 
