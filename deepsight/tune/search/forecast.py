@@ -17,8 +17,8 @@ from deepsight.tune.search.time_left import MOST_TRIALS, outlook_before, play
 PLAYS = 40
 """How often a study is played."""
 IMPORTS_TO_START = 2.0
-"""From the command to the first trial's start, in times that trials need for their imports: Ray
-starts, then its workers import (docs/performance.md)."""
+"""How many times as long as the imports of trials the start of a study takes, from the command to
+the first trial's first step: Ray starts, then its workers import (docs/performance.md)."""
 LEARNS = (1.0, 3.0)
 """Range of `Outlook.lean` for a searcher that learns; how much it will is not known beforehand."""
 PREPARED_S = 2.0
