@@ -15,12 +15,15 @@ import os
 import re
 import stat
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING, Any
 
 from deepsight.values import UserError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 MARK = b"sha256\r\n"
 TRAILER = len(MARK) + hashlib.sha256().digest_size
@@ -233,6 +236,51 @@ def require_stored(file: IO[bytes], path: Path) -> None:
             f"{path}: unpacks to more than it takes on the disk.", "DeepSight writes no such file."
         )
     file.seek(0)
+
+
+@contextmanager
+def open_arrays(root: Path, parts: Sequence[str]) -> Iterator[Mapping[str, NDArray[Any]]]:
+    """The arrays of a ``.npz`` file by name, each read when it is asked for.
+
+    A torn archive raises many kinds of errors, from zipfile's to KeyError, some of them only when
+    an array is asked for.
+
+    Args:
+        root: A folder.
+        parts: Names of the folders below it, and of the file.
+
+    Raises:
+        FileRefusedError: As `open_file`.
+        OSError: If it is not there or cannot be opened.
+        ValueError: If it is no archive, or unpacks to more than it takes on the disk.
+    """
+    import numpy as np
+
+    with os.fdopen(open_file(root, parts), "rb") as file:
+        try:
+            require_stored(file, root.joinpath(*parts))
+        except FileRefusedError as error:
+            raise ValueError(error.cause) from error
+        with np.load(file, allow_pickle=False) as stored:
+            yield stored
+
+
+def write_arrays(root: Path, parts: Sequence[str], arrays: Mapping[str, ArrayLike]) -> None:
+    """Write a ``.npz`` file, so that it is absent, the old one or the new one, never half of one.
+
+    Args:
+        root: A folder.
+        parts: Names of the folders below it, which exist, and of the file.
+        arrays: By name.
+
+    Raises:
+        FileRefusedError: If something else than a plain file stands there.
+        OSError: If the disk does not let us write.
+    """
+    import numpy as np
+
+    with replacing(root, parts, ".npz") as temporary:
+        np.savez(temporary, **arrays)  # type: ignore[arg-type]
 
 
 def hash_fits(file: IO[bytes]) -> bool:

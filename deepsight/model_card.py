@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import yaml
 
 from deepsight.config import DEFAULTS, Value, flatten
 from deepsight.data.folder.image_folder import PREFIX
-from deepsight.files import open_file, require_stored
+from deepsight.files import FileRefusedError, open_arrays
 
 if TYPE_CHECKING:
     from deepsight.trained_model import TrainedModel
@@ -88,17 +86,15 @@ def _test_accuracy(model: TrainedModel) -> tuple[float, int] | None:
     study, parts = model.study.directory, ["diagnosis", model.trial_id, "evaluation.npz"]
     path = study.joinpath(*parts)
     try:
-        file = os.fdopen(open_file(study, parts), "rb")
-    except FileNotFoundError:
-        return None
-    try:
-        with file:
-            require_stored(file, path)
-            with np.load(file, allow_pickle=False) as stored:
-                about = json.loads(str(stored["about"]))
-                hits = stored["predictions"] == stored["labels"]
+        with open_arrays(study, parts) as stored:
+            about = json.loads(str(stored["about"]))
+            hits = stored["predictions"] == stored["labels"]
         if (about["sha256"], about["split"]) != (model.sha256, "test") or not len(hits):
             return None
+    except FileNotFoundError:
+        return None
+    except FileRefusedError:
+        raise
     except Exception as error:  # a torn archive raises many kinds, from zipfile's to KeyError
         logger.warning("%s is damaged, and its test score left out: %s", path, error)
         return None

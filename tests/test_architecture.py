@@ -44,7 +44,10 @@ CORE = (
     "deepsight.command_line deepsight.config deepsight.files deepsight.imports "
     "deepsight.installed deepsight.overrides"
 )
-STUDY = f"{CORE} deepsight.space deepsight.run_store deepsight.schedulers"
+STUDY = (
+    f"{CORE} deepsight.space deepsight.run_store deepsight.run_store.predictions "
+    "deepsight.schedulers"
+)
 TRAINS = (
     f"{CORE} deepsight.hardware deepsight.metrics deepsight.data deepsight.augment "
     "deepsight.models deepsight.models.weights deepsight.losses deepsight.checkpoint"
@@ -58,7 +61,7 @@ SCIENCE = "numpy pandas scipy sklearn matplotlib plotly rich yaml jinja2 markups
 
 UNITS = {
     "deepsight.values": unit(),
-    "deepsight.files": unit("deepsight.values"),
+    "deepsight.files": unit("deepsight.values", "numpy"),
     "deepsight.config": unit("deepsight.values"),
     "deepsight.standard_streams": unit("deepsight.values"),
     "deepsight.command_line": unit("deepsight.values deepsight.standard_streams"),
@@ -89,6 +92,7 @@ UNITS = {
     "deepsight.run_store.lock": unit(
         "deepsight.config deepsight.files deepsight.run_store.format", "psutil"
     ),
+    "deepsight.run_store.predictions": unit("deepsight.files", "numpy"),
     "deepsight.run_store": unit(
         "deepsight.config deepsight.files deepsight.space deepsight.run_store.format "
         "deepsight.run_store.header "
@@ -141,7 +145,7 @@ UNITS = {
         "deepsight.confirm.variants deepsight.confirm.statistics",
         "numpy statsmodels",
     ),
-    "deepsight.model_card": unit(f"{STUDY} {TRAINS} deepsight.trained_model", "numpy scipy yaml"),
+    "deepsight.model_card": unit(f"{STUDY} {TRAINS} deepsight.trained_model", "scipy yaml"),
     "deepsight.export": unit(
         f"{STUDY} {TRAINS} deepsight.trained_model deepsight.model_card",
         "torch safetensors onnx onnxruntime onnxscript",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
@@ -23,7 +22,7 @@ from analysis.diagnosis.maps import attention, feature_maps, grad_cam, guided_ba
 from analysis.diagnosis.stability import seed_findings
 from analysis.diagnosis.training import epoch_attention
 from analysis.statistics.intervals import Interval
-from deepsight.files import open_file, replacing, require_stored
+from deepsight.files import FileRefusedError, open_arrays, write_arrays
 from deepsight.run_store import storage_error
 
 KNOWN = {
@@ -177,8 +176,7 @@ def write_archive(path: Path, about: object, arrays: Mapping[str, Any]) -> None:
         OSError: If the disk does not let us write.
     """
     entries: dict[str, Any] = {ABOUT: np.array(json.dumps(about)), **arrays}
-    with replacing(path.parent, [path.name], ".npz") as temporary:
-        np.savez(temporary, **entries)
+    write_arrays(path.parent, [path.name], entries)
 
 
 def read_archive(path: Path, decode: Callable[[Any, Mapping[str, Any]], T | None]) -> T | None:
@@ -194,17 +192,15 @@ def read_archive(path: Path, decode: Callable[[Any, Mapping[str, Any]], T | None
         FileRefusedError: If a link or a special file stands at `path`.
     """
     try:
-        file = os.fdopen(open_file(path.parent, [path.name]), "rb")
+        with open_arrays(path.parent, [path.name]) as stored:
+            return decode(json.loads(str(stored[ABOUT])), stored)
     except FileNotFoundError:
         return None
     except OSError as error:
         logger.warning("%s cannot be read and is made again: %s", path, error)
         return None
-    try:
-        with file:
-            require_stored(file, path)
-            with np.load(file, allow_pickle=False) as stored:
-                return decode(json.loads(str(stored[ABOUT])), stored)
+    except FileRefusedError:
+        raise
     except Exception as error:  # a torn archive raises many kinds, from zipfile's to KeyError
         logger.warning("%s is damaged and made again: %s", path, error)
         return None

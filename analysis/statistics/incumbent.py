@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from analysis.statistics.intervals import (
     Interval,
     accuracy_interval,
-    difference_interval,
     mean_difference,
     share_interval,
 )
+from analysis.statistics.same_images import same_images
 from analysis.statistics.trial_outcomes import scored
 from deepsight.run_store import Study, TrialRecord
 
@@ -42,9 +42,9 @@ def compute_incumbent(study: Study) -> Incumbent:
     """The intervals around a study's best score."""
     full = scored(study)
     num_val = validation_images(study)
-    scores = {record.trial_id: score for record, score in full}
-    best = study.incumbent()
-    top = scores.get(best.trial_id) if best else None
+    best = study.incumbent() if full else None
+    top = study.score(best) if best else None
+    gain, contenders = _comparisons(study, full, num_val)
     first = study.defaults.trial_id if study.defaults else ""
     searched = [s for r, s in full if not r.explorer and r.trial_id != first]
     explored = [s for r, s in full if r.explorer]
@@ -54,8 +54,8 @@ def compute_incumbent(study: Study) -> Incumbent:
         num_full=len(full),
         num_val=num_val,
         score=accuracy_interval(top, num_val) if top is not None and num_val else None,
-        gain=_gain(top, scores.get(first), num_val),
-        contenders=_contenders(study, full, num_val),
+        gain=gain,
+        contenders=contenders,
         search_gain=_search_gain(study, searched, explored),
         search_counts=(len(searched), len(explored)),
         failed_or_diverged=share_interval(bad, len(ended)) if ended else None,
@@ -69,28 +69,18 @@ def validation_images(study: Study) -> int | None:
     return study.header.num_images("val")
 
 
-def _gain(best: float | None, baseline: float | None, num_val: int | None) -> Interval | None:
-    if best is None or baseline is None or not num_val:
-        return None
-    return difference_interval(best, baseline, num_val)
-
-
-def _contenders(
+def _comparisons(
     study: Study, full: Sequence[tuple[TrialRecord, float]], num_val: int | None
-) -> tuple[str, ...]:
+) -> tuple[Interval | None, tuple[str, ...]]:
+    """The incumbent's gain over the defaults, and who is as good as it; `full` has scores."""
     if not full or not num_val:
-        return ()
-    ranked = study.ranked(r for r, _ in full)
-    best = study.score(ranked[0])
-    assert best is not None
-    close = []
-    for record in ranked[1:]:
-        score = study.score(record)
-        assert score is not None
-        if difference_interval(best, score, num_val).low > 0:
-            break
-        close.append(record.trial_id)
-    return tuple(close)
+        return None, ()
+    scores = {record.trial_id: score for record, score in full}
+    same = same_images(study, scores, num_val)
+    best = study.ranked(record for record, _ in full)[0].trial_id
+    first = study.defaults.trial_id if study.defaults else ""
+    gain = same.difference(best, first, same.z_against(first)) if first in scores else None
+    return gain, same.as_good_as(best)
 
 
 def _search_gain(

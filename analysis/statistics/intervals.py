@@ -45,11 +45,15 @@ def share_interval(count: int, total: int) -> Interval:
     return Interval(count / total, low, high, total)
 
 
-def accuracy_interval(accuracy: float, num_images: int) -> Interval:
+def accuracy_interval(accuracy: float, num_images: int, level: float = LEVEL) -> Interval:
     """An accuracy on `num_images` images, with the interval of Wilson (1927)."""
-    count = round(accuracy * num_images)
-    wilson = stats.binomtest(count, num_images).proportion_ci(LEVEL, method="wilson")
-    return Interval(accuracy, float(wilson.low), float(wilson.high), num_images)
+    share = round(accuracy * num_images) / num_images
+    z2 = float(special.ndtri((1 + level) / 2)) ** 2 / num_images
+    middle = (share + z2 / 2) / (1 + z2)
+    reach = float(np.sqrt(z2 * share * (1 - share) + z2**2 / 4)) / (1 + z2)
+    low = 0.0 if share == 0 else middle - reach  # exact: rounding must not lift it
+    high = 1.0 if share == 1 else middle + reach
+    return Interval(accuracy, low, high, num_images)
 
 
 def difference_interval(a: float, b: float, num_images: int) -> Interval:

@@ -22,6 +22,7 @@ from ray.tune import Trainable
 
 from deepsight.files import remove_files, replacing
 from deepsight.run_store import CHECKPOINT_FILE, DISK_ERRORS, StorageError
+from deepsight.run_store.predictions import write_predictions
 from deepsight.training.epoch_result import EpochResult
 from deepsight.tune.ray_backend.trainable_rows import taken_results, taken_row
 from deepsight.tune.ray_backend.trial_errors import describe_error
@@ -155,8 +156,7 @@ def _save(spec: TrialSpec, folder: Path, result: EpochResult) -> None:
             state.pop("optimiser", None)  # not resumed again, and half of the file
         checkpoint.save(folder / CHECKPOINT_FILE, state, result.metrics, _identity(spec))
     if result.predictions is not None:
-        with replacing(folder, ["predictions.npz"], ".npz") as temporary:
-            np.savez(temporary, **result.predictions)  # type: ignore[arg-type]
+        write_predictions(folder, result.predictions)
     if result.images is not None:
         from PIL import Image
 

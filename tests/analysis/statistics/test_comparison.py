@@ -9,6 +9,7 @@ from scipy.stats import binomtest
 from analysis.report.cli import main
 from analysis.statistics.comparison import compute_comparison
 from analysis.statistics.intervals import (
+    accuracy_interval,
     bootstrap,
     difference_interval,
     mean_difference,
@@ -114,10 +115,15 @@ def test_a_perfect_record_of_few_is_not_certain():
 
 
 @pytest.mark.parametrize(("count", "total"), [(0, 3), (3, 3), (1, 2), (17, 4000), (3999, 4000)])
-def test_the_exact_interval_is_scipys(count, total):
-    exact = binomtest(count, total).proportion_ci(0.95, method="exact")
-    share = share_interval(count, total)
+def test_intervals_of_shares_are_scipys(count, total):
+    test, share = binomtest(count, total), share_interval(count, total)
+    exact = test.proportion_ci(0.95, method="exact")
     assert (share.low, share.high) == pytest.approx((exact.low, exact.high), abs=1e-9)
+    for level in (0.95, 0.999):
+        wilson = test.proportion_ci(level, method="wilson")
+        found = accuracy_interval(count / total, total, level)
+        assert (found.low, found.high) == pytest.approx((wilson.low, wilson.high), abs=1e-9)
+        assert found.low <= count / total <= found.high
 
 
 def test_the_bootstrap_resamples_each_sample_by_itself():

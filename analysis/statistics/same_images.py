@@ -1,0 +1,198 @@
+"""Trials compared on the same validation images, also the best of many.
+
+Two trials that saw the same images differ by less than chance moves each of them. And the best of
+many that are all alike looks better than any of them is. Intervals here know of both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from analysis.statistics.intervals import LEVEL, Interval, accuracy_interval
+from deepsight.run_store import Study
+from deepsight.run_store.predictions import read_hits
+
+Bools = npt.NDArray[np.bool_]
+Reals = npt.NDArray[np.float64]
+
+MOST = 200
+"""Trials that are compared at once, the best ones: what a study of any size costs is bounded."""
+OUT_OF_REACH = 3.7
+"""Standard errors below the best from which a trial could not have been the best one: more than
+any of `MOST` independent normal variables reaches in 97.5 % of cases."""
+DRAWS = 20_000
+
+
+@dataclass(frozen=True, eq=False)
+class SameImages:
+    """Which images each trial classified right, where its predictions are stored.
+
+    Attributes:
+        scores: Accuracies by trial.
+        num_images: Of the validation split.
+        hits: (num_images,) by trial; perhaps of fewer trials than `scores`.
+        rivals: Trials that could have been the best one.
+    """
+
+    scores: Mapping[str, float]
+    num_images: int
+    hits: Mapping[str, Bools]
+    rivals: tuple[str, ...]
+
+    def z_against(self, reference: str) -> float:
+        """Standard errors that hold the differences of all rivals to one trial, all at once.
+
+        So the interval of the one that is picked after a look at them, the best, keeps its level.
+        Trials far below the best are left out, since they cannot be picked; the two steps are
+        those of Romano, Shaikh and Wolf (Econometrica 82, 2014, pages 1979 to 2002).
+
+        Args:
+            reference: The one, as the defaults.
+        """
+        others = [name for name in self.rivals if name != reference]
+        if not {reference, *others} <= set(self.hits):
+            return largest_z(_independent(len(others)))
+        differences = [self.hits[name].astype(float) - self.hits[reference] for name in others]
+        return largest_z(correlations(np.array(differences).reshape(-1, self.num_images)))
+
+    def difference(self, first: str, second: str, z: float) -> Interval:
+        """How much more accurate one trial is than another.
+
+        Where the predictions of one are missing, both are taken as independent: that is too wide,
+        because trials are right and wrong on much the same images.
+
+        Args:
+            first: An id.
+            second: Another one.
+            z: From `z_against` one of them.
+        """
+        phi = 0.0
+        if first in self.hits and second in self.hits:
+            phi = phi_coefficient(self.hits[first], self.hits[second])
+        pair = (self.scores[first], self.scores[second])
+        return paired_interval(*pair, phi=phi, num_images=self.num_images, z=z)
+
+    def as_good_as(self, best: str) -> tuple[str, ...]:
+        """The trials that these images cannot tell from the best one, best first."""
+        z, found = self.z_against(best), []
+        for name in sorted(self.scores, key=lambda name: -self.scores[name]):
+            if name == best:
+                continue
+            pair = (self.scores[best], self.scores[name])
+            if paired_interval(*pair, phi=0.0, num_images=self.num_images, z=z).low > 0:
+                break  # however their hits correlate, and so are all that follow
+            if self.difference(best, name, z).low <= 0:
+                found.append(name)
+        return tuple(found)
+
+
+def same_images(study: Study, scores: Mapping[str, float], num_images: int) -> SameImages:
+    """The hits of the best trials and of the defaults.
+
+    Left out are trials without predictions, and those whose predictions are of another epoch than
+    the score, as after a training that was killed: they differ by more than one image, which
+    rounding may explain.
+
+    Args:
+        study: Where the predictions are.
+        scores: Accuracies of trials of full budget; the earlier first.
+        num_images: Of the validation split.
+    """
+    ranked = sorted(scores, key=lambda name: -scores[name])
+    defaults = {study.defaults.trial_id} & set(scores) if study.defaults else set()
+    hits: dict[str, Bools] = {}
+    for name in [*ranked[:MOST], *defaults.difference(ranked[:MOST])]:
+        found = read_hits(study.directory, name)
+        if found is None or len(found) != num_images:
+            continue
+        if abs(int(found.sum()) - scores[name] * num_images) < 1.5:
+            hits[name] = found
+    return compare_hits(scores, num_images, hits)
+
+
+def compare_hits(
+    scores: Mapping[str, float], num_images: int, hits: Mapping[str, Bools]
+) -> SameImages:
+    """Trials whose hits are known, with those that could have been the best one picked out.
+
+    Args:
+        scores: Accuracies by trial.
+        num_images: Of the validation split.
+        hits: (num_images,) by trial.
+    """
+    ranked = sorted(scores, key=lambda name: -scores[name])[:MOST]
+    every = SameImages(scores, num_images, hits, tuple(ranked))
+    near = (n for n in ranked if every.difference(ranked[0], n, OUT_OF_REACH).low <= 0)
+    return replace(every, rivals=tuple(near))
+
+
+def phi_coefficient(a: Bools, b: Bools) -> float:
+    """Of two trials' hits (N,): phi, less the correction for continuity of Newcombe (1998)."""
+    n = len(a)
+    both, neither = int((a & b).sum()), int((~a & ~b).sum())
+    product = both * neither - int((a & ~b).sum()) * int((~a & b).sum())
+    corrected = max(product - n / 2, 0) if product > 0 else product
+    spread = float(np.sqrt(float(a.sum()) * (n - a.sum()) * b.sum() * (n - b.sum())))
+    return corrected / spread if spread else 0.0
+
+
+def paired_interval(a: float, b: float, phi: float, num_images: int, z: float) -> Interval:
+    """How much higher accuracy `a` is than `b` on the same images.
+
+    Method 10 of Newcombe (Statistics in Medicine 17, 1998, pages 2635 to 2650).
+
+    Args:
+        a: An accuracy.
+        b: The other one.
+        phi: How their hits correlate, from `phi_coefficient`.
+        num_images: What both were measured on.
+        z: Half width of the interval in standard errors; 1.96 for 95 % of one pair.
+    """
+    level = float(2 * stats.norm.cdf(z) - 1)
+    first, second = (accuracy_interval(p, num_images, level) for p in (a, b))
+    down = _joint(a - first.low, second.high - b, phi)
+    up = _joint(first.high - a, b - second.low, phi)
+    return Interval(a - b, a - b - down, a - b + up, num_images)
+
+
+def _joint(x: float, y: float, phi: float) -> float:
+    return float(np.sqrt(max(x**2 - 2 * phi * x * y + y**2, 0.0)))
+
+
+def correlations(samples: Reals) -> Reals:
+    """Of the rows of (k, n) with each other: (k, k), without the rows that do not vary."""
+    centred = samples - samples.mean(axis=1, keepdims=True)
+    spread = centred.std(axis=1)
+    scaled = centred[spread > 0] / spread[spread > 0, None]
+    return np.asarray(scaled @ scaled.T / samples.shape[1])
+
+
+def _independent(num: int) -> Reals:
+    """Correlations of the differences of `num` independent numbers to another one."""
+    return np.asarray(0.5 + 0.5 * np.eye(num))
+
+
+def largest_z(correlation: Reals, seed: int = 0) -> float:
+    """What the largest of several correlated normal variables stays below in 97.5 % of cases.
+
+    The bootstrap of Chernozhukov, Chetverikov and Kato (Annals of Statistics 41, 2013, pages 2786
+    to 2819) for the largest of several means.
+
+    Args:
+        correlation: (k, k).
+        seed: Of the draws.
+
+    Returns:
+        1.96 of one variable or none, more of several.
+    """
+    if len(correlation) < 2:
+        return float(stats.norm.ppf((1 + LEVEL) / 2))
+    values, vectors = np.linalg.eigh(correlation)
+    root = vectors * np.sqrt(np.clip(values, 0, None))
+    drawn = np.random.default_rng(seed).normal(size=(DRAWS, len(root))) @ root.T
+    return float(np.quantile(drawn.max(axis=1), (1 + LEVEL) / 2))

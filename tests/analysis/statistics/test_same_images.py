@@ -1,0 +1,163 @@
+"""Trials on the same images: intervals of pairs, and of the best of many."""
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from analysis.statistics.incumbent import compute_incumbent
+from analysis.statistics.intervals import difference_interval
+from analysis.statistics.same_images import (
+    MOST,
+    OUT_OF_REACH,
+    compare_hits,
+    correlations,
+    largest_z,
+    paired_interval,
+    phi_coefficient,
+)
+from benchmarks.best_of_many import WAYS, measure
+from deepsight.files import FileRefusedError
+from deepsight.run_store.predictions import write_predictions
+from tests.analysis.studies import hand_study, ramp, trial
+
+IMAGES = 400
+DATA = {"counts": {"val": {"cat": 200, "dog": 200}}}
+
+
+def counted(both, first, second, neither):
+    """The hits of two trials from the four counts of a table."""
+    a = np.repeat([True, True, False, False], (both, first, second, neither))
+    b = np.repeat([True, False, True, False], (both, first, second, neither))
+    return a, b
+
+
+@pytest.mark.parametrize(
+    ("table", "low", "high"),
+    [
+        ((36, 12, 2, 0), 0.0569, 0.3404),  # Newcombe (1998), method 10
+        ((36, 14, 0, 0), 0.1528, 0.4167),
+    ],
+)
+def test_the_interval_of_a_pair_is_the_published_one(table, low, high):
+    a, b = counted(*table)
+    found = paired_interval(a.mean(), b.mean(), phi_coefficient(a, b), len(a), 1.959964)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
+    turned = paired_interval(b.mean(), a.mean(), phi_coefficient(b, a), len(a), 1.959964)
+    assert (-turned.high, -turned.low) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_alike_answers_narrow_the_interval():
+    a, b = counted(300, 30, 10, 60)
+    alone = difference_interval(a.mean(), b.mean(), IMAGES)
+    pair = paired_interval(a.mean(), b.mean(), phi_coefficient(a, b), IMAGES, 1.96)
+    assert pair.high - pair.low < 0.6 * (alone.high - alone.low)
+    assert paired_interval(0.8, 0.7, 0.0, IMAGES, 1.959964).low == pytest.approx(
+        difference_interval(0.8, 0.7, IMAGES).low
+    )
+
+
+def test_more_comparisons_need_more_standard_errors():
+    rng = np.random.default_rng(0)
+    independent = rng.normal(size=(100, 5000))
+
+    def z(samples):
+        return largest_z(correlations(samples))
+
+    assert z(independent[:1]) == pytest.approx(1.96, abs=1e-3)
+    # the maximum of independent ones
+    assert z(independent) == pytest.approx(norm.ppf(0.975 ** (1 / 100)), abs=0.05)
+    assert z(np.tile(independent[:1], (100, 1))) == pytest.approx(1.96, abs=0.05)
+    assert z(np.zeros((3, 50))) == pytest.approx(1.96, abs=1e-3)
+    # Dunnett (1955): ten treatments against a control of as many, 95 % two-sided, many observations
+    assert largest_z(0.5 + 0.5 * np.eye(9)) == pytest.approx(2.69, abs=0.03)
+    assert norm.ppf(0.975 ** (1 / MOST)) < OUT_OF_REACH
+
+
+def test_far_worse_trials_are_no_rivals_and_cost_nothing():
+    rng = np.random.default_rng(1)
+    hits = {f"t{k}": rng.random(IMAGES) < p for k, p in enumerate([0.8, 0.85, *[0.3] * 40])}
+    same = compare_hits({name: float(h.mean()) for name, h in hits.items()}, IMAGES, hits)
+    assert set(same.rivals) == {"t0", "t1"}
+    assert same.z_against("t0") == pytest.approx(1.96, abs=1e-3)
+
+
+@pytest.mark.parametrize("hardness", [0.0, 0.75])
+def test_the_best_of_many_alike_is_seldom_called_better(hardness):
+    row = measure("alike", 20, hardness, rounds=100)
+    above = dict(zip(WAYS, row.above, strict=True))
+    assert max(above["best of many"], above["without predictions"]) <= 0.06  # 2.5 % are due
+    assert above["pair"] > 0.1  # what picking does if nobody minds it
+
+
+def study_of(tmp_path, hits, name="s"):
+    """A study whose trials of full budget have these hits; the first is the defaults."""
+    study = hand_study(
+        tmp_path / name,
+        [trial([float(h.mean())] * 9) for h in hits],
+        data=DATA,
+    )
+    for record, row in zip(study.records, hits, strict=True):
+        folder = study.directory / "trials" / record.trial_id
+        folder.mkdir(parents=True)
+        store(folder, row)
+    return study
+
+
+def store(folder, hits):
+    labels = np.zeros(len(hits), np.int64)
+    probabilities = np.where(hits[:, None], [0.9, 0.1], [0.2, 0.8]).astype(np.float16)
+    write_predictions(folder, {"probabilities": probabilities, "labels": labels})
+
+
+def some_hits():
+    a, b = counted(300, 30, 10, 60)
+    return [b, a]
+
+
+def test_a_study_with_predictions_is_compared_in_pairs(tmp_path):
+    hits = some_hits()
+    info = compute_incumbent(study_of(tmp_path, hits))
+    expected = paired_interval(0.825, 0.775, phi_coefficient(*hits), IMAGES, 1.959964)
+    assert (info.gain.low, info.gain.high) == pytest.approx((expected.low, expected.high))
+    assert info.gain.low > 0
+    assert difference_interval(0.825, 0.775, IMAGES).low < 0  # the pairing tells it
+    assert info.contenders == ()
+
+
+@pytest.mark.parametrize("fault", ["absent", "torn", "of another epoch", "of other images", "flat"])
+def test_without_fitting_predictions_trials_are_independent(tmp_path, fault, caplog):
+    study = study_of(tmp_path, some_hits())
+    folder = study.directory / "trials" / "t0001"
+    file = folder / "predictions.npz"
+    if fault == "absent":
+        file.unlink()
+    elif fault == "torn":
+        file.write_bytes(file.read_bytes()[:500])
+    elif fault == "of another epoch":
+        store(folder, np.arange(IMAGES) < 200)
+    elif fault == "of other images":
+        store(folder, np.arange(IMAGES + 1) < 330)
+    else:
+        write_predictions(folder, {"probabilities": np.zeros(3), "labels": np.zeros(3)})
+    gain, alone = compute_incumbent(study).gain, difference_interval(0.825, 0.775, IMAGES)
+    assert (gain.low, gain.high) == pytest.approx((alone.low, alone.high))
+    assert ("predictions.npz is left out" in caplog.text) == (fault in ("torn", "flat"))
+
+
+def test_a_link_in_place_of_predictions_is_refused(tmp_path):
+    study = study_of(tmp_path, some_hits())
+    file = study.directory / "trials" / "t0001" / "predictions.npz"
+    elsewhere = file.rename(tmp_path / "elsewhere.npz")
+    file.symlink_to(elsewhere)
+    with pytest.raises(FileRefusedError, match="is a link"):
+        compute_incumbent(study)
+
+
+def test_contenders_are_those_that_the_images_cannot_tell_from_the_best(tmp_path):
+    best, defaults = counted(330, 30, 0, 40)
+    near = best.copy()
+    near[:3] = False
+    info = compute_incumbent(study_of(tmp_path, [defaults, best, near]))
+    assert info.contenders == ("t0002",)
+    many = hand_study(tmp_path / "many", [trial(ramp(0.9 - k / 1000)) for k in range(3)], data=DATA)
+    assert compute_incumbent(many).contenders == ("t0001", "t0002")  # no predictions at all
