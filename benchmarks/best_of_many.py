@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from analysis.statistics.intervals import Interval, difference_interval
-from analysis.statistics.same_images import compare_hits, paired_interval, phi_coefficient
+from analysis.statistics.intervals import Interval
+from analysis.statistics.same_images import SINGLE_Z, compare_hits, paired_interval, phi_coefficient
 
 IMAGES, ACCURACY = 560, 0.8
 TRIALS = (3, 20, 60)
@@ -76,8 +76,8 @@ def compare(hits: np.ndarray) -> tuple[int, float, tuple[Interval, ...]]:
         one.difference(names[best], names[0], one.z_against(names[0])) for one in (same, unknown)
     )
     intervals = (
-        difference_interval(*pair, IMAGES),
-        paired_interval(*pair, phi, IMAGES, 1.96),
+        paired_interval(*pair, 0.0, IMAGES, SINGLE_Z),
+        paired_interval(*pair, phi, IMAGES, SINGLE_Z),
         picked,
         blind,
     )

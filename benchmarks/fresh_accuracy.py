@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 
 from analysis.statistics.incumbent import compute_incumbent, validation_images
-from analysis.statistics.intervals import Interval, difference_interval
+from analysis.statistics.intervals import Interval
+from analysis.statistics.same_images import SINGLE_Z, paired_interval
 from benchmarks.real_curves.train import read_fashion
 from deepsight.data.toy_objects.dataset import draw_toy_objects
 from deepsight.run_store import Study, load_study
@@ -67,7 +68,8 @@ def measure(path: Path, num: int) -> dict[str, Any]:
     assert gain is not None
     assert images is not None
     assert None not in scores
-    independent = difference_interval(float(scores[0] or 0), float(scores[1] or 0), images)
+    pair = (float(scores[0] or 0), float(scores[1] or 0))
+    independent = paired_interval(*pair, phi=0.0, num_images=images, z=SINGLE_Z)
     difference = hits[0].astype(float) - hits[1]
     return {
         "study": str(path),

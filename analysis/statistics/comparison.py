@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.statistics.incumbent import Incumbent, compute_incumbent
+from analysis.statistics.incumbent import Incumbent, compute_incumbent, validation_images
 from analysis.statistics.intervals import (
     Interval,
     bootstrap,
-    difference_interval,
     superiority_interval,
 )
+from analysis.statistics.same_images import difference_of_bests, same_images
 from analysis.statistics.trajectory import Trajectory, compute_trajectory
 from analysis.statistics.trial_outcomes import scored
 from analysis.summary import Summary, compute_summary
@@ -122,18 +122,21 @@ def _compare(first: Study, ours: StudySide, study: Study, side: StudySide) -> Pa
     by_explorers = min(len(ours.explorers), len(side.explorers)) >= FEWEST
     a, b = (side.explorers, ours.explorers) if by_explorers else (side.scores, ours.scores)
     if not obstacles:
-        gain = _gain(ours, side)
+        gain = _gain(first, study)
         if min(len(a), len(b)) >= FEWEST:
             sign = first.objective.sign
             superiority = superiority_interval([sign * s for s in a], [sign * s for s in b])
     return PairwiseComparison(side.label, ours.label, obstacles, gain, superiority, by_explorers)
 
 
-def _gain(ours: StudySide, side: StudySide) -> Interval | None:
-    best, other = side.incumbent.score, ours.incumbent.score
-    if best is None or other is None:
-        return None
-    return difference_interval(best.value, other.value, min(best.n, other.n))
+def _gain(first: Study, study: Study) -> Interval | None:
+    compared = []
+    for one in (study, first):
+        scores, num_val = {r.trial_id: s for r, s in scored(one)}, validation_images(one)
+        if not scores or not num_val:
+            return None
+        compared.append(same_images(one, scores, num_val))
+    return difference_of_bests(*compared)
 
 
 def obstacles_between(a: Study, b: Study) -> tuple[str, ...]:

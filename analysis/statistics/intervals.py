@@ -56,15 +56,6 @@ def accuracy_interval(accuracy: float, num_images: int, level: float = LEVEL) ->
     return Interval(accuracy, low, high, num_images)
 
 
-def difference_interval(a: float, b: float, num_images: int) -> Interval:
-    """How much higher accuracy `a` is than `b`, each on as many images.
-
-    Taken as independent; both were measured on the same images, so that the true interval is
-    narrower.
-    """
-    return interval_difference(accuracy_interval(a, num_images), accuracy_interval(b, num_images))
-
-
 def share_difference(count_a: int, total_a: int, count_b: int, total_b: int) -> Interval:
     """How much larger the share ``a`` is than ``b``, of different things."""
     return interval_difference(

@@ -6,7 +6,7 @@ many that are all alike looks better than any of them is. Intervals here know of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,11 +20,15 @@ from deepsight.run_store.predictions import read_hits
 Bools = npt.NDArray[np.bool_]
 Reals = npt.NDArray[np.float64]
 
+SINGLE_Z = float(stats.norm.ppf((1 + LEVEL) / 2))
+"""Standard errors of one comparison that nobody picked: 1.96."""
 MOST = 200
 """Trials that are compared at once, the best ones: what a study of any size costs is bounded."""
 OUT_OF_REACH = 3.7
 """Standard errors below the best from which a trial could not have been the best one: more than
 any of `MOST` independent normal variables reaches in 97.5 % of cases."""
+MOST_OF_TWO = 20
+"""Of each of two studies: every pair is compared."""
 DRAWS = 20_000
 
 
@@ -55,10 +59,8 @@ class SameImages:
             reference: The one, as the defaults.
         """
         others = [name for name in self.rivals if name != reference]
-        if not {reference, *others} <= set(self.hits):
-            return largest_z(_independent(len(others)))
-        differences = [self.hits[name].astype(float) - self.hits[reference] for name in others]
-        return largest_z(correlations(np.array(differences).reshape(-1, self.num_images)))
+        answers = _answers([(self, reference), *((self, name) for name in others)])
+        return largest_z(answers[1:] - answers[:1])
 
     def difference(self, first: str, second: str, z: float) -> Interval:
         """How much more accurate one trial is than another.
@@ -71,11 +73,7 @@ class SameImages:
             second: Another one.
             z: From `z_against` one of them.
         """
-        phi = 0.0
-        if first in self.hits and second in self.hits:
-            phi = phi_coefficient(self.hits[first], self.hits[second])
-        pair = (self.scores[first], self.scores[second])
-        return paired_interval(*pair, phi=phi, num_images=self.num_images, z=z)
+        return _difference((self, first), (self, second), z)
 
     def as_good_as(self, best: str) -> tuple[str, ...]:
         """The trials that these images cannot tell from the best one, best first."""
@@ -89,6 +87,42 @@ class SameImages:
             if self.difference(best, name, z).low <= 0:
                 found.append(name)
         return tuple(found)
+
+
+def difference_of_bests(first: SameImages, second: SameImages) -> Interval:
+    """How much more accurate the best trial of a study is than that of another one.
+
+    The interval holds for all pairs of trials at once that could have been the two bests, of each
+    study the best `MOST_OF_TWO` of them. Both studies have the same validation images.
+    """
+    ours, theirs = (
+        [(study, name) for name in study.rivals[:MOST_OF_TWO]] for study in (first, second)
+    )
+    answers = _answers([*ours, *theirs])
+    differences = answers[: len(ours), None] - answers[None, len(ours) :]
+    z = largest_z(differences.reshape(-1, answers.shape[1]))
+    return _difference(ours[0], theirs[0], z)
+
+
+def _difference(
+    first: tuple[SameImages, str], second: tuple[SameImages, str], z: float
+) -> Interval:
+    """How much more accurate one trial is than another, of the same study or of two."""
+    hits = [study.hits.get(name) for study, name in (first, second)]
+    a, b = (study.scores[name] for study, name in (first, second))
+    phi = 0.0
+    if hits[0] is not None and hits[1] is not None and len(hits[0]) == len(hits[1]):
+        phi = phi_coefficient(hits[0], hits[1])
+    return paired_interval(a, b, phi, min(study.num_images for study, _ in (first, second)), z)
+
+
+def _answers(trials: Sequence[tuple[SameImages, str]]) -> Reals:
+    """The hits of trials, (k, images); where those of one are missing, k independent rows."""
+    hits = [study.hits.get(name) for study, name in trials]
+    known = [row for row in hits if row is not None]
+    if len(known) < len(hits) or len({len(row) for row in known}) > 1:
+        return np.eye(len(hits))
+    return np.array(known, float)
 
 
 def same_images(study: Study, scores: Mapping[str, float], num_images: int) -> SameImages:
@@ -151,7 +185,7 @@ def paired_interval(a: float, b: float, phi: float, num_images: int, z: float) -
         b: The other one.
         phi: How their hits correlate, from `phi_coefficient`.
         num_images: What both were measured on.
-        z: Half width of the interval in standard errors; 1.96 for 95 % of one pair.
+        z: Half width of the interval in standard errors, `SINGLE_Z` for one pair.
     """
     level = float(2 * stats.norm.cdf(z) - 1)
     first, second = (accuracy_interval(p, num_images, level) for p in (a, b))
@@ -164,35 +198,25 @@ def _joint(x: float, y: float, phi: float) -> float:
     return float(np.sqrt(max(x**2 - 2 * phi * x * y + y**2, 0.0)))
 
 
-def correlations(samples: Reals) -> Reals:
-    """Of the rows of (k, n) with each other: (k, k), without the rows that do not vary."""
-    centred = samples - samples.mean(axis=1, keepdims=True)
-    spread = centred.std(axis=1)
-    scaled = centred[spread > 0] / spread[spread > 0, None]
-    return np.asarray(scaled @ scaled.T / samples.shape[1])
-
-
-def _independent(num: int) -> Reals:
-    """Correlations of the differences of `num` independent numbers to another one."""
-    return np.asarray(0.5 + 0.5 * np.eye(num))
-
-
-def largest_z(correlation: Reals, seed: int = 0) -> float:
+def largest_z(samples: Reals, seed: int = 0) -> float:
     """What the largest of several correlated normal variables stays below in 97.5 % of cases.
 
     The bootstrap of Chernozhukov, Chetverikov and Kato (Annals of Statistics 41, 2013, pages 2786
     to 2819) for the largest of several means.
 
     Args:
-        correlation: (k, k).
+        samples: (k, n); the variables correlate as the rows do. Rows that do not vary do not count.
         seed: Of the draws.
 
     Returns:
-        1.96 of one variable or none, more of several.
+        `SINGLE_Z` of one variable or none, more of several.
     """
-    if len(correlation) < 2:
-        return float(stats.norm.ppf((1 + LEVEL) / 2))
-    values, vectors = np.linalg.eigh(correlation)
+    centred = samples - samples.mean(axis=1, keepdims=True)
+    spread = centred.std(axis=1)
+    scaled = centred[spread > 0] / spread[spread > 0, None]
+    if len(scaled) < 2:
+        return SINGLE_Z
+    values, vectors = np.linalg.eigh(scaled @ scaled.T / samples.shape[1])
     root = vectors * np.sqrt(np.clip(values, 0, None))
     drawn = np.random.default_rng(seed).normal(size=(DRAWS, len(root))) @ root.T
     return float(np.quantile(drawn.max(axis=1), (1 + LEVEL) / 2))

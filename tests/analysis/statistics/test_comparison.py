@@ -11,8 +11,8 @@ from analysis.statistics.comparison import compute_comparison
 from analysis.statistics.intervals import (
     accuracy_interval,
     bootstrap,
-    difference_interval,
     mean_difference,
+    share_difference,
     share_interval,
     superiority_interval,
 )
@@ -100,7 +100,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(shift):
         a, b = rng.normal(shift, 1, 9), rng.normal(0, 1, 7)
         won, mean = superiority_interval(a, b), mean_difference(a, b)
         share = share_interval(int(rng.binomial(12, p)), 12)
-        gap = difference_interval(rng.binomial(200, q) / 200, rng.binomial(200, p) / 200, 200)
+        gap = share_difference(rng.binomial(200, q), 200, rng.binomial(200, p), 200)
         held["superiority"] += won.low <= norm.cdf(shift / 2**0.5) <= won.high
         held["mean"] += mean.low <= shift <= mean.high
         held["share"] += share.low <= p <= share.high

@@ -5,12 +5,13 @@ import pytest
 from scipy.stats import norm
 
 from analysis.statistics.incumbent import compute_incumbent
-from analysis.statistics.intervals import difference_interval
+from analysis.statistics.intervals import share_difference
 from analysis.statistics.same_images import (
     MOST,
     OUT_OF_REACH,
+    SINGLE_Z,
     compare_hits,
-    correlations,
+    difference_of_bests,
     largest_z,
     paired_interval,
     phi_coefficient,
@@ -40,36 +41,33 @@ def counted(both, first, second, neither):
 )
 def test_the_interval_of_a_pair_is_the_published_one(table, low, high):
     a, b = counted(*table)
-    found = paired_interval(a.mean(), b.mean(), phi_coefficient(a, b), len(a), 1.959964)
+    found = paired_interval(a.mean(), b.mean(), phi_coefficient(a, b), len(a), SINGLE_Z)
     assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
-    turned = paired_interval(b.mean(), a.mean(), phi_coefficient(b, a), len(a), 1.959964)
+    turned = paired_interval(b.mean(), a.mean(), phi_coefficient(b, a), len(a), SINGLE_Z)
     assert (-turned.high, -turned.low) == pytest.approx((low, high), abs=1e-4)
 
 
 def test_alike_answers_narrow_the_interval():
     a, b = counted(300, 30, 10, 60)
-    alone = difference_interval(a.mean(), b.mean(), IMAGES)
+    alone = share_difference(330, IMAGES, 310, IMAGES)
     pair = paired_interval(a.mean(), b.mean(), phi_coefficient(a, b), IMAGES, 1.96)
     assert pair.high - pair.low < 0.6 * (alone.high - alone.low)
-    assert paired_interval(0.8, 0.7, 0.0, IMAGES, 1.959964).low == pytest.approx(
-        difference_interval(0.8, 0.7, IMAGES).low
-    )
+    unrelated = paired_interval(0.825, 0.775, 0.0, IMAGES, SINGLE_Z)
+    assert (unrelated.low, unrelated.high) == pytest.approx((alone.low, alone.high))
 
 
 def test_more_comparisons_need_more_standard_errors():
     rng = np.random.default_rng(0)
     independent = rng.normal(size=(100, 5000))
 
-    def z(samples):
-        return largest_z(correlations(samples))
-
-    assert z(independent[:1]) == pytest.approx(1.96, abs=1e-3)
+    assert largest_z(independent[:1]) == pytest.approx(1.96, abs=1e-3)
     # the maximum of independent ones
-    assert z(independent) == pytest.approx(norm.ppf(0.975 ** (1 / 100)), abs=0.05)
-    assert z(np.tile(independent[:1], (100, 1))) == pytest.approx(1.96, abs=0.05)
-    assert z(np.zeros((3, 50))) == pytest.approx(1.96, abs=1e-3)
-    # Dunnett (1955): ten treatments against a control of as many, 95 % two-sided, many observations
-    assert largest_z(0.5 + 0.5 * np.eye(9)) == pytest.approx(2.69, abs=0.03)
+    assert largest_z(independent) == pytest.approx(norm.ppf(0.975 ** (1 / 100)), abs=0.05)
+    assert largest_z(np.tile(independent[:1], (100, 1))) == pytest.approx(1.96, abs=0.05)
+    assert largest_z(np.zeros((3, 50))) == pytest.approx(1.96, abs=1e-3)
+    # Dunnett (1955): nine treatments against a control, 95 % two-sided, many observations
+    control = np.eye(10)[:9] - np.eye(10)[9]
+    assert largest_z(control) == pytest.approx(2.69, abs=0.03)
     assert norm.ppf(0.975 ** (1 / MOST)) < OUT_OF_REACH
 
 
@@ -87,6 +85,24 @@ def test_the_best_of_many_alike_is_seldom_called_better(hardness):
     above = dict(zip(WAYS, row.above, strict=True))
     assert max(above["best of many"], above["without predictions"]) <= 0.06  # 2.5 % are due
     assert above["pair"] > 0.1  # what picking does if nobody minds it
+
+
+def test_bests_of_two_studies_are_both_picked():
+    rng, better = np.random.default_rng(2), 0
+    for _ in range(100):
+        shared = rng.normal(size=IMAGES)  # some images are harder; all trials are alike
+        hits = (shared + rng.normal(size=(16, IMAGES)) < 1.2).astype(bool)
+        sides = []
+        for rows in (hits[:15], hits[15:]):  # the best of fifteen, and of one
+            named = {f"t{k}": row for k, row in enumerate(rows)}
+            sides.append(
+                compare_hits({k: float(r.mean()) for k, r in named.items()}, IMAGES, named)
+            )
+        found = difference_of_bests(*sides)
+        turned = difference_of_bests(*reversed(sides))
+        assert (found.low, found.high) == pytest.approx((-turned.high, -turned.low), abs=0.003)
+        better += found.low > 0
+    assert better <= 6  # 2.5 are due
 
 
 def study_of(tmp_path, hits, name="s"):
@@ -117,10 +133,10 @@ def some_hits():
 def test_a_study_with_predictions_is_compared_in_pairs(tmp_path):
     hits = some_hits()
     info = compute_incumbent(study_of(tmp_path, hits))
-    expected = paired_interval(0.825, 0.775, phi_coefficient(*hits), IMAGES, 1.959964)
+    expected = paired_interval(0.825, 0.775, phi_coefficient(*hits), IMAGES, SINGLE_Z)
     assert (info.gain.low, info.gain.high) == pytest.approx((expected.low, expected.high))
     assert info.gain.low > 0
-    assert difference_interval(0.825, 0.775, IMAGES).low < 0  # the pairing tells it
+    assert share_difference(330, IMAGES, 310, IMAGES).low < 0  # the pairing tells it
     assert info.contenders == ()
 
 
@@ -139,7 +155,7 @@ def test_without_fitting_predictions_trials_are_independent(tmp_path, fault, cap
         store(folder, np.arange(IMAGES + 1) < 330)
     else:
         write_predictions(folder, {"probabilities": np.zeros(3), "labels": np.zeros(3)})
-    gain, alone = compute_incumbent(study).gain, difference_interval(0.825, 0.775, IMAGES)
+    gain, alone = compute_incumbent(study).gain, share_difference(330, IMAGES, 310, IMAGES)
     assert (gain.low, gain.high) == pytest.approx((alone.low, alone.high))
     assert ("predictions.npz is left out" in caplog.text) == (fault in ("torn", "flat"))
 
