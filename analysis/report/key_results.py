@@ -136,7 +136,9 @@ def _against_defaults(results: StudyResults) -> str:
     compared = f"The defaults reach {number(base.score)}; the difference is {interval(gain)}"
     on = f" on {count(gain.n, 'validation image')}"
     if gain.low > 0:
-        return f"{compared}{on}, more than chance in these images explains."
+        trials = count(results.incumbent.num_full, "trial")
+        picked = f"even for the best of {trials}"
+        return f"{compared}{on}, more than chance in these images explains, {picked}."
     return f"{compared}{on}: these images are too few to tell the two apart."
 
 
