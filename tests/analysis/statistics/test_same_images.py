@@ -81,15 +81,15 @@ def test_far_worse_trials_are_no_rivals_and_cost_nothing():
 
 @pytest.mark.parametrize("hardness", [0.0, 0.75])
 def test_the_best_of_many_alike_is_seldom_called_better(hardness):
-    row = measure("alike", 20, hardness, rounds=100)
+    row = measure("alike", 20, hardness, rounds=60)
     above = dict(zip(WAYS, row.above, strict=True))
-    assert max(above["best of many"], above["without predictions"]) <= 0.06  # 2.5 % are due
+    assert max(above["best of many"], above["without predictions"]) <= 0.08  # 2.5 % are due
     assert above["pair"] > 0.1  # what picking does if nobody minds it
 
 
 def test_bests_of_two_studies_are_both_picked():
     rng, better = np.random.default_rng(2), 0
-    for _ in range(100):
+    for _ in range(50):
         shared = rng.normal(size=IMAGES)  # some images are harder; all trials are alike
         hits = (shared + rng.normal(size=(16, IMAGES)) < 1.2).astype(bool)
         sides = []
@@ -102,7 +102,7 @@ def test_bests_of_two_studies_are_both_picked():
         turned = difference_of_bests(*reversed(sides))
         assert (found.low, found.high) == pytest.approx((-turned.high, -turned.low), abs=0.003)
         better += found.low > 0
-    assert better <= 6  # 2.5 are due
+    assert better <= 4  # one or two are due
 
 
 def study_of(tmp_path, hits, name="s"):
