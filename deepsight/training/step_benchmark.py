@@ -8,9 +8,11 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
+from deepsight import checkpoint
 from deepsight.config import TrialConfig
 from deepsight.hardware import EVALUATION_BATCH, choose_hardware, gpu_memory
 from deepsight.models.finetune import frozen_stages, stages
@@ -25,7 +27,7 @@ from deepsight.training.epoch import (
 )
 from deepsight.training.process_settings import process_settings
 from deepsight.training.seeding import generator
-from deepsight.training.trial import build_learner
+from deepsight.training.trial import build_learner, make_state
 
 WARM_UPDATES = 3
 """Updates before the first that counts: memory is taken and algorithms are chosen in them."""
@@ -105,6 +107,21 @@ class StepBenchmark:
                 an_update += took * length / len(epochs)
             an_image = self._seconds_a_validated_image(seconds / (len(phases) + 1))
         return an_update * len(learner.updates()) + an_image * len(learner.val)
+
+    def checkpoint_seconds(self, folder: Path) -> float:
+        """Seconds of writing a checkpoint as a trial does after every epoch, where one is already.
+
+        Args:
+            folder: Where two checkpoints are left.
+
+        Raises:
+            OSError: If the disk does not let us write.
+        """
+        path = folder / "checkpoint.pt"
+        checkpoint.save(path, make_state(self._learner, 1), {"epoch": 1}, wait=True)
+        began = time.perf_counter()
+        checkpoint.save(path, make_state(self._learner, 2), {"epoch": 2})
+        return time.perf_counter() - began
 
     def _seconds_an_update(self, seconds: float, epochs: Iterable[int]) -> float:
         """Over updates for that many seconds."""

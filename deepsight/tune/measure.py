@@ -11,11 +11,13 @@ import contextlib
 import multiprocessing
 import os
 import random
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from deepsight.config import UserError, Value, trial_config
 from deepsight.hardware import visible_gpus
@@ -24,6 +26,9 @@ from deepsight.tune.plan import StudyPlan
 from deepsight.tune.preflight import local_cpus
 from deepsight.tune.ray_backend.gpu_sharing import trials_on_node
 from deepsight.tune.ray_backend.trial_errors import describe_error
+
+if TYPE_CHECKING:
+    from deepsight.training.step_benchmark import StepBenchmark
 
 SECONDS = 10.0
 """To train for, in every process."""
@@ -40,7 +45,7 @@ class EpochCost:
 
     Attributes:
         build_s: To build model and data.
-        epoch_s: An epoch with its validation, the mean over the trial's.
+        epoch_s: An epoch with its validation and its checkpoint, the mean over the trial's.
     """
 
     build_s: float
@@ -158,7 +163,8 @@ def _train(
                 trial = StepBenchmark(trial_config(flat), cpus)
                 built = time.perf_counter()
                 share = max(end - built, 0.0) / (len(flats) - number)
-                costs.append(EpochCost(built - began, trial.epoch_seconds(share)))
+                epoch_s = trial.epoch_seconds(share) + _checkpoint_seconds(trial)
+                costs.append(EpochCost(built - began, epoch_s))
             except UserError as error:
                 line.send(error)
                 return
@@ -168,6 +174,12 @@ def _train(
                 line.send(UserError(f"a trial of this study fails: {reason}.", remedy))
                 return
         line.send(costs)
+
+
+def _checkpoint_seconds(trial: StepBenchmark) -> float:
+    """Of writing one, to where temporary files go."""
+    with tempfile.TemporaryDirectory(prefix="deepsight-") as folder:
+        return trial.checkpoint_seconds(Path(folder))
 
 
 def _gpus(plan: StudyPlan) -> list[str]:

@@ -2,6 +2,7 @@
 
 import torch
 
+from deepsight import checkpoint
 from deepsight.config import trial_config
 from deepsight.training.step_benchmark import WARM_UPDATES, Memory, StepBenchmark, first_images
 from deepsight.training.trial import train_trial
@@ -51,3 +52,12 @@ def test_an_epoch_is_told_from_every_phase_of_freezing():
     told = measured.epoch_seconds(0.3)
     took = next(train_trial(trial_config(FLAT))).metrics["busy_s"]
     assert took / 10 < told < took * 10  # other work may run beside the one or the other
+
+
+def test_a_checkpoint_is_written_as_a_trial_would(tmp_path):
+    measured = StepBenchmark(trial_config(FLAT), 1.0)
+    assert measured.checkpoint_seconds(tmp_path) > 0.0
+    state, row = checkpoint.load(tmp_path / "checkpoint.pt")
+    assert (state["epoch"], row) == (2, {"epoch": 2})
+    assert {"model", "optimiser"} <= set(state)
+    assert checkpoint.previous(tmp_path / "checkpoint.pt").exists()  # one was there already
