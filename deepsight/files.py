@@ -239,7 +239,9 @@ def require_stored(file: IO[bytes], path: Path) -> None:
 
 
 @contextmanager
-def open_arrays(root: Path, parts: Sequence[str]) -> Iterator[Mapping[str, NDArray[Any]]]:
+def open_arrays(
+    root: Path, parts: Sequence[str], most_bytes: int | None = None
+) -> Iterator[Mapping[str, NDArray[Any]]]:
     """The arrays of a ``.npz`` file by name, each read when it is asked for.
 
     A torn archive raises many kinds of errors, from zipfile's to KeyError, some of them only when
@@ -248,11 +250,12 @@ def open_arrays(root: Path, parts: Sequence[str]) -> Iterator[Mapping[str, NDArr
     Args:
         root: A folder.
         parts: Names of the folders below it, and of the file.
+        most_bytes: Of the file; a sparse one states more than the disk holds.
 
     Raises:
         FileRefusedError: As `open_file`.
         OSError: If it is not there or cannot be opened.
-        ValueError: If it is no archive, or unpacks to more than it takes on the disk.
+        ValueError: If it is no archive, unpacks to more than its size, or is too large.
     """
     import numpy as np
 
@@ -261,6 +264,9 @@ def open_arrays(root: Path, parts: Sequence[str]) -> Iterator[Mapping[str, NDArr
             require_stored(file, root.joinpath(*parts))
         except FileRefusedError as error:
             raise ValueError(error.cause) from error
+        size = os.fstat(file.fileno()).st_size
+        if most_bytes is not None and size > most_bytes:
+            raise ValueError(f"{size:,} bytes, at most {most_bytes:,} are read")
         with np.load(file, allow_pickle=False) as stored:
             yield stored
 

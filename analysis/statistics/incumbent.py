@@ -63,8 +63,13 @@ def compute_incumbent(study: Study) -> Incumbent:
 
 
 def validation_images(study: Study) -> int | None:
-    """Images behind every ``val_accuracy``; None for other metrics and where it is not stated."""
+    """Images behind every ``val_accuracy``; None for other metrics and where it is not stated.
+
+    A trainable of somebody's own may report percentages by that name: those are no shares of them.
+    """
     if study.metric != "val_accuracy" or not study.objective.maximizes:
+        return None
+    if not all(0 <= score <= 1 for _, score in scored(study)):
         return None
     return study.header.num_images("val")
 

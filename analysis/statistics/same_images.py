@@ -22,13 +22,13 @@ Reals = npt.NDArray[np.float64]
 
 SINGLE_Z = float(stats.norm.ppf((1 + LEVEL) / 2))
 """Standard errors of one comparison that nobody picked: 1.96."""
-MOST = 200
-"""Trials that are compared at once, the best ones: what a study of any size costs is bounded."""
+MOST_READ = 200
+"""Trials whose predictions are read, the best ones: what a study of any size costs is bounded."""
+MOST_AT_ONCE = 400
+"""Comparisons whose correlation is looked at; of more the bound for any is taken."""
 OUT_OF_REACH = 3.7
 """Standard errors below the best from which a trial could not have been the best one: more than
-any of `MOST` independent normal variables reaches in 97.5 % of cases."""
-MOST_OF_TWO = 20
-"""Of each of two studies: every pair is compared."""
+the largest of `MOST_READ` independent normal variables is in 97.5 % of cases."""
 DRAWS = 20_000
 
 
@@ -53,12 +53,15 @@ class SameImages:
 
         So the interval of the one that is picked after a look at them, the best, keeps its level.
         Trials far below the best are left out, since they cannot be picked; the two steps are
-        those of Romano, Shaikh and Wolf (Econometrica 82, 2014, pages 1979 to 2002).
+        those of Romano, Shaikh and Wolf (Econometrica 82, 2014, pages 1979 to 2002). With the best
+        itself as the one, the truly best trial keeps the level, not every other one.
 
         Args:
             reference: The one, as the defaults.
         """
         others = [name for name in self.rivals if name != reference]
+        if len(others) > MOST_AT_ONCE:
+            return bound_z(len(others))
         answers = _answers([(self, reference), *((self, name) for name in others)])
         return largest_z(answers[1:] - answers[:1])
 
@@ -76,14 +79,17 @@ class SameImages:
         return _difference((self, first), (self, second), z)
 
     def as_good_as(self, best: str) -> tuple[str, ...]:
-        """The trials that these images cannot tell from the best one, best first."""
+        """The trials that these images cannot tell from the best one, best first.
+
+        With it they are a set that holds the truly best of all in 97.5 % of cases or more.
+        """
         z, found = self.z_against(best), []
         for name in sorted(self.scores, key=lambda name: -self.scores[name]):
             if name == best:
                 continue
             pair = (self.scores[best], self.scores[name])
             if paired_interval(*pair, phi=0.0, num_images=self.num_images, z=z).low > 0:
-                break  # however their hits correlate, and so are all that follow
+                break  # unless hits correlate negatively; and so are all that follow
             if self.difference(best, name, z).low <= 0:
                 found.append(name)
         return tuple(found)
@@ -92,12 +98,13 @@ class SameImages:
 def difference_of_bests(first: SameImages, second: SameImages) -> Interval:
     """How much more accurate the best trial of a study is than that of another one.
 
-    The interval holds for all pairs of trials at once that could have been the two bests, of each
-    study the best `MOST_OF_TWO` of them. Both studies have the same validation images.
+    The interval holds for all pairs of trials at once that could have been the two bests. Both
+    studies have the same validation images.
     """
-    ours, theirs = (
-        [(study, name) for name in study.rivals[:MOST_OF_TWO]] for study in (first, second)
-    )
+    ours, theirs = ([(study, name) for name in study.rivals] for study in (first, second))
+    pairs = len(ours) * len(theirs)
+    if pairs > MOST_AT_ONCE:
+        return _difference(ours[0], theirs[0], bound_z(pairs))
     answers = _answers([*ours, *theirs])
     differences = answers[: len(ours), None] - answers[None, len(ours) :]
     z = largest_z(differences.reshape(-1, answers.shape[1]))
@@ -137,14 +144,12 @@ def same_images(study: Study, scores: Mapping[str, float], num_images: int) -> S
         scores: Accuracies of trials of full budget; the earlier first.
         num_images: Of the validation split.
     """
-    ranked = sorted(scores, key=lambda name: -scores[name])
-    defaults = {study.defaults.trial_id} & set(scores) if study.defaults else set()
+    near = compare_hits(scores, num_images, {}).rivals
+    first = study.defaults.trial_id if study.defaults else ""
     hits: dict[str, Bools] = {}
-    for name in [*ranked[:MOST], *defaults.difference(ranked[:MOST])]:
-        found = read_hits(study.directory, name)
-        if found is None or len(found) != num_images:
-            continue
-        if abs(int(found.sum()) - scores[name] * num_images) < 1.5:
+    for name in dict.fromkeys([*near[:MOST_READ], *([first] if first in scores else [])]):
+        found = read_hits(study.directory, name, num_images)
+        if found is not None and abs(int(found.sum()) - scores[name] * num_images) < 1.5:
             hits[name] = found
     return compare_hits(scores, num_images, hits)
 
@@ -159,7 +164,7 @@ def compare_hits(
         num_images: Of the validation split.
         hits: (num_images,) by trial.
     """
-    ranked = sorted(scores, key=lambda name: -scores[name])[:MOST]
+    ranked = sorted(scores, key=lambda name: -scores[name])
     every = SameImages(scores, num_images, hits, tuple(ranked))
     near = (n for n in ranked if every.difference(ranked[0], n, OUT_OF_REACH).low <= 0)
     return replace(every, rivals=tuple(near))
@@ -219,4 +224,9 @@ def largest_z(samples: Reals, seed: int = 0) -> float:
     values, vectors = np.linalg.eigh(scaled @ scaled.T / samples.shape[1])
     root = vectors * np.sqrt(np.clip(values, 0, None))
     drawn = np.random.default_rng(seed).normal(size=(DRAWS, len(root))) @ root.T
-    return float(np.quantile(drawn.max(axis=1), (1 + LEVEL) / 2))
+    return max(float(np.quantile(drawn.max(axis=1), (1 + LEVEL) / 2)), SINGLE_Z)
+
+
+def bound_z(num: int) -> float:
+    """The same for normal variables that correlate in any way but negatively (Sidak 1967)."""
+    return float(stats.norm.ppf(((1 + LEVEL) / 2) ** (1 / num)))

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PREDICTIONS_FILE = "predictions.npz"
+MOST_BYTES = 1 << 30
+"""Of a file that is read: ten times those of ImageNet's validation images."""
 
 logger = logging.getLogger(__name__)
 
@@ -31,26 +33,30 @@ def write_predictions(trial: Path, predictions: Mapping[str, NDArray[Any]]) -> N
     write_arrays(trial, [PREDICTIONS_FILE], predictions)
 
 
-def read_hits(study: Path, trial_id: str) -> NDArray[np.bool_] | None:
+def read_hits(study: Path, trial_id: str, num_images: int) -> NDArray[np.bool_] | None:
     """Which validation images a trial classified right after its last epoch.
 
     Args:
         study: The study's directory; no link in it is followed.
         trial_id: The trial.
+        num_images: Of the validation split.
 
     Returns:
-        (N,), in the order of the packed split; None where nothing is stored, or where the file is
-        damaged or cannot be read, then with a warning.
+        (num_images,), in the order of the packed split; None where nothing is stored, or where the
+        file is damaged, of other images, larger than `MOST_BYTES` or cannot be read, then with a
+        warning.
 
     Raises:
         FileRefusedError: If a link or a special file stands there.
     """
     parts = ["trials", trial_id, PREDICTIONS_FILE]
     try:
-        with open_arrays(study, parts) as stored:
+        with open_arrays(study, parts, MOST_BYTES) as stored:
             probabilities, labels = stored["probabilities"], stored["labels"]
-        if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1]:
-            raise ValueError(f"shapes {probabilities.shape} and {labels.shape}")
+        kinds = probabilities.dtype.kind + labels.dtype.kind  # before anything loops over them
+        shapes = (probabilities.shape[:1], labels.shape, (num_images,))
+        if kinds not in ("fi", "fu") or probabilities.ndim != 2 or len(set(shapes)) > 1:
+            raise ValueError(f"{probabilities.dtype}, {labels.dtype}, {shapes}")
         hits: NDArray[np.bool_] = probabilities.argmax(axis=1) == labels
         return hits
     except FileNotFoundError:

@@ -1,15 +1,19 @@
 """Trials on the same images: intervals of pairs, and of the best of many."""
 
+import zipfile
+
 import numpy as np
 import pytest
-from scipy.stats import norm
 
+from analysis.statistics.comparison import compute_comparison
 from analysis.statistics.incumbent import compute_incumbent
 from analysis.statistics.intervals import share_difference
 from analysis.statistics.same_images import (
-    MOST,
+    MOST_AT_ONCE,
+    MOST_READ,
     OUT_OF_REACH,
     SINGLE_Z,
+    bound_z,
     compare_hits,
     difference_of_bests,
     largest_z,
@@ -18,7 +22,7 @@ from analysis.statistics.same_images import (
 )
 from benchmarks.best_of_many import WAYS, measure
 from deepsight.files import FileRefusedError
-from deepsight.run_store.predictions import write_predictions
+from deepsight.run_store.predictions import MOST_BYTES, write_predictions
 from tests.analysis.studies import hand_study, ramp, trial
 
 IMAGES = 400
@@ -62,13 +66,13 @@ def test_more_comparisons_need_more_standard_errors():
 
     assert largest_z(independent[:1]) == pytest.approx(1.96, abs=1e-3)
     # the maximum of independent ones
-    assert largest_z(independent) == pytest.approx(norm.ppf(0.975 ** (1 / 100)), abs=0.05)
+    assert largest_z(independent) == pytest.approx(bound_z(100), abs=0.05)
     assert largest_z(np.tile(independent[:1], (100, 1))) == pytest.approx(1.96, abs=0.05)
     assert largest_z(np.zeros((3, 50))) == pytest.approx(1.96, abs=1e-3)
     # Dunnett (1955): nine treatments against a control, 95 % two-sided, many observations
     control = np.eye(10)[:9] - np.eye(10)[9]
     assert largest_z(control) == pytest.approx(2.69, abs=0.03)
-    assert norm.ppf(0.975 ** (1 / MOST)) < OUT_OF_REACH
+    assert bound_z(MOST_READ) < OUT_OF_REACH
 
 
 def test_far_worse_trials_are_no_rivals_and_cost_nothing():
@@ -157,7 +161,55 @@ def test_without_fitting_predictions_trials_are_independent(tmp_path, fault, cap
         write_predictions(folder, {"probabilities": np.zeros(3), "labels": np.zeros(3)})
     gain, alone = compute_incumbent(study).gain, share_difference(330, IMAGES, 310, IMAGES)
     assert (gain.low, gain.high) == pytest.approx((alone.low, alone.high))
-    assert ("predictions.npz is left out" in caplog.text) == (fault in ("torn", "flat"))
+    assert ("predictions.npz is left out" in caplog.text) == (
+        fault in ("torn", "flat", "of other images")
+    )
+
+
+def test_more_trials_than_are_looked_at_take_the_bound():
+    alike = {f"t{k}": 0.8 for k in range(MOST_AT_ONCE + 2)}
+    many = compare_hits(alike, IMAGES, {})
+    assert many.z_against("t0") == bound_z(MOST_AT_ONCE + 1)
+    found = difference_of_bests(many, compare_hits({"t0": 0.8}, IMAGES, {}))
+    assert found.high > paired_interval(0.8, 0.8, 0.0, IMAGES, 3.5).high
+
+
+@pytest.mark.parametrize("scores", [(70, 80), (0.5, 1e308), (-0.1, 0.5)])
+def test_percentages_are_no_shares_of_images(tmp_path, scores):
+    made = [hand_study(tmp_path / n, [trial([s] * 9) for s in scores], data=DATA) for n in "ab"]
+    info = compute_incumbent(made[0])
+    assert (info.num_val, info.score, info.gain, info.contenders) == (None, None, None, ())
+    assert compute_comparison(made).pairs[0].gain is None
+
+
+@pytest.mark.parametrize("name", ["probabilities", "labels"])
+@pytest.mark.parametrize(
+    ("kind", "shape"), [("|S0", (IMAGES, 10**12)), ("|O", (IMAGES, 2)), ("<f2", (10**15, 2))]
+)
+def test_arrays_that_are_not_ours_are_neither_looped_over_nor_unpickled(
+    tmp_path, name, kind, shape, caplog
+):
+    study = study_of(tmp_path, some_hits())
+    file = study.directory / "trials" / "t0001" / "predictions.npz"
+    other = "labels" if name == "probabilities" else "probabilities"
+    with zipfile.ZipFile(file, "w") as archive, archive.open(f"{name}.npy", "w") as entry:
+        header = {"descr": kind, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(entry, header)
+    with zipfile.ZipFile(file, "a") as archive, archive.open(f"{other}.npy", "w") as entry:
+        np.lib.format.write_array(entry, np.zeros(IMAGES, np.int64))
+    assert compute_incumbent(study).gain is not None
+    assert "predictions.npz is left out" in caplog.text
+
+
+def test_a_sparse_file_is_not_read(tmp_path, caplog):
+    study = study_of(tmp_path, some_hits())
+    file = study.directory / "trials" / "t0001" / "predictions.npz"
+    archive = file.read_bytes()
+    with file.open("wb") as sparse:  # an archive is read from its end
+        sparse.seek(MOST_BYTES)
+        sparse.write(archive)
+    assert compute_incumbent(study).gain is not None
+    assert "are read" in caplog.text
 
 
 def test_a_link_in_place_of_predictions_is_refused(tmp_path):
