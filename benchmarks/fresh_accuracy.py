@@ -116,10 +116,7 @@ def main() -> None:
             args.json.write_text(json.dumps(rows, indent=1))
     optimism = np.array([row["scores"][0] - row["fresh"][0] for row in rows])
     print(
-        f"validation too good by {optimism.mean():+.3f}, {optimism.std(ddof=1):.3f} from study "
-        f"to study"
-        if len(rows) > 1
-        else f"validation too good by {optimism[0]:+.3f}"
+        f"validation too good by {optimism.mean():+.3f} (from study to study {optimism.std():.3f})"
     )
     for name in ("gain", "independent"):
         held = sum(_holds(row[name], row["fresh_gain"]) for row in rows)
