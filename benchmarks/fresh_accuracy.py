@@ -23,7 +23,13 @@ import numpy as np
 
 from analysis.statistics.incumbent import compute_incumbent, validation_images
 from analysis.statistics.intervals import Interval
-from analysis.statistics.same_images import SINGLE_Z, paired_interval
+from analysis.statistics.same_images import (
+    SINGLE_Z,
+    paired_interval,
+    phi_coefficient,
+    same_images,
+)
+from analysis.statistics.trial_outcomes import scored
 from benchmarks.real_curves.train import read_fashion
 from deepsight.data.toy_objects.dataset import draw_toy_objects
 from deepsight.run_store import Study, load_study
@@ -71,10 +77,14 @@ def measure(path: Path, num: int) -> dict[str, Any]:
     pair = (float(scores[0] or 0), float(scores[1] or 0))
     independent = paired_interval(*pair, phi=0.0, num_images=images, z=SINGLE_Z)
     difference = hits[0].astype(float) - hits[1]
+    same = same_images(study, {r.trial_id: score for r, score in scored(study)}, images)
+    seen = [same.hits[record.trial_id] for record in (best, first)]
     return {
         "study": str(path),
         "best": best.trial_id,
         "scores": scores,
+        "correlation": phi_coefficient(*seen),
+        "rivals": len(same.rivals),
         "fresh": [float(h.mean()) for h in hits],
         "gain": [gain.value, gain.low, gain.high],
         "independent": [independent.value, independent.low, independent.high],
@@ -89,7 +99,8 @@ def line(row: dict[str, Any]) -> str:
         f"{row['study']}: {row['best']}, validation {row['scores'][0]:.3f}, "
         f"fresh {row['fresh'][0]:.3f}; above the defaults {_text(row['gain'])} "
         f"(independent {_text(row['independent'])}), "
-        f"fresh {row['fresh_gain']:+.3f} (standard error {row['fresh_error']:.3f})"
+        f"fresh {row['fresh_gain']:+.3f} (standard error {row['fresh_error']:.3f}); "
+        f"answers correlate by {row['correlation']:.2f}, {row['rivals']} could be the best"
     )
 
 

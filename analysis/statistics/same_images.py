@@ -81,7 +81,7 @@ class SameImages:
     def as_good_as(self, best: str) -> tuple[str, ...]:
         """The trials that these images cannot tell from the best one, best first.
 
-        With it they are a set that holds the truly best of all in 97.5 % of cases or more.
+        With it they are a set that holds the truly best trial in about 97.5 % of cases.
         """
         z, found = self.z_against(best), []
         for name in sorted(self.scores, key=lambda name: -self.scores[name]):
