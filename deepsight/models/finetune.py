@@ -7,10 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from torch import nn
-from torchvision.models import ResNet
 
 from deepsight.config import ModelConfig, TrialConfig, UserError
-from deepsight.models.resnet import residual_stages
+from deepsight.models.resnet import ResNet, residual_stages
 
 
 def stages(model: nn.Module) -> list[list[nn.Module]]:

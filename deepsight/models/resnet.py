@@ -7,9 +7,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models import ResNet, resnet18, resnet50
 
 from deepsight.config import ModelConfig, TrialConfig
+from deepsight.models.postponed_compiler import compiler_postponed
+
+with compiler_postponed():
+    from torchvision.models import ResNet as ResNet
+    from torchvision.models import resnet18, resnet50
 
 _CIFAR_STEM = 3
 """Side of the `cifar` stem's kernel."""

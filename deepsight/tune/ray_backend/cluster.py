@@ -25,7 +25,10 @@ from deepsight.tune.ray_backend.adapter import (
 )
 from deepsight.tune.ray_backend.gpu_sharing import trials_on_node
 from deepsight.tune.ray_backend.gpu_sharing_probe import GpuSharing, measure_gpu_sharing
-from deepsight.tune.ray_backend.patches import memory_kills_as_actor_failures
+from deepsight.tune.ray_backend.patches import (
+    memory_kills_as_actor_failures,
+    no_callbacks_counted,
+)
 from deepsight.tune.ray_backend.start import ClusterError
 from deepsight.tune.ray_backend.trial_spec import make_trial_spec
 from deepsight.tune.ray_backend.worker import TrialActor
@@ -63,7 +66,7 @@ def run_on_ray(search: Search, header: StudyHeader, joined: bool) -> None:
         TrialMemoryCallback(),
     ]
     try:
-        with memory_kills_as_actor_failures():
+        with memory_kills_as_actor_failures(), no_callbacks_counted():
             tune.run(
                 tune.with_resources(TrialActor, per_trial),
                 name="ray",

@@ -92,6 +92,19 @@ def memory_kills_as_actor_failures() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def no_callbacks_counted() -> Iterator[None]:
+    """Keep Ray from counting our callbacks for its usage statistics.
+
+    It would import Weights & Biases and MLflow where they are installed, which takes seconds in
+    which the workers import too. If the function is renamed, trials begin so much later.
+    """
+    from ray.air._internal import usage
+
+    with replaced(usage, {"tag_callbacks": lambda callbacks: False}):
+        yield
+
+
 def let_print(whether: bool) -> None:
     """Let Ray print on standard output that a worker or a node died, or not: we log it.
 
