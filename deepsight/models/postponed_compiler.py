@@ -29,28 +29,37 @@ class PostponedModule(ModuleType):
         imports_a_part = name == "__path__" and self.__name__ == COMPILER
         if name.startswith("__") and not imports_a_part:  # anybody who lists modules asks these
             raise AttributeError(name)
-        for other in (COMPILER, UTILS):
-            if isinstance(sys.modules.get(other), PostponedModule):
-                del sys.modules[other]
-        return getattr(importlib.import_module(self.__name__), name)
+        return getattr(real(self.__name__), name)
 
 
-def run_as_is(fn: Callable[..., Any], *_: object, **__: object) -> Callable[..., Any]:
-    """``torch._dynamo.disable``: `fn` itself, for nothing compiles it."""
-    return fn
+def real(name: str) -> ModuleType:
+    """A module of the compiler; loads it, from now on for everybody."""
+    for postponed in ANSWERS:
+        if isinstance(sys.modules.get(postponed), PostponedModule):
+            sys.modules.pop(postponed, None)  # another thread may have been faster
+    return importlib.import_module(name)
 
 
-def do_nothing() -> None:
+def disable(*args: Any, wrapping: bool = True, **options: Any) -> Any:
+    """``torch._dynamo.disable``: what PyTorch itself would wrap runs as it is; nothing compiles it.
+
+    Only PyTorch says ``wrapping=False``, of the methods of its optimisers. What others take out of
+    compilation stays out of it.
+    """
+    return real(COMPILER).disable(*args, **options) if wrapping else args[0]
+
+
+def graph_break() -> None:
     """``torch._dynamo.graph_break``: there is no graph."""
 
 
 def is_compile_supported(device: str) -> bool:
     """``torch._dynamo.utils.is_compile_supported``, asked of the real one."""
-    return bool(importlib.import_module(UTILS).is_compile_supported(device))
+    return bool(real(UTILS).is_compile_supported(device))
 
 
 ANSWERS: dict[str, dict[str, Callable[..., Any]]] = {
-    COMPILER: {"disable": run_as_is, "graph_break": do_nothing},
+    COMPILER: {"disable": disable, "graph_break": graph_break},
     UTILS: {"is_compile_supported": is_compile_supported},
 }
 """What the modules answer without being loaded: what torchvision and optimisers ask."""

@@ -29,7 +29,22 @@ COMPILE = """
 compiled = torch.compile(lambda x: x + 1, backend="eager", fullgraph=True)
 assert compiled(torch.ones(2)).tolist() == [2.0, 2.0]
 """
+DISABLE = """
+@torch.compiler.disable(recursive=False)
+def left_out(x):
+    return x + torch.tensor(x.sum().item())
+@torch.compile(backend="eager", fullgraph=True)
+def compiled(x):
+    return left_out(x)
+try:
+    compiled(torch.ones(2))
+except torch._dynamo.exc.Unsupported:
+    pass
+else:
+    raise AssertionError("left_out was compiled")
+"""
 ASK = {
+    "takes a function out of compilation": DISABLE,
     "imports a part of it": "from torch._dynamo.utils import counters\n",
     "asks whether a device compiles": (
         "from torchvision.ops.roi_align import is_compile_supported\n"
