@@ -15,7 +15,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,8 @@ class Seen:
 SENTENCES = {
     "torn": "{n} damaged lines of results are left out.",
     "repeated": "{n} results were repeated after a restart; the later ones count.",
+    "lost": "{n} epochs before the last one of their trial are missing. Ray's logger can lose "
+    "results that it has not yet copied to the storage when a paused trial goes on.",
     "tag": "The configs of {n} trials are from experiment_tag, which rounds numbers.",
     "no config": "{n} trials have no config on record.",
     "open": "{n} trials have no end on record: they run, or were interrupted.",
@@ -328,6 +330,7 @@ def _rows(results: Sequence[Mapping[str, Any]], seen: Seen) -> tuple[FoundRow, .
         metrics = _metrics(result, seen)
         spent = number(result.get("time_this_iter_s"))
         rows.append(FoundRow(epoch, metrics, number(result.get("timestamp")), spent))
+    seen.counts["lost"] += sum(b.epoch - a.epoch - 1 for a, b in pairwise(rows))
     return tuple(rows)
 
 

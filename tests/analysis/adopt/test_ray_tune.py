@@ -120,6 +120,11 @@ def doubled(root):
     write_trial(root, 9, [r for r in ramp(4) for _ in range(2)], {"lr": 0.3})
 
 
+def lost(root):
+    """As Ray's logger leaves it when a paused trial goes on before its results were copied."""
+    write_trial(root, 9, [ramp(4)[0], ramp(4)[3]], {"lr": 0.3})
+
+
 def bare_nan(root):
     write_trial(root, 9, [*ramp(3, done=False), result(4, float("nan"), True)], {"lr": 0.3})
 
@@ -168,6 +173,7 @@ ODD = [
     (torn_inside, "completed", [1, 3, 4], 0.675, "1 damaged lines"),
     (resumed, "completed", [1, 2, 3, 4], 0.7, "2 results were repeated"),
     (doubled, "completed", [1, 2, 3, 4], 0.675, "4 results were repeated"),
+    (lost, "completed", [1, 4], 0.675, "2 epochs before the last one of their trial are missing"),
     (bare_nan, "diverged", [1, 2, 3, 4], None, ""),
     (infinite, "diverged", [1, 2], None, ""),
     (texts, "completed", [1, 2, 3, 4], 0.675, ""),

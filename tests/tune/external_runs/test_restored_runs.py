@@ -128,6 +128,15 @@ def require_own_weights(study):
             assert row["accuracy"] == pytest.approx(row["epoch"] * record.config["lr"])
 
 
+def require_part_of(adopted, ours, notes):
+    """Ray's own file may lack an epoch of a paused trial (its logger: docs/library_facts.md)."""
+    scores = {row["epoch"]: row["accuracy"] for row in ours.rows}
+    kept = {row["epoch"]: row["accuracy"] for row in adopted.rows}
+    assert kept == {epoch: scores[epoch] for epoch in kept}
+    missing = [note for note in notes if "are missing" in note]
+    assert len(missing) == 1 or kept == scores
+
+
 def test_an_interrupted_run_goes_on_in_its_study(ray_here, tmp_path, monkeypatch):
     flag = tmp_path / "flag"
     flag.touch()
@@ -232,7 +241,9 @@ def test_population_based_training_leaves_whole_configs_only(ray_here, tmp_path)
     for record in adopted.records:
         if record.config["lr"] != 0.1:  # whose values were drawn again: no file of Ray's tells
             same = ours[record.config["lr"]]
-            assert (record.state, epochs(record)) == (same.state, epochs(same))
+            assert record.state == same.state
+            assert epochs(record)[-1] == epochs(same)[-1]
+            require_part_of(record, same, adopted.notes)
 
 
 def test_a_trial_that_is_stopped_while_it_waits_has_not_completed(ray_here, tmp_path):
