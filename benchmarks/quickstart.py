@@ -31,7 +31,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def run_seed(args: argparse.Namespace, seed: int, folder: Path) -> dict[str, Any]:
     """One study with its report; what became of it."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    paths = filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     if args.cold:
         environment["DEEPSIGHT_CACHE"] = str(folder / "cache")
     what = ["--space", args.space] if args.space else ["--experiment", args.experiment]
