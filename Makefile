@@ -12,6 +12,7 @@ SHELL  := /bin/bash -o pipefail
 
 tune: $(RUNS)
 	@study=$$($(BIN)/python -m deepsight.tune --experiment quickstart | tail -n 1) \
+	  && $(BIN)/python -m deepsight.confirm "$$study" --top 1 > /dev/null \
 	  && $(BIN)/python -m analysis.summary "$$study" \
 	  && $(BIN)/python -m analysis.report "$$study" >&2 && echo "$$study"
 

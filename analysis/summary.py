@@ -22,7 +22,7 @@ from rich.text import Text
 from analysis.page.formatting import count, duration, text
 from deepsight.command_line import Parser, run_command
 from deepsight.config import without_controls
-from deepsight.confirm.record import Confirmation, load_confirmation
+from deepsight.confirm.record import Confirmation, Estimate, load_confirmation
 from deepsight.data.class_balance import FAIR_METRIC, ClassBalance, printable, validation_balance
 from deepsight.run_store import (
     STATES,
@@ -255,16 +255,22 @@ def _incumbent_line(summary: Summary) -> str:
 
 
 def _confirmed_lines(found: Confirmation | None) -> list[str]:
-    """The winner's mean over fresh seeds, if it was confirmed."""
+    """The winner's mean over fresh seeds and its gain over the defaults, if it was confirmed."""
     winner = found.config(found.winner) if found else None
     if found is None or winner is None or winner.mean is None:
         return []
-    mean = winner.mean
-    told = score_text(mean.value)
-    if mean.low is not None and mean.high is not None:
-        told += f" [{score_text(mean.low)}, {score_text(mean.high)}]"
-    seeds = count(mean.n, "fresh seed", grouped=False)
-    return [f"confirmed  {winner.name}  {found.metric} {told} ({seeds}, 95 %)"]
+    seeds, pair = count(winner.mean.n, "fresh seed", grouped=False), (winner.name, found.defaults)
+    told = f"{winner.name}  {found.metric} {_estimate(winner.mean)} ({seeds}, 95 %)"
+    return [f"confirmed  {told}"] + [
+        f"gain       {_estimate(c.gain)} over the defaults with the same seeds: {c.verdict}"
+        for c in found.comparisons
+        if (c.first, c.second, c.split) == (*pair, "val") and c.gain
+    ]
+
+
+def _estimate(estimate: Estimate) -> str:
+    told = [score_text(end) for end in (estimate.low, estimate.high) if end is not None]
+    return score_text(estimate.value) + (f" [{', '.join(told)}]" if told else "")
 
 
 def _class_lines(summary: Summary) -> list[str]:

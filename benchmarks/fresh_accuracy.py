@@ -1,6 +1,6 @@
 """How well the best trials of studies do on images that no search has seen.
 
-    python -m benchmarks.fresh_accuracy STUDY... [--images 2000] [--json FILE]
+    python -m benchmarks.fresh_accuracy STUDY... [--images 2000] [--confirmed] [--json FILE]
 
 The best of many trials on a few hundred validation images looks better than it is. Here it and the
 defaults classify fresh ones: `toy_objects` drawn from another seed, or the test images of
@@ -31,10 +31,12 @@ from analysis.statistics.same_images import (
 )
 from analysis.statistics.trial_outcomes import scored
 from benchmarks.real_curves.train import read_fashion
+from deepsight.confirm.record import FOLDER, load_confirmation
 from deepsight.data.toy_objects.dataset import draw_toy_objects
 from deepsight.run_store import Study, load_study
 from deepsight.trained_model import TrainedModel, load_trained_model
 
+SEED_NAME = "train.seed"
 SEED = 987_654
 """Of the drawn images; studies use `data.split_seed`, 0 unless told."""
 
@@ -93,6 +95,37 @@ def measure(path: Path, num: int) -> dict[str, Any]:
     }
 
 
+def measure_confirmed(path: Path, num: int) -> dict[str, Any]:
+    """The confirmation of one study: its gain over the defaults, and that on fresh images."""
+    found, runs = load_confirmation(path), load_study(path / FOLDER)
+    assert found is not None
+    (told,) = (c for c in found.comparisons if (c.second, c.split) == (found.defaults, "val"))
+    assert told.gain is not None
+    differences = []
+    for seed in found.config(found.winner).seeds:
+        both = [
+            next(r for r in runs.records if r.config == {**r.config, **c.config, SEED_NAME: seed})
+            for c in (found.config(found.winner), found.config(found.defaults))
+        ]
+        best, base = (float(fresh_hits(runs, r.trial_id, num).mean()) for r in both)
+        differences.append(best - base)
+    return {
+        "study": str(path),
+        "gain": [told.gain.value, told.gain.low, told.gain.high],
+        "verdict": told.verdict,
+        "fresh_gain": float(np.mean(differences)),
+        "fresh_error": float(np.std(differences, ddof=1) / np.sqrt(len(differences))),
+    }
+
+
+def confirmed_line(row: dict[str, Any]) -> str:
+    """One confirmation for a reader."""
+    return (
+        f"{row['study']}: {row['verdict']}, {_text(row['gain'])}; on fresh images "
+        f"{row['fresh_gain']:+.3f} (standard error over seeds {row['fresh_error']:.3f})"
+    )
+
+
 def line(row: dict[str, Any]) -> str:
     """One study for a reader."""
     return (
@@ -117,22 +150,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("studies", nargs="+", type=Path, metavar="STUDY")
     parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument("--confirmed", action="store_true", help="of their confirmations")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     rows = []
     for path in args.studies:
-        rows.append(measure(path, args.images))
-        print(line(rows[-1]), flush=True)
+        rows.append((measure_confirmed if args.confirmed else measure)(path, args.images))
+        print((confirmed_line if args.confirmed else line)(rows[-1]), flush=True)
         if args.json:
             args.json.write_text(json.dumps(rows, indent=1))
+    if not args.confirmed:
+        tell_optimism(rows)
+    for name in ("gain",) if args.confirmed else ("gain", "independent"):
+        held = sum(_holds(row[name], row["fresh_gain"]) for row in rows)
+        clear = sum(row[name][1] > 0 for row in rows)
+        print(f"{name}: {held} of {len(rows)} hold the fresh difference, {clear} exclude zero")
+
+
+def tell_optimism(rows: list[dict[str, Any]]) -> None:
+    """By how much validation scores are too good."""
     optimism = np.array([row["scores"][0] - row["fresh"][0] for row in rows])
     print(
         f"validation too good by {optimism.mean():+.3f} (from study to study {optimism.std():.3f})"
     )
-    for name in ("gain", "independent"):
-        held = sum(_holds(row[name], row["fresh_gain"]) for row in rows)
-        clear = sum(row[name][1] > 0 for row in rows)
-        print(f"{name}: {held} of {len(rows)} hold the fresh difference, {clear} exclude zero")
 
 
 if __name__ == "__main__":

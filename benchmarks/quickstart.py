@@ -3,11 +3,12 @@
     python -m benchmarks.quickstart [--experiment quickstart | --space finetune] [--seeds 0,1,2]
         [--set NAME=VALUE ...] [--cold] [--no-report] [--keep FOLDER] [--json FILE]
 
-Each seed is one study with its summary and report, in processes of their own, as `make tune` runs
-them. One line a seed: seconds in all, of the search until the first epoch is on record, and of
-the report; trials and epochs; the best validation accuracy and its difference from the defaults
-with its 95 % interval; the report's verdict on what decides the score. ``--cold`` begins each with
-an empty cache. The lines are kept in the file as they come.
+Each seed is one study with its confirmation, summary and report, in processes of their own, as
+`make tune` runs them. One line a seed: seconds in all, of the search until the first epoch is on
+record, of the confirmation and of the report; trials and epochs; the best validation accuracy and
+its difference from the defaults with its 95 % interval; the same on fresh seeds; the report's
+verdict on what decides the score. ``--cold`` begins each with an empty cache, ``--no-report`` ends
+with the search. The lines are kept in the file as they come.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +44,16 @@ def run_seed(args: argparse.Namespace, seed: int, folder: Path) -> dict[str, Any
     began = time.time()
     _run(command, folder, environment)
     searched = time.time()
+    if not args.no_report:
+        _run(["-m", "deepsight.confirm", "runs/study", "--top", "1"], folder, environment)
+    confirmed = time.time()
     _run(["-m", "analysis.summary", "runs/study"], folder, environment)
     if not args.no_report:
         _run(["-m", "analysis.report", "runs/study"], folder, environment)
     ended = time.time()
     study = load_study(folder / "runs" / "study")
-    seconds = {"wall_s": ended - began, "search_s": searched - began, "report_s": ended - searched}
+    seconds = {"wall_s": ended - began, "search_s": searched - began}
+    seconds |= {"confirm_s": confirmed - searched, "report_s": ended - confirmed}
     first = min(row["time"] for record in study.records for row in record.rows)
     return {"seed": seed, **seconds, "first_epoch_s": first - began, **findings(study)}
 
@@ -56,6 +62,8 @@ def findings(study: Study) -> dict[str, Any]:
     """What a report says of a study, as numbers."""
     results = compute_study_results(study)
     importance, gain = results.sensitivity.importance, results.incumbent.gain
+    found = results.confirmation
+    confirmed = [c for c in found.comparisons if c.split == "val"] if found else []
     best, base = results.summary.incumbent, results.summary.baseline
     return {
         "space": len(study.header.space),
@@ -64,6 +72,7 @@ def findings(study: Study) -> dict[str, Any]:
         "best": best.score if best else None,
         "defaults": base.score if base else None,
         "gain": [gain.value, gain.low, gain.high] if gain else None,
+        "confirmed": [asdict(c) for c in confirmed],
         "verdict": importance.verdict,
         "reason": importance.reason,
         "first": importance.shares[0].name if importance.shares else None,
@@ -84,10 +93,16 @@ def line(row: Mapping[str, Any]) -> str:
     """One seed for a reader."""
     gain = "no gain" if row["gain"] is None else "{:+.3f} [{:+.3f}, {:+.3f}]".format(*row["gain"])
     best = "none" if row["best"] is None else f"{row['best']:.3f}"
+    fresh = [
+        "{value:+.3f} [{low:+.3f}, {high:+.3f}]".format(**c["gain"]) + f" {c['verdict']}"
+        for c in row["confirmed"]
+        if c["gain"] and c["gain"]["low"] is not None
+    ]
     return (
         f"seed {row['seed']}: {row['wall_s']:.0f} s, first epoch {row['first_epoch_s']:.1f} s, "
-        f"report {row['report_s']:.0f} s, {row['trials']} trials, {row['epochs']} epochs, "
-        f"best {best} ({gain}), {row['verdict']}: {row['first']}"
+        f"confirmation {row['confirm_s']:.0f} s, report {row['report_s']:.0f} s, "
+        f"{row['trials']} trials, {row['epochs']} epochs, best {best} ({gain}), "
+        f"fresh seeds {', '.join(fresh) or 'none'}, {row['verdict']}: {row['first']}"
     )
 
 

@@ -101,7 +101,10 @@ def test_reports_say_what_was_confirmed(confirmed):
     assert found.num_unfinished == 0
     assert (study / "confirm/report/figures/forest.png").stat().st_size > 10_000
     lines = summary_lines(compute_summary(load_study(study)))
-    assert any(line.startswith(f"confirmed  {winner.name}") for line in lines)
+    (place,) = [i for i, x in enumerate(lines) if x.startswith(f"confirmed  {winner.name}")]
+    (gain,) = [c for c in found.comparisons if (c.second, c.split) == ("defaults", "val")]
+    assert lines[place + 1].startswith(f"gain       {gain.gain.value:.4f} [")
+    assert lines[place + 1].endswith(f"] over the defaults with the same seeds: {gain.verdict}")
     text = make_report(study).with_name("report.md").read_text()
     assert f"**Confirmed: {winner.name} reaches" in text
     assert "too good on average" not in text
