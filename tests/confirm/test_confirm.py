@@ -12,7 +12,9 @@ import pytest
 
 from analysis.report.build import make_report
 from analysis.summary import compute_summary, summary_lines
+from benchmarks import fresh_accuracy
 from deepsight.confirm.record import load_confirmation
+from deepsight.data.datasets import load_dataset, open_test
 from deepsight.run_store import load_openings, load_study
 from tests.trained import train_study
 from tests.training.tiny import SMALL
@@ -108,6 +110,22 @@ def test_reports_say_what_was_confirmed(confirmed):
     text = make_report(study).with_name("report.md").read_text()
     assert f"**Confirmed: {winner.name} reaches" in text
     assert "too good on average" not in text
+
+
+def test_the_benchmark_pairs_the_models_as_the_confirmation_does(confirmed, monkeypatch):
+    """Told that the test images are the fresh ones, it finds the gain on the test split."""
+
+    def own_test(model, num):
+        test = open_test(load_dataset(model.config.data))
+        return test.images, test.labels
+
+    study, *_ = confirmed
+    found = load_confirmation(study)
+    val, test = ({c.split: c.gain for c in found.comparisons}[name] for name in ("val", "test"))
+    monkeypatch.setattr(fresh_accuracy, "fresh_images", own_test)
+    row = fresh_accuracy.measure_confirmed(study, 10)
+    assert row["fresh_gain"] == pytest.approx(test.value)
+    assert row["gain"] == [val.value, val.low, val.high]
 
 
 def test_changed_data_confirm_nothing(confirmed, tmp_path):
