@@ -99,7 +99,8 @@ def measure_confirmed(path: Path, num: int) -> dict[str, Any]:
     """The confirmation of one study: its gain over the defaults, and that on fresh images."""
     found, runs = load_confirmation(path), load_study(path / FOLDER)
     assert found is not None
-    (told,) = (c for c in found.comparisons if (c.second, c.split) == (found.defaults, "val"))
+    pair = (found.winner, found.defaults, "val")
+    (told,) = (c for c in found.comparisons if (c.first, c.second, c.split) == pair)
     assert told.gain is not None
     differences = []
     for seed in found.config(found.winner).seeds:
