@@ -38,6 +38,7 @@ from deepsight.space import (
     Entry,
     default_point,
     from_stored,
+    ordered,
     plain,
     same,
     sample,
@@ -172,9 +173,10 @@ def resolve_study(
         if key == "train.epochs":
             raise UserError("train.epochs is the fidelity.", "Set study.max_epochs instead.")
         fixed[key] = single_value(key, value) if own else check_value(key, value)
-    if not own:
-        fixed["train.epochs"] = settings.max_epochs
     searched = {key: domain for key, domain in space.items() if key not in given}
+    if not own:  # a trainable of one's own finds every name of its space in its config
+        fixed["train.epochs"] = settings.max_epochs
+        searched = _reachable(searched, fixed)
     for key in searched:
         fixed.pop(key, None)
     if not searched:
@@ -185,6 +187,18 @@ def resolve_study(
     if not own:
         _ = plan.default_trial  # whose values are checked together
     return plan
+
+
+def _reachable(space: Mapping[str, Domain], fixed: Mapping[str, Value]) -> dict[str, Domain]:
+    """`space` without what is never active: its condition reads a fixed value, or such a name."""
+    kept = dict(space)
+    for name in ordered(space):
+        condition = space[name].condition
+        if condition is None or condition.name in kept:
+            continue
+        if condition.name in space or not condition.holds(fixed.get(condition.name, INACTIVE)):
+            del kept[name]
+    return kept
 
 
 def searched_values(space: Mapping[str, Domain]) -> Iterator[tuple[str, Value]]:

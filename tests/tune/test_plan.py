@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from deepsight.config import DEFAULTS, UserError, trial_config
 from deepsight.overrides import parse_set
 from deepsight.run_store import StudyFormatError, parse_header
-from deepsight.space import INACTIVE, choice, loguniform, uniform
+from deepsight.space import INACTIVE, active, choice, loguniform, randint, sample, uniform, when
 from deepsight.track.sinks import targets
 from deepsight.tune.plan import (
     describe,
@@ -41,6 +42,35 @@ def test_a_given_value_pins_a_searched_name():
     plan = resolve_study("a", SPACE, {"optim.lr": 0.01})
     assert list(plan.space) == ["optim.name"]
     assert plan.fixed["optim.lr"] == 0.01
+
+
+@pytest.mark.parametrize(
+    ("pins", "left_out"),
+    [
+        ({"model.dense_layers": 0}, {"model.dense_width", "model.dense_strategy", "user.deepest"}),
+        ({"model.dense_layers": 1}, {"model.dense_strategy", "user.deepest"}),
+        ({"model.dense_layers": 2}, set()),
+        ({"model.dense_strategy": "same"}, {"user.deepest"}),
+        ({"model.dense_width": 64}, set()),
+    ],
+)
+def test_what_can_never_be_active_is_not_searched(pins, left_out):
+    """By the value that is fixed, not by the default; nor what waits for such a hyperparameter."""
+    space = {
+        "user.deepest": when("model.dense_strategy", "halving", uniform(0.0, 1.0)),
+        "model.dense_strategy": when("model.dense_layers", [2, 3], choice("same", "halving")),
+        "model.dense_width": when("model.dense_layers", [1, 2, 3], choice(64, 128)),
+        "model.dense_layers": randint(0, 3),
+        "optim.lr": loguniform(1e-4, 1e-1),
+    }
+    plan = resolve_study("study", space, pins)
+    assert set(plan.space) == set(space) - set(pins) - left_out
+    assert left_out - {"user.deepest"} <= set(plan.fixed)
+    rng = random.Random(0)
+    configs = [sample(plan.space, plan.fixed, rng) for _ in range(50)]
+    seen = {name for c in configs for name in active(plan.fixed | c, plan.space)}
+    assert seen == set(plan.space)
+    assert plan.pinned == tuple(pins)
 
 
 def test_epochs_follow_the_budget():
