@@ -40,6 +40,7 @@ from deepsight.tune.preflight import (
     make_header,
     prepare_all,
     require_cores,
+    tell_data,
     with_hardware,
 )
 from deepsight.tune.process_cleanup import KEEP, VARIABLE, ProcessCleanup, end_all
@@ -149,6 +150,7 @@ def run_study(
             _joined(plan, directory, address, interrupt) as (cluster, plan),
         ):
             data = prepare_all(plan)
+            tell_data(data)
             writer = _create(plan, directory, data, cleanup.mark, named)
             last.enter_context(writer)  # the lock outlives the processes
             return _run(plan, writer, writer.study.header, cluster, show_progress, interrupt)
@@ -213,6 +215,7 @@ def resume_study(
             remind_of_trackers(header, plan)
             with _joined(plan, directory, address, interrupt) as (cluster, _):
                 found = prepare_all(plan)
+                tell_data(found)
                 require_same_data(header, found, allow_changed_data)
                 stored = update_header(writer, header, plan, found)
                 return _run(plan, writer, stored, cluster, show_progress, interrupt)

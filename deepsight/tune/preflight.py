@@ -12,6 +12,7 @@ import os
 import platform
 import subprocess
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -96,9 +97,13 @@ def prepare_all(plan: StudyPlan) -> dict[str, Any]:
     """Make data and weights available; returns the ``data`` field of the header."""
     if plan.own_trainable:
         return {}
-    data = prerequisites.prepare(plan.variants)
-    logger.info("data: %s", describe_data(data))
-    return data
+    return prerequisites.prepare(plan.variants)
+
+
+def tell_data(data: Mapping[str, Any]) -> None:
+    """Log the data in a line; nothing for those of a trainable of one's own."""
+    if data:
+        logger.info("data: %s", describe_data(data))
 
 
 def preview_data(plan: StudyPlan) -> str:

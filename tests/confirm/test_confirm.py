@@ -69,6 +69,7 @@ def test_a_killed_confirmation_ends_as_if_never_interrupted(confirmed):
     study, asked, err = confirmed
     cost = next(line for line in err.splitlines() if line.startswith("cost"))
     assert int(cost.split()[1]) <= 6
+    assert err.count("data: digits") == 1
     done = load_study(study / "confirm")
     assert [r.state for r in done.records] == ["completed"] * 6
     assert [r.num_epochs for r in done.records] == [2] * 6
