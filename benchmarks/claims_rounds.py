@@ -26,7 +26,7 @@ TIMES = "seconds.json"
 
 ROUNDS: dict[str, tuple[Command, ...]] = {
     "digits": (
-        ("deepsight.tune", "--space", "scratch", "--data", "digits", "--name", "digits",
+        ("deepsight.tune", "--space", "scratch_full", "--data", "digits", "--name", "digits",
          "--set", "study.trials=16", "--set", "study.max_epochs=4"),
         ("deepsight.confirm", "runs/digits", "--top", "2", "--seeds", "4"),
         ("deepsight.confirm", "runs/digits", "--ablate", "--seeds", "3", "--budget", "60"),

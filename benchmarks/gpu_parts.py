@@ -254,7 +254,7 @@ def study(record: Record) -> None:
         "study.max_epochs": 2 if record.tiny else 9,
     }
     del flat["optim.batch_size"]
-    command = [sys.executable, "-m", "deepsight.tune", "--space", "scratch", "--name", "small"]
+    command = [sys.executable, "-m", "deepsight.tune", "--space", "scratch_full", "--name", "small"]
     for name, value in flat.items():
         command += ["--set", f"{name}={json.dumps(value) if value != str(value) else value}"]
     folder = _fresh(record.out / "study")

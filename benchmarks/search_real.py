@@ -1,7 +1,8 @@
 """How soon a search finds a good network, on drawn photographs and through Ray.
 
-    python -m benchmarks.search_real [--spaces scratch,finetune_full] [--seeds 3] [--seconds 90]
-        [--max-epochs 9] [--searches "ours;ours, tpe;ray optuna"] [--json FILE] [--tell FILE]
+    python -m benchmarks.search_real [--spaces scratch_full,finetune_full] [--seeds 3]
+        [--seconds 90] [--max-epochs 9] [--searches "ours;ours, tpe;ray optuna"]
+        [--json FILE] [--tell FILE]
 
 Ours and Ray's `OptunaSearch` with `ASHAScheduler`, both as shipped, train the same configs' space
 by the same `train_trial`, one trial a core, each in a process of its own, in turn, for the same
@@ -188,7 +189,7 @@ def describe(runs: Sequence[list[Point]]) -> str:
 def main() -> None:
     """Alternate the searches, then compare the first with the others."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--spaces", default="scratch,finetune_full")
+    parser.add_argument("--spaces", default="scratch_full,finetune_full")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=90)
     parser.add_argument("--max-epochs", type=int, default=9)

@@ -1,6 +1,6 @@
 """How hard `toy_objects` is: default, known good and random configs, trained to the full budget.
 
-``python benchmarks/toy_difficulty.py [--random N] [--spaces scratch finetune_full] [--out FILE]``
+``python benchmarks/toy_difficulty.py [--random N] [--spaces scratch finetune] [--out FILE]``
 prints a table and writes JSON; what the file holds already is not trained again. ``--shallow``
 measures instead what colours, pixels and outlines alone give away, ``--picture FILE`` draws the
 contact sheet of the docs.
@@ -61,7 +61,7 @@ def main() -> None:
     """Parse the flags, measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--random", type=int, default=8, help="random configs of each space")
-    parser.add_argument("--spaces", nargs="*", default=["scratch", "finetune_full"])
+    parser.add_argument("--spaces", nargs="*", default=["scratch_full", "finetune_full"])
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="full budget")
     parser.add_argument("--out", type=Path, default=Path("toy_difficulty.json"))
     parser.add_argument("--picture", type=Path, help="draw the contact sheet and stop")

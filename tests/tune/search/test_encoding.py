@@ -17,7 +17,7 @@ from deepsight.space import (
     when,
 )
 from deepsight.tune.search.encoding import Encoder
-from search_spaces import finetune, finetune_full, scratch
+from search_spaces import finetune, finetune_full, scratch_full
 
 MIXED = {
     "kind": choice("plain", "fancy", "plainer"),
@@ -35,7 +35,7 @@ SPACES = {
     "mixed": (MIXED, {}),
     "finetune": (finetune.SPACE, finetune.FIXED),
     "finetune_full": (finetune_full.SPACE, finetune_full.FIXED),
-    "scratch": (scratch.SPACE, scratch.FIXED),
+    "scratch_full": (scratch_full.SPACE, scratch_full.FIXED),
 }
 
 
