@@ -37,13 +37,21 @@ with ProcessCleanup() as cleanup:
 """
 
 
+def wait_until(holds):
+    """A process that was just started has no environment before its program is there."""
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_processes_and_orphans_end_with_the_run():
     before = os.environ.get(VARIABLE)
     with ProcessCleanup() as cleanup:
         child = subprocess.Popen(SLEEP)
         subprocess.run(ORPHAN, check=True)
         other = subprocess.Popen(SLEEP, env={k: v for k, v in os.environ.items() if k != VARIABLE})
-        assert len(list(marked(cleanup.mark))) == 2
+        wait_until(lambda: len(list(marked(cleanup.mark))) == 2)
     assert list(marked(cleanup.mark)) == []
     assert child.wait(5) == -signal.SIGKILL
     assert other.poll() is None
@@ -70,14 +78,11 @@ def test_the_watchdog_ends_what_a_killed_run_leaves():
         [sys.executable, "-c", DRIVER.format(orphan=ORPHAN)], stdout=subprocess.PIPE, text=True
     )
     mark = driver.stdout.readline().strip()
-    assert len(list(marked(mark))) == 1
+    wait_until(lambda: len(list(marked(mark))) == 1)
     driver.kill()
     driver.wait()
     driver.stdout.close()
-    deadline = time.monotonic() + 10
-    while list(marked(mark)):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: not list(marked(mark)))
 
 
 def test_sessions_of_ray_are_deleted_with_their_driver(tmp_path, monkeypatch):

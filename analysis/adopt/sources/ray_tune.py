@@ -72,7 +72,8 @@ SENTENCES = {
     "no config": "{n} trials have no config on record.",
     "open": "{n} trials have no end on record: they run, or were interrupted.",
     "changed": "{n} trials were given another config while they ran (population based training): "
-    "each ends there as stopped, and what followed, from another trial's checkpoint, is left out.",
+    "each ends there as stopped, and what followed, from another trial's checkpoint, is left out. "
+    "Results just before the change may be missing too: Ray's logger can lose them.",
     "metrics": f"Of {{n}} results only the first {MOST_METRICS} metrics are kept.",
     "state": "The experiment's state file cannot be read; trials are judged by their own files.",
 }

@@ -133,8 +133,10 @@ def require_part_of(adopted, ours, notes):
     scores = {row["epoch"]: row["accuracy"] for row in ours.rows}
     kept = {row["epoch"]: row["accuracy"] for row in adopted.rows}
     assert kept == {epoch: scores[epoch] for epoch in kept}
-    missing = [note for note in notes if "are missing" in note]
-    assert len(missing) == 1 or kept == scores
+    told, last = " ".join(notes), max(kept)
+    missing = set(scores) - set(kept)
+    assert "are missing" in told or not any(epoch < last for epoch in missing)
+    assert "may be missing" in told or not any(epoch > last for epoch in missing)
 
 
 def test_an_interrupted_run_goes_on_in_its_study(ray_here, tmp_path, monkeypatch):
@@ -242,8 +244,8 @@ def test_population_based_training_leaves_whole_configs_only(ray_here, tmp_path)
         if record.config["lr"] != 0.1:  # whose values were drawn again: no file of Ray's tells
             same = ours[record.config["lr"]]
             assert record.state == same.state
-            assert epochs(record)[-1] == epochs(same)[-1]
             require_part_of(record, same, adopted.notes)
+    assert "just before the change may be missing" in " ".join(adopted.notes)
 
 
 def test_a_trial_that_is_stopped_while_it_waits_has_not_completed(ray_here, tmp_path):
