@@ -1,6 +1,6 @@
 """Train a small convolutional network from scratch: all sixteen hyperparameters of it.
 
-For studies of many trials; `scratch` has the eight that a few dozen trials can tell apart.
+For studies of many trials; `scratch` has eight of them, for a few dozen trials.
 """
 
 from deepsight.space import choice, loguniform, randint, uniform, when
