@@ -6,7 +6,7 @@
 Studies are written by a formula over ten hyperparameters, one conditional, two of them without
 effect; every trial but those that a rung stopped (``--stopped``, a share) trains all epochs. Each
 step runs in a process of its own, which says its time, the processor's time, which others on the
-machine do not lengthen, and the most memory it held.
+machine do not lengthen, and the most memory it held; a process that it starts counts, too.
 """
 
 from __future__ import annotations
@@ -56,9 +56,10 @@ import json, resource, sys, time
 path = sys.argv[1]
 began = time.perf_counter()
 {step}
-used = resource.getrusage(resource.RUSAGE_SELF)
-print(json.dumps({{"seconds": time.perf_counter() - began, "cpu_s": used.ru_utime + used.ru_stime,
-                   "mib": used.ru_maxrss / 1024}}))
+wall = time.perf_counter() - began
+used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+print(json.dumps({{"seconds": wall, "cpu_s": sum(u.ru_utime + u.ru_stime for u in used),
+                   "mib": sum(u.ru_maxrss for u in used) / 1024}}))
 """
 
 

@@ -8,6 +8,7 @@ the same name.
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from types import ModuleType
 
 HERE = Path(__file__).resolve().parent
 ANALYSIS = "analysis"
+SAFE_PATH = "PYTHONSAFEPATH"
+"""Variable of the environment that stands for ``-P``."""
 
 
 def folder(name: str) -> Path:
@@ -69,6 +72,23 @@ def own_analysis() -> Iterator[None]:
         sys.meta_path.remove(finder)
         _imported.update(_taken())
         sys.modules.update(theirs)
+
+
+@contextmanager
+def installed_first() -> Iterator[None]:
+    """While this lasts, a Python that starts looks for modules where they are installed first.
+
+    It would look in the current directory, which may be a stranger's (``-P`` of the interpreter).
+    """
+    before = os.environ.get(SAFE_PATH)
+    os.environ[SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[SAFE_PATH]
+        else:
+            os.environ[SAFE_PATH] = before
 
 
 def _is_ours() -> bool:

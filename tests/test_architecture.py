@@ -170,7 +170,7 @@ UNITS = {
     ),
     "analysis.importance": unit(
         f"{STUDY} {NUMBERS} deepsight.metrics analysis.importance.indices "
-        "analysis.importance.fanova",
+        "analysis.importance.fanova deepsight.data.cores",
         "numpy scipy sklearn threadpoolctl",
     ),
     "analysis.figures": unit(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from threadpoolctl import threadpool_limits
@@ -23,6 +23,7 @@ from analysis.importance.importance import (
     compute_importance,
     compute_survival_importance,
 )
+from analysis.importance.second_process import views_meanwhile, worthwhile
 from analysis.importance.surrogate import NoSurrogate, fit_surrogate
 from deepsight.run_store import Study, TrialRecord
 from deepsight.space import INACTIVE
@@ -38,6 +39,8 @@ MAPS = 4
 """Interactions that are drawn at most."""
 SMALLEST_MAP = 0.01
 """Share of the variance from which an interaction is drawn."""
+Views = Mapping[str, Importance]
+"""Importance by the question that it answers."""
 
 
 @dataclass(frozen=True)
@@ -46,40 +49,54 @@ class Sensitivity:
 
     importance: Importance
     """Of the score at full budget, over the declared space."""
-    views: Mapping[str, Importance]
+    views: Views
     """Other questions: `BEST_QUARTER`, `SURVIVAL`, `EPOCH_SECONDS` and `FANOVA`."""
     effects: Effects
     maps: tuple[InteractionMap, ...]
     """Of the strongest interactions; empty while importance is not ranked."""
 
 
-def compute_sensitivity(study: Study, seed: int = 0) -> Sensitivity:
+def compute_sensitivity(study: Study, seed: int = 0, processes: int = 1) -> Sensitivity:
     """Fit the surrogate once and ask it everything, of the trials that the space allows.
 
     On one thread: its many small matrices gain nothing from a second one, which on a busy machine
     costs twice the time.
+
+    Args:
+        study: What `load_study` returned.
+        seed: Of resampling and of the surrogate.
+        processes: 2 has a second process compute the other views, where that saves time. For
+            commands only (`views_meanwhile`).
     """
+    study = sound(study)
     with threadpool_limits(1):
-        return _compute_sensitivity(sound(study), seed)
+        if processes < 2 or not worthwhile(study):
+            return _compute_sensitivity(study, seed, lambda: compute_views(study, seed))
+        with views_meanwhile(study, seed) as views:
+            return _compute_sensitivity(study, seed, views)
 
 
-def _compute_sensitivity(study: Study, seed: int) -> Sensitivity:
+def _compute_sensitivity(study: Study, seed: int, other_views: Callable[[], Views]) -> Sensitivity:
     surrogate = fit_surrogate(study, seed)
     importance = compute_importance(study, seed, surrogate=surrogate)
-    views = {
-        BEST_QUARTER: compute_importance(study, seed, "good", surrogate),
-        SURVIVAL: compute_survival_importance(study, seed),
-        EPOCH_SECONDS: compute_cost_importance(study, seed),
-        FANOVA: compute_fanova(study, seed),
-    }
+    best_quarter = compute_importance(study, seed, "good", surrogate)
     effects = compute_effects(study, seed, surrogate)
-    if isinstance(surrogate, NoSurrogate):
-        return Sensitivity(importance, views, effects, maps=())
-    maps = [
-        compute_interaction_map(study, pair.a, pair.b, seed, surrogate)
-        for pair in strongest(importance)
-    ]
+    maps: list[InteractionMap] = []
+    if not isinstance(surrogate, NoSurrogate):
+        pairs = strongest(importance)
+        maps = [compute_interaction_map(study, p.a, p.b, seed, surrogate) for p in pairs]
+    views = {BEST_QUARTER: best_quarter, **other_views()}
     return Sensitivity(importance, views, effects, tuple(maps))
+
+
+def compute_views(study: Study, seed: int = 0) -> Views:
+    """The views that need no surrogate of the score, of a study that is `sound`."""
+    with threadpool_limits(1):
+        return {
+            SURVIVAL: compute_survival_importance(study, seed),
+            EPOCH_SECONDS: compute_cost_importance(study, seed),
+            FANOVA: compute_fanova(study, seed),
+        }
 
 
 def sound(study: Study) -> Study:

@@ -30,8 +30,12 @@ REPORT, COMPARISON = "report", "comparison"
 INTERVALS = "Intervals are 95 %. Scores after different numbers of epochs are never compared."
 
 
-def make_report(path: Path) -> Path:
+def make_report(path: Path, processes: int = 1) -> Path:
     """Write the report of one study; returns the page.
+
+    Args:
+        path: The study's directory.
+        processes: 2 computes in two, for commands only (`compute_sensitivity`).
 
     Raises:
         UserError: If there is no study, its header is damaged, or the disk refuses.
@@ -39,7 +43,7 @@ def make_report(path: Path) -> Path:
     study, troubles = read(path)
     try:
         folder = make_folder(study.directory, [REPORT])
-        return write_report(study_document(study, troubles), folder)
+        return write_report(study_document(study, troubles, processes), folder)
     except OSError as error:
         raise storage_error(study.directory / REPORT, error) from error
 
@@ -62,12 +66,13 @@ def make_comparison(paths: Sequence[Path]) -> Path:
         raise storage_error(directory / REPORT / COMPARISON, error) from error
 
 
-def make_source_report(source: str, options: argparse.Namespace) -> Path:
+def make_source_report(source: str, options: argparse.Namespace, processes: int = 1) -> Path:
     """Write the report of what another tool wrote, without keeping the study; returns the page.
 
     Args:
         source: A folder, file or address that docs/adopt.md names.
         options: Of `add_options`, and ``out``, the report's folder.
+        processes: As `make_report` takes it.
 
     Raises:
         UserError: If it cannot be adopted, or the disk refuses.
@@ -77,7 +82,7 @@ def make_source_report(source: str, options: argparse.Namespace) -> Path:
     adopted = adopt_source(source, wanted_by(options), options.space)
     with tempfile.TemporaryDirectory() as aside:
         study = write_adopted(adopted, source, Path(aside) / name)
-        document = study_document(study, ())
+        document = study_document(study, (), processes)
     document = replace(document, footer=(f"{INTERVALS} The study itself was not kept.",))
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -94,9 +99,9 @@ def read(path: Path) -> tuple[Study, list[str]]:
     return study, [str(w.message) for w in caught] + [f"Left out: {s}" for s in study.skipped]
 
 
-def study_document(study: Study, troubles: Sequence[str]) -> Document:
+def study_document(study: Study, troubles: Sequence[str], processes: int = 1) -> Document:
     """The report of one study, before it is written."""
-    results = compute_study_results(study)
+    results = compute_study_results(study, processes=processes)
     with style():
         asked = [section for section in SECTIONS if not study.adopted or section not in OWN_ONLY]
         sections = (*(section(results) for section in asked), *origin_sections(results))

@@ -21,6 +21,8 @@ from deepsight.run_store import HEADER_FILE, require_study
 
 FOREIGN = ("space", "metric", "mode", "max_epochs", "study", "out")
 """Options for what another tool wrote."""
+PROCESSES = 2
+"""Each computes on one thread."""
 
 
 def make_parser() -> Parser:
@@ -53,10 +55,10 @@ def _page(options: argparse.Namespace) -> Path:
     from analysis.report import build  # imports SciPy and Matplotlib
 
     if foreign:
-        return build.make_source_report(first, options)
+        return build.make_source_report(first, options, PROCESSES)
     if any(getattr(options, name) is not None for name in FOREIGN):
         raise UserError(
             f"{', '.join(options.studies)}: options of a source are of no use here.",
             "Leave them out; or adopt the source first: python -m analysis.adopt.",
         )
-    return build.make_comparison(paths) if others else build.make_report(paths[0])
+    return build.make_comparison(paths) if others else build.make_report(paths[0], PROCESSES)

@@ -34,7 +34,7 @@ class StudyResults:
 
 
 def compute_study_results(
-    study: Study, seed: int = 0, sensitivity: Sensitivity | None = None
+    study: Study, seed: int = 0, sensitivity: Sensitivity | None = None, processes: int = 1
 ) -> StudyResults:
     """Compute everything a report shows.
 
@@ -42,6 +42,7 @@ def compute_study_results(
         study: What `load_study` returned.
         seed: Of resampling and of the surrogate.
         sensitivity: Where it was computed before; it takes nearly all of the time.
+        processes: As `compute_sensitivity` takes it.
     """
     return StudyResults(
         study=study,
@@ -51,7 +52,7 @@ def compute_study_results(
         coordinates=compute_coordinates(study),
         early_stopping=compute_early_stopping(study),
         cost=compute_cost(study),
-        sensitivity=sensitivity or compute_sensitivity(study, seed),
+        sensitivity=sensitivity or compute_sensitivity(study, seed, processes),
         confirmation=load_confirmation(study.directory),
         ablation=load_confirmation(study.directory, ABLATION_FILE),
     )

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepsight.config import UserError, Value, trial_config
 from deepsight.hardware import visible_gpus
+from deepsight.installed import installed_first
 from deepsight.space import sample
 from deepsight.tune.plan import StudyPlan
 from deepsight.tune.preflight import local_cpus
@@ -103,7 +104,8 @@ def measure(plan: StudyPlan, slots: int, seconds: float = SECONDS) -> Measured:
         cpus = plan.resources.cpus_per_trial
         arguments = (flats[number::slots], cpus, seconds, gpu, far_end)
         workers.append(context.Process(target=_train, args=arguments, daemon=True))
-        workers[-1].start()
+        with installed_first():
+            workers[-1].start()
         far_end.close()
         lines.append(line)
     try:
