@@ -1,6 +1,6 @@
 """Fine-tune a pretrained ResNet18: all nineteen hyperparameters of it, for studies of many trials.
 
-`finetune` has the eight of them that a few dozen trials can tell apart.
+`finetune` has eight of them, for a few dozen trials.
 """
 
 from deepsight.space import choice, loguniform, randint, uniform, when

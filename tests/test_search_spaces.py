@@ -155,7 +155,7 @@ def test_it_holds_what_the_features_promise(name, promised):
 
 
 @pytest.mark.parametrize(("name", "number"), [("finetune", 19), ("scratch", 16)])
-def test_the_default_space_is_what_a_few_dozen_trials_can_tell_apart(name, number):
+def test_the_default_space_is_a_part_of_the_full_one(name, number):
     """Nineteen hyperparameters and 24 trials ended with nothing to say."""
     narrow, _ = load(name)
     full, _ = load(f"{name}_full")

@@ -6,14 +6,14 @@ which checkpoint and which data they are of, and count for no other.
 
 from __future__ import annotations
 
+import functools
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from deepsight import checkpoint, metrics
-from deepsight.config import UserError
+from deepsight.config import DataConfig, UserError
 from deepsight.data.datasets import load_dataset, open_test
 from deepsight.files import FileRefusedError, has_file, read_file, replacing
 from deepsight.imports import REFUSE, Permission, imports_in
@@ -31,8 +31,6 @@ MOST_BYTES = 1 << 24
 """No scores take as much, whatever the number of classes."""
 
 Json = Mapping[str, Any]
-
-logger = logging.getLogger(__name__)
 
 
 def scores_on_test(study: Study, trial_id: str, permission: Permission = REFUSE) -> dict[str, Any]:
@@ -112,4 +110,10 @@ def _open(model: TrainedModel) -> Any:
             "Restore the data as they were, or leave the test split closed with --no-test.",
         )
     record_opening(model.study.directory, "confirm", model.trial_id, model.sha256)
-    return open_test(dataset)
+    return _test_split(model.config.data)
+
+
+@functools.lru_cache(maxsize=4)
+def _test_split(config: DataConfig) -> Any:
+    """The test split, opened once for all models of these data."""
+    return open_test(load_dataset(config))

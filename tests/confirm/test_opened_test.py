@@ -1,6 +1,7 @@
 """Scores on the test split are kept, and count for the checkpoint that they were measured on."""
 
 import json
+import logging
 import shutil
 
 import pytest
@@ -26,6 +27,15 @@ def test_a_second_command_opens_nothing(measured):
     study, scores, _ = measured
     assert scores_on_test(study, "t0000", TRUST) == scores
     assert len(load_openings(study.directory)) == 1
+
+
+def test_every_model_is_recorded_and_the_split_is_opened_once(measured, caplog):
+    study, scores, folder = measured
+    (folder / FILE).unlink()
+    with caplog.at_level(logging.INFO):
+        assert scores_on_test(study, "t0000", TRUST) == scores
+    assert "opening the test split" not in caplog.text
+    assert len(load_openings(study.directory)) == 2
 
 
 def test_an_exchanged_checkpoint_does_not_get_the_old_score(measured):

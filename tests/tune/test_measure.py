@@ -47,6 +47,14 @@ def test_a_study_is_measured_and_foretold():
     assert limit == "time limit about 6 of 6 trials (6 to 6) fit into 60 min"
 
 
+def test_no_module_of_the_current_directory_is_run(tmp_path, monkeypatch):
+    for name in ("multiprocessing", "signal", "random", "numpy"):
+        (tmp_path / f"{name}.py").write_text("open('taken', 'w')\n")
+    monkeypatch.chdir(tmp_path)
+    assert measure(plan_of(), 1, 0.1).costs
+    assert not (tmp_path / "taken").exists()
+
+
 def test_what_a_trial_raises_is_said():
     with pytest.raises(UserError, match="torch finds no GPU"):
         measure(plan_of(hardware__device="cuda"), 1, 0.1)
