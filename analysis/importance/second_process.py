@@ -43,7 +43,7 @@ def views_meanwhile(study: Study, seed: int) -> Iterator[Callable[[], Views]]:
         worker.start()
     far_end.close()
     try:
-        with contextlib.suppress(BrokenPipeError):  # it died at its start
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it died at its start
             line.send((study, seed))
         yield lambda: _received(line, study, seed)
     finally:
