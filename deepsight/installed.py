@@ -76,9 +76,9 @@ def own_analysis() -> Iterator[None]:
 
 @contextmanager
 def installed_first() -> Iterator[None]:
-    """While this lasts, a Python that starts looks for modules where they are installed first.
+    """While this lasts, a Python that starts does not add the current directory to its path.
 
-    It would look in the current directory, which may be a stranger's (``-P`` of the interpreter).
+    Otherwise modules there, which may be a stranger's, come before those that are installed.
     """
     before = os.environ.get(SAFE_PATH)
     os.environ[SAFE_PATH] = "1"

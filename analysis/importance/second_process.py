@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from analysis.importance.sensitivity import Views
 
 MIN_TRIALS = 24
-"""Fewer take no longer than the second process takes to import what it needs."""
+"""Fewer were not measured: of 24 it saves 3 of 23 s (docs/decisions/0090), of fewer less."""
 
 
 def worthwhile(study: Study) -> bool:
